@@ -1,0 +1,113 @@
+"""Reading and writing files so that nothing is ever half-written or silently different."""
+
+import hashlib
+import io
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gruhw.errors import InputError
+
+
+def describe(error: OSError) -> str:
+    """What the operating system said, without its error number: ``permission denied``."""
+    return (error.strerror or str(error)).lower()
+
+
+def read_bytes(path: Path) -> bytes:
+    """The contents of ``path``; :class:`InputError` naming the file if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {describe(error)}") from error
+
+
+def sha256(data: bytes) -> str:
+    """The SHA-256 of ``data`` in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def check_sha256(path: Path, data: bytes, expected: str) -> None:
+    """Raise :class:`InputError` unless ``data``, the contents of ``path``, has this SHA-256."""
+    if (found := sha256(data)) != expected:
+        raise InputError(f"{path}: SHA-256 must be {expected}, not {found}")
+
+
+@contextmanager
+def output_folder(folder: Path) -> Iterator[Path]:
+    """Create ``folder`` for the duration of a write and report why that failed, if it did.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be created or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        yield folder
+    except OSError as error:
+        named = error.filename if isinstance(error.filename, str | os.PathLike) else folder
+        raise InputError(f"{named}: cannot be written: {describe(error)}") from error
+
+
+def write_atomic(path: Path, data: bytes | str) -> None:
+    """Replace ``path`` by ``data`` in one step: a killed command leaves the old file or the new.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be created or written to.
+    """
+    payload = data.encode() if isinstance(data, str) else data
+    with output_folder(path.parent):
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(payload)
+                file.flush()
+                os.fsync(file.fileno())
+            umask = os.umask(0)
+            os.umask(umask)
+            os.chmod(temporary, 0o666 & ~umask)
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """A compressed ``.npz`` archive of ``arrays``; the same arrays give the same bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, array in arrays.items():
+            member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            member.compress_type = zipfile.ZIP_DEFLATED
+            contents = io.BytesIO()
+            np.lib.format.write_array(contents, np.ascontiguousarray(array), allow_pickle=False)
+            archive.writestr(member, contents.getvalue())
+    return buffer.getvalue()
+
+
+def read_npz(path: Path, data: bytes | None = None) -> dict[str, NDArray[Any]]:
+    """The arrays of the ``.npz`` at ``path``, or of ``data`` already read from there.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or is truncated or damaged.
+    """
+    contents = read_bytes(path) if data is None else data
+    try:
+        with np.load(io.BytesIO(contents), allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
+        raise InputError(f"{path}: must be a whole .npz archive, but: {error}") from error

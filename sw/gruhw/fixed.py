@@ -1,0 +1,111 @@
+"""Fixed-point types with power-of-two scales, and the one rounding rule of the project.
+
+An integer ``q`` of type ``Fixed(bits, frac, signed)`` stands for ``q * 2**-frac``. There
+are no zero points, so a change of scale is wiring. Every conversion between types,
+in NumPy, PyTorch and hardware, follows :func:`requantise`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gruhw.errors import InputError
+
+IntArray: TypeAlias = NDArray[np.int64]
+FloatArray: TypeAlias = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """A fixed-point type.
+
+    Parameters
+    ----------
+    bits
+        Width in bits, sign included; 1 to 63.
+    frac
+        Fraction bits; may be negative or exceed ``bits``.
+    signed
+        Two's complement if true.
+
+    Raises
+    ------
+    InputError
+        If ``bits`` is outside 1 to 63.
+    """
+
+    bits: int
+    frac: int
+    signed: bool = True
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.bits <= 63:
+            raise InputError(f"width of a fixed-point type must be 1 to 63 bits, not {self.bits}")
+
+    @property
+    def minimum(self) -> int:
+        """The smallest integer code."""
+        return -(1 << (self.bits - 1)) if self.signed else 0
+
+    @property
+    def maximum(self) -> int:
+        """The largest integer code."""
+        return (1 << (self.bits - 1 if self.signed else self.bits)) - 1
+
+    @property
+    def scale(self) -> float:
+        """The value of one unit in the last place, ``2**-frac``."""
+        return 2.0**-self.frac
+
+    def codes(self) -> IntArray:
+        """Every integer of the type, indexed by its two's-complement code. Shape [2**bits]."""
+        unsigned = np.arange(1 << self.bits, dtype=np.int64)
+        return np.where(unsigned > self.maximum, unsigned - (1 << self.bits), unsigned)
+
+    @classmethod
+    def spanning(cls, values: Iterable[int], frac: int) -> "Fixed":
+        """The narrowest signed type that holds all ``values`` and zero."""
+        widest = max((v if v >= 0 else ~v for v in values), default=0)
+        return cls(int(widest).bit_length() + 1, frac, signed=True)
+
+    def product(self, other: "Fixed") -> "Fixed":
+        """The narrowest type that holds every product of the two types exactly."""
+        corners = [
+            a * b for a in (self.minimum, self.maximum) for b in (other.minimum, other.maximum)
+        ]
+        frac = self.frac + other.frac
+        if self.signed or other.signed:
+            return Fixed.spanning(corners, frac)
+        return Fixed(max(1, max(corners).bit_length()), frac, signed=False)
+
+
+def requantise(values: IntArray, from_frac: int, to: Fixed) -> IntArray:
+    """Move integers from scale ``2**-from_frac`` into ``to``: round half up, saturate.
+
+    Parameters
+    ----------
+    values
+        Integers of any shape.
+    from_frac
+        Their fraction bits.
+    to
+        The type of the result.
+    """
+    shift = from_frac - to.frac
+    if shift > 0:
+        values = (values + (np.int64(1) << (shift - 1))) >> shift
+    elif shift < 0:
+        values = values << -shift
+    return np.clip(values, to.minimum, to.maximum)
+
+
+def quantise(values: FloatArray, to: Fixed) -> IntArray:
+    """The integers of ``to`` nearest to real ``values``: round half up, saturate.
+
+    Computed in double precision, so that every caller gets the same integers.
+    """
+    scaled = np.floor(np.asarray(values, dtype=np.float64) * 2.0**to.frac + 0.5)
+    return np.clip(scaled, to.minimum, to.maximum).astype(np.int64)

@@ -1,0 +1,297 @@
+"""The genome: every bit width of an accelerator, its sizes and its folding, as a JSON file."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+from gruhw.errors import InputError
+from gruhw.files import read_bytes
+
+LINEAR = ("W_ir", "W_iz", "W_in", "W_hr", "W_hz", "W_hn")
+"""The operators that multiply by a weight matrix."""
+
+OPERATORS = (
+    *LINEAR,
+    "add_r",
+    "add_z",
+    "sig_r",
+    "sig_z",
+    "mul_rh",
+    "add_n",
+    "tanh_n",
+    "sub_z",
+    "mul_zn",
+    "mul_zh",
+    "add_h",
+)
+"""The seventeen operators of a GRU cell (arXiv:2402.12263, section 3), in order of data flow."""
+
+WEIGHTS = tuple(f"{op}.weight" for op in LINEAR)
+"""The genes that give the weights of the linear operators their width."""
+
+GENES = ("input", *OPERATORS, *WEIGHTS, "head.weight")
+"""Every gene."""
+
+SEARCHED_BITS = range(2, 9)
+"""The widths that a search tries."""
+
+LEGAL_BITS = range(1, 13)
+"""The widths that a genome may have."""
+
+Output: TypeAlias = Literal["class", "states"]
+
+
+def describe_gene(name: str) -> str:
+    """What a gene is the width of, for people: ``weight width of W_ir``."""
+    operator, _, weight = name.partition(".")
+    if name == "input":
+        return "width of the input"
+    return f"{'weight' if weight else 'result'} width of {operator}"
+
+
+def check_width(name: str, bits: object) -> int:
+    """Return ``bits`` if it is a legal width for the gene ``name``.
+
+    Raises
+    ------
+    InputError
+        If it is not a whole number within :data:`LEGAL_BITS`.
+    """
+    if isinstance(bits, bool) or not isinstance(bits, int) or bits not in LEGAL_BITS:
+        low, high = LEGAL_BITS[0], LEGAL_BITS[-1]
+        raise InputError(f"{describe_gene(name)} must be {low} to {high} bits, not {bits!r}")
+    return bits
+
+
+class Genes(Mapping[str, int]):
+    """A width in bits for every gene of :data:`GENES`; immutable.
+
+    Raises
+    ------
+    InputError
+        If a gene is unknown, missing or outside :data:`LEGAL_BITS`.
+    """
+
+    def __init__(self, widths: Mapping[str, int]) -> None:
+        for name in widths:
+            if name not in GENES:
+                raise InputError(f"gene must be one of {', '.join(GENES)}, not {name!r}")
+        for name in GENES:
+            if name not in widths:
+                raise InputError(f"{describe_gene(name)} (gene {name}) is required, but missing")
+        self._widths = {name: check_width(name, widths[name]) for name in GENES}
+
+    def __getitem__(self, name: str) -> int:
+        return self._widths[name]
+
+    def __iter__(self) -> Any:
+        return iter(self._widths)
+
+    def __len__(self) -> int:
+        return len(self._widths)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._widths.values()))
+
+    def __repr__(self) -> str:
+        return f"Genes({self._widths})"
+
+
+def homogeneous(bits: int) -> Genes:
+    """The genes of the usual baseline: ``bits`` everywhere."""
+    return Genes(dict.fromkeys(GENES, bits))
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A choice of the widths that a search may move, and of what follows them.
+
+    Parameters
+    ----------
+    name
+        As users give it on the command line.
+    free
+        The genes that are searched, in the order of a genome's vector.
+    tied
+        For other genes, the free gene that they equal.
+    fixed
+        For the rest, their width.
+    """
+
+    name: str
+    free: tuple[str, ...]
+    tied: Mapping[str, str]
+    fixed: Mapping[str, int]
+
+    def genes(self, widths: Mapping[str, int]) -> Genes:
+        """All genes from the ``widths`` of the free ones.
+
+        Raises
+        ------
+        InputError
+            If ``widths`` does not give exactly the free genes, or gives an illegal width.
+        """
+        for name in widths:
+            if name not in self.free:
+                raise InputError(
+                    f"gene of preset {self.name} must be one of {', '.join(self.free)}, "
+                    f"not {name!r}"
+                )
+        tied = {name: widths[source] for name, source in self.tied.items() if source in widths}
+        return Genes({**self.fixed, **widths, **tied})
+
+
+PRESETS = {
+    preset.name: preset
+    for preset in (
+        Preset(
+            "operators17",
+            free=OPERATORS,
+            tied={f"{op}.weight": op for op in LINEAR},
+            fixed={"input": 8, "head.weight": 8},
+        ),
+        Preset("full", free=GENES, tied={}, fixed={}),
+    )
+}
+"""The presets by name: ``operators17`` ties each linear operator's weight and result width, as
+arXiv:2402.12263 does; ``full`` frees every gene."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Sizes(_Strict):
+    """Elements of the input vector, hidden units and classes."""
+
+    input: Annotated[int, Field(ge=1, le=1024)]
+    hidden: Annotated[int, Field(ge=1, le=1024)]
+    classes: Annotated[int, Field(ge=2, le=1024)]
+
+
+class Folding(_Strict):
+    """How much of the network exists as hardware at the same time.
+
+    ``pe`` processing elements each compute one hidden unit (or one class); the rest wait
+    their turn.
+    """
+
+    pe: Annotated[int, Field(ge=1, le=1024)] = 1
+
+
+class FileReference(_Strict):
+    """A file beside the genome, pinned by its SHA-256."""
+
+    file: Annotated[str, Field(min_length=1)]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class Genome(_Strict):
+    """A design: what ``genome.json`` holds.
+
+    ``output`` selects what the accelerator's output stream carries: ``class`` (the logits and
+    the class index at the end of a sequence) or ``states`` (the hidden state after every step).
+    ``samples`` names real sequences that travel with the design.
+    """
+
+    format: Literal["gruhw-genome"] = "gruhw-genome"
+    version: Literal[1] = 1
+    task: Annotated[str, Field(min_length=1)] | None = None
+    sizes: Sizes
+    genes: dict[str, int]
+    folding: Folding = Folding()
+    output: Output = "class"
+    model: FileReference | None = None
+    samples: FileReference | None = None
+
+    @field_validator("genes", mode="before")
+    @classmethod
+    def _validate_genes(cls, value: object) -> dict[str, int]:
+        if not isinstance(value, Mapping):
+            raise ValueError(f"genes must be an object of gene names and widths, not {value!r}")
+        return dict(Genes(value))
+
+    @model_validator(mode="after")
+    def _validate_folding(self) -> "Genome":
+        if self.folding.pe > self.sizes.hidden:
+            raise ValueError(
+                f"folding.pe must be at most the {self.sizes.hidden} hidden units, "
+                f"not {self.folding.pe}"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _drop_absent(self, handler: Any) -> dict[str, Any]:
+        return {name: value for name, value in handler(self).items() if value is not None}
+
+    @property
+    def widths(self) -> Genes:
+        """The genes, validated and immutable."""
+        return Genes(self.genes)
+
+    def to_json(self) -> str:
+        """The genome file's text; the same genome gives the same text."""
+        return json.dumps(self.model_dump(mode="json"), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes, source: str) -> "Genome":
+        """Parse a genome file's text.
+
+        Raises
+        ------
+        InputError
+            One line naming ``source``, the field, what was required and what was found.
+        """
+        try:
+            content = json.loads(text, object_pairs_hook=_unique_keys)
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from error
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise InputError(f"{source}: must be JSON, but: {error}") from error
+        try:
+            return cls.model_validate(content)
+        except InputError as error:
+            raise InputError(f"{source}: genes: {error}") from error
+        except ValidationError as error:
+            raise InputError(f"{source}: {_first_error(error)}") from error
+
+    @classmethod
+    def load(cls, path: Path) -> "Genome":
+        """Read and validate the genome file at ``path``; :class:`InputError` if it is wrong."""
+        return cls.from_json(read_bytes(path), str(path))
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise InputError(f"every name must appear once, but {name!r} appears twice")
+        found[name] = value
+    return found
+
+
+def _first_error(error: ValidationError) -> str:
+    """The first problem that pydantic found, in one line."""
+    first = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "value_error":
+        return message
+    if first["type"] == "missing":
+        return f"{field} is required, but missing"
+    if first["type"] == "extra_forbidden":
+        return f"{field} is not a field of this file"
+    requirement = message[:1].lower() + message[1:]
+    return f"{field}: {requirement}, not {first['input']!r}"

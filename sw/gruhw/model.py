@@ -1,0 +1,176 @@
+"""The trained model of a design: ``model.safetensors``, and its binding to a genome."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as parse_safetensors
+from safetensors.numpy import save as format_safetensors
+
+from gruhw.errors import InputError
+from gruhw.files import check_sha256, read_bytes
+from gruhw.fixed import FloatArray, IntArray, quantise
+from gruhw.genome import LINEAR, Genome, Sizes
+from gruhw.graph import Graph, build_graph
+from gruhw.parameters import Parameters, fit_accumulators, quantise_parameters
+
+LAYERS = (*LINEAR, "head")
+"""Every layer that has weights and a bias."""
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """What turns raw samples into the network's input: ``raw * scale + offset``.
+
+    Both have shape [inputs], one entry for each element of the input vector.
+    """
+
+    scale: FloatArray
+    offset: FloatArray
+
+    def __call__(self, raw: np.ndarray) -> FloatArray:
+        """Normalise ``raw``, of any shape [..., inputs], in double precision."""
+        return raw.astype(np.float64) * self.scale + self.offset
+
+
+@dataclass(frozen=True)
+class Model:
+    """Float weights, the fraction bits that calibration chose, and the input normalisation.
+
+    ``weights[layer]`` has shape [outputs, inputs] and ``biases[layer]`` shape [outputs].
+    """
+
+    weights: Mapping[str, FloatArray]
+    biases: Mapping[str, FloatArray]
+    fractions: Mapping[str, int]
+    input_signed: bool
+    normalisation: Normalisation
+
+    def to_bytes(self) -> bytes:
+        """The model as a safetensors file, single precision."""
+        tensors = {
+            f"{layer}.{kind}": np.ascontiguousarray(source[layer], dtype=np.float32)
+            for kind, source in (("weight", self.weights), ("bias", self.biases))
+            for layer in LAYERS
+        }
+        tensors["input.scale"] = np.asarray(self.normalisation.scale, dtype=np.float64)
+        tensors["input.offset"] = np.asarray(self.normalisation.offset, dtype=np.float64)
+        metadata = {
+            "format": "gruhw-model",
+            "version": "1",
+            "fractions": json.dumps(dict(sorted(self.fractions.items()))),
+            "input_signed": json.dumps(self.input_signed),
+        }
+        return format_safetensors(tensors, metadata=metadata)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, source: Path) -> "Model":
+        """Parse a model file's contents.
+
+        Raises
+        ------
+        InputError
+            If it is not a whole model file, or holds a value that is not finite.
+        """
+        try:
+            tensors = parse_safetensors(data)
+            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+            metadata = header["__metadata__"]
+            fractions = json.loads(metadata["fractions"])
+            weights = {layer: tensors[f"{layer}.weight"] for layer in LAYERS}
+            biases = {layer: tensors[f"{layer}.bias"] for layer in LAYERS}
+            normalisation = Normalisation(tensors["input.scale"], tensors["input.offset"])
+            input_signed = bool(json.loads(metadata["input_signed"]))
+        except SafetensorError as error:
+            raise InputError(f"{source}: must be a whole safetensors file: {error}") from error
+        except (KeyError, ValueError) as error:
+            raise InputError(f"{source}: must be a gruhw model, but {error} is missing") from error
+        for name, tensor in tensors.items():
+            if not np.isfinite(tensor).all():
+                found = tensor[~np.isfinite(tensor)].flat[0]
+                raise InputError(f"{source}: every value of {name} must be finite, not {found}")
+        return cls(weights, biases, fractions, input_signed, normalisation)
+
+    def check_sizes(self, sizes: Sizes, source: Path) -> None:
+        """Raise :class:`InputError` unless every array has the shape that ``sizes`` requires."""
+        shapes = {layer: (sizes.hidden, sizes.input) for layer in LINEAR[:3]}
+        shapes |= {layer: (sizes.hidden, sizes.hidden) for layer in LINEAR[3:]}
+        shapes["head"] = (sizes.classes, sizes.hidden)
+        required: list[tuple[str, Any, tuple[int, ...]]] = [
+            *((f"{layer}.weight", self.weights[layer], shape) for layer, shape in shapes.items()),
+            *((f"{layer}.bias", self.biases[layer], shape[:1]) for layer, shape in shapes.items()),
+            ("input.scale", self.normalisation.scale, (sizes.input,)),
+            ("input.offset", self.normalisation.offset, (sizes.input,)),
+        ]
+        for name, array, shape in required:
+            if array.shape != shape:
+                raise InputError(
+                    f"{source}: shape of {name} must be {list(shape)} for the genome's sizes, "
+                    f"not {list(array.shape)}"
+                )
+
+
+@dataclass(frozen=True)
+class Network:
+    """A genome bound to its trained model: all that hardware and reference are made from."""
+
+    genome: Genome
+    graph: Graph
+    parameters: Parameters
+    normalisation: Normalisation
+
+    @classmethod
+    def build(cls, genome: Genome, model: Model) -> "Network":
+        """Quantise ``model`` to the widths of ``genome`` and fit the accumulators."""
+        graph = build_graph(
+            genome.sizes, genome.widths, model.fractions, input_signed=model.input_signed
+        )
+        parameters = quantise_parameters(graph, model.weights, model.biases)
+        return cls(genome, fit_accumulators(graph, parameters), parameters, model.normalisation)
+
+    @property
+    def weight_bits(self) -> int:
+        """The size of all weight matrices, head included, in bits."""
+        return sum(op.weight.bits * op.inputs * op.outputs for op in self.graph.linears)
+
+    def encode(self, raw: np.ndarray) -> IntArray:
+        """Raw samples, of shape [..., inputs], as the integers that the hardware takes."""
+        return quantise(self.normalisation(raw), self.graph.input.type)
+
+
+def read_reference(folder: Path, file: str, sha256: str) -> tuple[Path, bytes]:
+    """Read a file that a genome in ``folder`` names, checking its SHA-256."""
+    path = folder / file
+    data = read_bytes(path)
+    check_sha256(path, data, sha256)
+    return path, data
+
+
+def load_model(genome: Genome, genome_path: Path) -> Model:
+    """The model that the genome at ``genome_path`` names.
+
+    Raises
+    ------
+    InputError
+        If the genome names no model, or the file is missing, altered, damaged or does not fit.
+    """
+    if genome.model is None:
+        raise InputError(f"{genome_path}: model is required, but missing: train one first")
+    path, data = read_reference(genome_path.parent, genome.model.file, genome.model.sha256)
+    model = Model.from_bytes(data, path)
+    model.check_sizes(genome.sizes, path)
+    return model
+
+
+def load_network(genome_path: Path) -> Network:
+    """The network of the genome at ``genome_path``; :class:`InputError` if a file is wrong."""
+    genome = Genome.load(genome_path)
+    model = load_model(genome, genome_path)
+    try:
+        return Network.build(genome, model)
+    except InputError as error:
+        raise InputError(f"{genome_path}: {error}") from error

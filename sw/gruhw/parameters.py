@@ -1,0 +1,67 @@
+"""The integer constants of a network: weights, biases and accumulators that just hold them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from gruhw.fixed import Fixed, IntArray, quantise
+from gruhw.graph import Graph, Linear
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The integers of every linear operator, by name.
+
+    ``weights[op]`` has shape [outputs, inputs]; ``biases[op]``, at the accumulator's scale,
+    has shape [outputs].
+    """
+
+    weights: Mapping[str, IntArray]
+    biases: Mapping[str, IntArray]
+
+
+BIAS_BITS = 32
+"""Biases saturate to this width at the accumulator's scale; trained ones need a fraction of it."""
+
+
+def quantise_parameters(
+    graph: Graph,
+    weights: Mapping[str, np.ndarray],
+    biases: Mapping[str, np.ndarray],
+) -> Parameters:
+    """Round float weights and biases, by operator name, to the types of ``graph``."""
+    return Parameters(
+        {op.name: quantise(weights[op.name], op.weight) for op in graph.linears},
+        {
+            op.name: quantise(biases[op.name], Fixed(BIAS_BITS, op.accumulator.frac))
+            for op in graph.linears
+        },
+    )
+
+
+def accumulator_type(op: Linear, operand: Fixed, weight: IntArray, bias: IntArray) -> Fixed:
+    """The narrowest accumulator that no operand can overflow, at any partial sum.
+
+    The products may be summed in any order, and the bias added last: every operand type holds
+    zero, so a partial sum lies between the sums of the lowest and of the highest products.
+    """
+    extremes = np.stack([weight * operand.minimum, weight * operand.maximum])
+    lowest, highest = extremes.min(0).sum(1), extremes.max(0).sum(1)
+    sums = np.concatenate([lowest, highest, lowest + bias, highest + bias])
+    return Fixed.spanning((int(sums.min()), int(sums.max())), op.accumulator.frac)
+
+
+def fit_accumulators(graph: Graph, parameters: Parameters) -> Graph:
+    """The graph with every accumulator as wide as the actual weights can make it."""
+    return graph.with_accumulators(
+        {
+            op.name: accumulator_type(
+                op,
+                graph[op.operand].type,
+                parameters.weights[op.name],
+                parameters.biases[op.name],
+            )
+            for op in graph.linears
+        }
+    )

@@ -1,0 +1,239 @@
+"""The quantised GRU as a PyTorch module: the graph's interpreter for training."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gruhw.fixed import Fixed, IntArray
+from gruhw.genome import Genes, Sizes
+from gruhw.graph import Add, Graph, Input, Linear, Multiply, Node, State, build_graph
+from gruhw.model import LAYERS, Model, Normalisation
+from gruhw.parameters import BIAS_BITS
+from gruhw.quant.functional import fake_quantise
+from gruhw.quant.operators import Constants, quantised
+
+SINGLE_PRECISION_BITS = 25
+"""Signed integers of this width are exact in float32."""
+
+
+class QuantGRU(nn.Module):
+    """A GRU cell with classifier head whose every operator rounds as the hardware does.
+
+    Forward passes are exact: every value is an integer times a power of two that the chosen
+    floating-point format represents (double precision where single does not suffice).
+
+    Parameters
+    ----------
+    sizes
+        Input, hidden and class counts.
+    genes
+        The width of every operator and weight.
+    model
+        Initial weights, the calibrated fraction bits and the input normalisation.
+    """
+
+    def __init__(self, sizes: Sizes, genes: Genes, model: Model) -> None:
+        super().__init__()
+        self.sizes = sizes
+        self.genes = genes
+        self.fractions = dict(model.fractions)
+        self.input_signed = model.input_signed
+        self.normalisation = model.normalisation
+        self.graph: Graph = build_graph(
+            sizes, genes, self.fractions, input_signed=model.input_signed
+        )
+        self.compute_type = (
+            torch.float32 if _widest(self.graph) <= SINGLE_PRECISION_BITS else torch.float64
+        )
+        self.weights = nn.ParameterDict(_parameters(model.weights))
+        self.biases = nn.ParameterDict(_parameters(model.biases))
+        for table in self.graph.tables:
+            operand = self.graph[table.operand].type
+            codes = np.sort(operand.codes())
+            values = self.graph.table_values(table)[codes & ((1 << operand.bits) - 1)]
+            self.register_buffer(
+                f"table_{table.name}",
+                torch.tensor(values * table.type.scale, dtype=self.compute_type),
+                persistent=False,
+            )
+
+    def constants(self) -> Constants:
+        """Fake-quantised weights and biases, and the tables, by operator."""
+        found: dict[str, tuple[Tensor, ...]] = {}
+        for op in self.graph.linears:
+            bias = Fixed(BIAS_BITS, op.accumulator.frac)
+            # Rounded in double precision, as the integers of the hardware are.
+            found[op.name] = (
+                fake_quantise(self.weights[op.name].double(), op.weight).to(self.compute_type),
+                fake_quantise(self.biases[op.name].double(), bias).to(self.compute_type),
+            )
+        for table in self.graph.tables:
+            found[table.name] = (getattr(self, f"table_{table.name}"),)
+        return found
+
+    def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """The logits after the last step of every sequence, shape [N, classes].
+
+        Parameters
+        ----------
+        inputs
+            Integer codes of the input type, shape [N, T, inputs], as ``Network.encode`` gives.
+        lengths
+            Steps of each sequence, shape [N], 1 to T; all T if absent.
+        """
+        constants = self.constants()
+        state = self._run(inputs, lengths, constants, None)
+        return quantised(self.graph.head, self.graph, [state], constants)
+
+    @torch.no_grad()
+    def integers(self, inputs: IntArray, lengths: IntArray | None = None) -> dict[str, IntArray]:
+        """The integers of every operator, of shape [N, T, elements], and the head's [N, classes].
+
+        Parameters are those of :meth:`forward`, as NumPy arrays.
+        """
+        trace: dict[str, list[Tensor]] = {node.name: [] for node in self.graph.operators}
+        steps = None if lengths is None else torch.from_numpy(lengths)
+        constants = self.constants()
+        state = self._run(torch.from_numpy(inputs), steps, constants, trace)
+        logits = quantised(self.graph.head, self.graph, [state], constants)
+
+        def codes(values: Tensor, kind: Fixed) -> IntArray:
+            return (values.double() * 2.0**kind.frac).round().long().numpy()
+
+        found = {
+            name: codes(torch.stack(steps, dim=1), self.graph[name].type)
+            for name, steps in trace.items()
+        }
+        found["head"] = codes(logits, self.graph.head.type)
+        return found
+
+    def _run(
+        self,
+        inputs: Tensor,
+        lengths: Tensor | None,
+        constants: Constants,
+        trace: dict[str, list[Tensor]] | None,
+    ) -> Tensor:
+        x = (inputs.transpose(0, 1) * self.graph.input.type.scale).to(self.compute_type)
+        ahead: dict[str, Tensor] = {}
+        for node in self.graph.step:
+            if node.name in self.graph.feedforward:
+                operands = [ahead[name] for name in node.operands]
+                is_input = isinstance(node, Input)
+                ahead[node.name] = x if is_input else quantised(node, self.graph, operands, constants)
+        state = x.new_zeros(x.shape[1], self.sizes.hidden)
+        for step in range(x.shape[0]):
+            now = {name: value[step] for name, value in ahead.items()}
+            results = self._step(now, state, constants)
+            following = results[self.graph.state.source]
+            if lengths is not None:
+                following = torch.where((step < lengths)[:, None], following, state)
+            state = following
+            if trace is not None:
+                for name, values in trace.items():
+                    values.append(results[name])
+        return state
+
+    def _step(
+        self, ahead: Mapping[str, Tensor], state: Tensor, constants: Constants
+    ) -> dict[str, Tensor]:
+        results = dict(ahead)
+        for node in self.graph.step:
+            if isinstance(node, State):
+                results[node.name] = state
+            elif node.name not in results:
+                operands = [results[name] for name in node.operands]
+                results[node.name] = quantised(node, self.graph, operands, constants)
+        return results
+
+    def model(self) -> Model:
+        """The current weights as a model file's contents."""
+        return Model(
+            weights={layer: self.weights[layer].detach().cpu().numpy() for layer in LAYERS},
+            biases={layer: self.biases[layer].detach().cpu().numpy() for layer in LAYERS},
+            fractions=self.fractions,
+            input_signed=self.input_signed,
+            normalisation=self.normalisation,
+        )
+
+
+def _parameters(arrays: Mapping[str, np.ndarray]) -> dict[str, nn.Parameter]:
+    return {
+        layer: nn.Parameter(torch.tensor(np.asarray(arrays[layer]), dtype=torch.float32))
+        for layer in LAYERS
+    }
+
+
+def _widest(graph: Graph) -> int:
+    """The width of the widest exact result in the graph, before it is requantised."""
+
+    def exact_bits(node: Node) -> int:
+        operands = [graph[name].type for name in node.operands]
+        if isinstance(node, Linear):
+            return node.accumulator.bits
+        if isinstance(node, Multiply):
+            return operands[0].product(operands[1]).bits
+        if isinstance(node, Add):
+            finest = max(operand.frac for operand in operands)
+            return 1 + max(operand.bits + finest - operand.frac for operand in operands)
+        return node.type.bits + 1
+
+    return max(exact_bits(node) for node in graph)
+
+
+def float_layers(gru: nn.GRU, head: nn.Linear) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The weights and biases of a trained GRU and head, by layer.
+
+    The recurrent biases of the reset and update gates are added to the input's, where they
+    have the same effect and need no hardware.
+
+    Raises
+    ------
+    ValueError
+        If the GRU has more than one layer or direction, or sizes that do not fit the head.
+    """
+    if gru.num_layers != 1 or gru.bidirectional:
+        raise ValueError(
+            "GRU must have one layer and one direction, not "
+            f"{gru.num_layers} layers and {1 + gru.bidirectional} directions"
+        )
+    if head.in_features != gru.hidden_size:
+        raise ValueError(
+            f"inputs of the head must be the {gru.hidden_size} hidden units, not {head.in_features}"
+        )
+    numbers = {name: value.detach().cpu().double().numpy() for name, value in gru.named_parameters()}
+    weights: dict[str, np.ndarray] = {}
+    biases: dict[str, np.ndarray] = {}
+    for index, gate in enumerate("rzn"):
+        rows = slice(index * gru.hidden_size, (index + 1) * gru.hidden_size)
+        weights[f"W_i{gate}"] = numbers["weight_ih_l0"][rows]
+        weights[f"W_h{gate}"] = numbers["weight_hh_l0"][rows]
+        zero = np.zeros(gru.hidden_size)
+        input_bias = numbers["bias_ih_l0"][rows] if gru.bias else zero
+        state_bias = numbers["bias_hh_l0"][rows] if gru.bias else zero
+        merged = gate != "n"
+        biases[f"W_i{gate}"] = input_bias + state_bias if merged else input_bias
+        biases[f"W_h{gate}"] = zero if merged else state_bias
+    weights["head"] = head.weight.detach().cpu().double().numpy()
+    has_bias = head.bias is not None
+    biases["head"] = (
+        head.bias.detach().cpu().double().numpy() if has_bias else np.zeros(head.out_features)
+    )
+    return weights, biases
+
+
+def from_float(
+    gru: nn.GRU,
+    head: nn.Linear,
+    genes: Genes,
+    fractions: Mapping[str, int],
+    *,
+    input_signed: bool,
+    normalisation: Normalisation,
+) -> QuantGRU:
+    """Quantise a trained single-layer ``nn.GRU`` and ``nn.Linear`` with given fraction bits."""
+    weights, biases = float_layers(gru, head)
+    sizes = Sizes(input=gru.input_size, hidden=gru.hidden_size, classes=head.out_features)
+    return QuantGRU(sizes, genes, Model(weights, biases, fractions, input_signed, normalisation))
