@@ -40,14 +40,24 @@ def quantise_parameters(
     )
 
 
-def accumulator_type(op: Linear, operand: Fixed, weight: IntArray, bias: IntArray) -> Fixed:
-    """The narrowest accumulator that no operand can overflow, at any partial sum.
+def product_sums(weight: IntArray, operand: Fixed) -> tuple[IntArray, IntArray]:
+    """The lowest and the highest sum of products of each output, over all operands.
 
-    The products may be summed in any order, and the bias added last: every operand type holds
-    zero, so a partial sum lies between the sums of the lowest and of the highest products.
+    Every operand type holds zero, so any partial sum lies between the two.
+
+    Returns
+    -------
+    tuple
+        Two arrays of shape [outputs].
     """
     extremes = np.stack([weight * operand.minimum, weight * operand.maximum])
-    lowest, highest = extremes.min(0).sum(1), extremes.max(0).sum(1)
+    return extremes.min(0).sum(1), extremes.max(0).sum(1)
+
+
+def accumulator_type(op: Linear, operand: Fixed, weight: IntArray, bias: IntArray) -> Fixed:
+    """The narrowest accumulator that no operand can overflow, whether the bias is added first
+    or last."""
+    lowest, highest = product_sums(weight, operand)
     sums = np.concatenate([lowest, highest, lowest + bias, highest + bias])
     return Fixed.spanning((int(sums.min()), int(sums.max())), op.accumulator.frac)
 

@@ -1,0 +1,1 @@
+"""Amaranth datapath of the GRU accelerator, and the flows that synthesise it."""

@@ -1,0 +1,281 @@
+"""A component for every operator of the graph, each exactly as wide as its genes.
+
+All results stand in registers that load when ``enable`` is high and hold until the next unit.
+Latencies are those of :func:`gruhw.schedule.latency`.
+"""
+
+from functools import singledispatch
+
+import numpy as np
+from amaranth.hdl import Module, Signal, Value, signed
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from gruhw.fixed import Fixed, IntArray
+from gruhw.graph import Add, Complement, Graph, Linear, Multiply, Node, Table
+from gruhw.parameters import Parameters, product_sums
+from gruhw.schedule import Phase
+from gruhw_hw.arithmetic import drop_fraction, requantise, rounding_constant, shape_of
+
+
+def register_result(m: Module, component: "LinearUnit | Elementwise", value: Value) -> None:
+    """Load ``value`` into the component's result register when it is enabled.
+
+    Registers of data are not reset: nothing reads them before they are written.
+    """
+    register = Signal(component.result.shape(), name="register", reset_less=True)
+    with m.If(component.enable):
+        m.d.sync += register.eq(value)
+    m.d.comb += component.result.eq(register)
+
+
+class LinearUnit(wiring.Component):
+    """The dot products of a linear operator: weights in ROM, one multiplier for each lane.
+
+    Parameters
+    ----------
+    node, graph
+        The operator and the graph it belongs to.
+    weights
+        Integers, shape [outputs, inputs].
+    biases
+        Integers at the accumulator's scale, shape [outputs].
+    phase
+        When its terms are addressed and its accumulators leave.
+
+    Members
+    -------
+    address : In(range(groups * terms))
+        The term whose weights are wanted.
+    operand : In(operand type)
+        The element of the operand that belongs to the term addressed in the cycle before.
+    clear : In(1)
+        Take that element as zero.
+    accumulate : In(1)
+        The product registered now belongs to a dot product; otherwise accumulators restart.
+    load, shift : In(1)
+        Copy the complete accumulators aside; move on to the next lane's. Only with several
+        lanes.
+    unit : In(range(outputs))
+        The unit that ``enable`` will belong to in the next cycle.
+    enable : In(1)
+        Register the result of the accumulator that is now complete.
+    result : Out(result type)
+    """
+
+    def __init__(
+        self, node: Linear, graph: Graph, weights: IntArray, biases: IntArray, phase: Phase
+    ) -> None:
+        self._node = node
+        self._operand = graph[node.operand].type
+        self._weights = weights
+        self._biases = biases
+        self._phase = phase
+        super().__init__(
+            {
+                "address": In(range(max(2, phase.groups * phase.terms))),
+                "operand": In(shape_of(self._operand)),
+                "clear": In(1),
+                "accumulate": In(1),
+                "load": In(1),
+                "shift": In(1),
+                "unit": In(range(max(2, phase.units))),
+                "enable": In(1),
+                "result": Out(shape_of(node.type)),
+            }
+        )
+
+    def rom(self) -> list[int]:
+        """The weight memory: for each group and term, the codes of all lanes, lane 0 lowest."""
+        phase, bits = self._phase, self._node.weight.bits
+        padded = np.zeros((phase.groups * phase.lanes, phase.terms), dtype=np.int64)
+        padded[: self._node.outputs, : self._node.inputs] = self._weights
+        codes = (padded & ((1 << bits) - 1)).reshape(phase.groups, phase.lanes, phase.terms)
+        return [
+            sum(int(code) << (lane * bits) for lane, code in enumerate(codes[group, :, term]))
+            for group in range(phase.groups)
+            for term in range(phase.terms)
+        ]
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        node, phase, bits = self._node, self._phase, self._node.weight.bits
+        word = phase.lanes * bits
+        m.submodules.weights = rom = Memory(shape=word, depth=phase.groups * phase.terms, init=self.rom())
+        weight = rom.read_port()
+        m.d.comb += weight.addr.eq(self.address)
+
+        # Accumulators start with the rounding constant, and with the bias if all units share it.
+        rounding = rounding_constant(node.accumulator.frac, node.type)
+        shared = int(self._biases[0]) if (self._biases == self._biases[0]).all() else None
+        start = rounding + (shared or 0)
+        lowest, highest = product_sums(self._weights, self._operand)
+        register = Fixed.spanning(
+            (start, int(lowest.min()) + start, int(highest.max()) + start), node.accumulator.frac
+        )
+        accumulators = []
+        for lane in range(phase.lanes):
+            coefficient = weight.data[lane * bits : (lane + 1) * bits].as_signed()
+            product = Signal(shape_of(self._operand.product(node.weight)), name=f"product_{lane}", reset_less=True)
+            accumulator = Signal(shape_of(register), name=f"accumulator_{lane}", init=start, reset_less=True)
+            m.d.sync += product.eq(self.operand * coefficient)
+            with m.If(self.clear):
+                m.d.sync += product.eq(0)
+            m.d.sync += accumulator.eq(accumulator + product)
+            with m.If(~self.accumulate):
+                m.d.sync += accumulator.eq(start)
+            accumulators.append(accumulator)
+
+        total: Value = self._serialise(m, accumulators)
+        if shared is None:
+            m.submodules.biases = biases = Memory(
+                shape=signed(Fixed.spanning(self._biases.tolist(), 0).bits),
+                depth=phase.units,
+                init=self._biases.tolist(),
+            )
+            bias = biases.read_port()
+            m.d.comb += bias.addr.eq(self.unit)
+            extremes = np.concatenate([lowest + self._biases, highest + self._biases]) + rounding
+            fitted = Fixed.spanning(extremes.tolist(), node.accumulator.frac)
+            total = (total + bias.data)[: fitted.bits].as_signed()
+        register_result(m, self, drop_fraction(total, node.accumulator.frac, node.type))
+        return m
+
+    def _serialise(self, m: Module, accumulators: list[Signal]) -> Value:
+        """The accumulator that is next; with several lanes, out of copies that shift."""
+        if len(accumulators) == 1:
+            return accumulators[0]
+        copies = [
+            Signal(accumulator.shape(), name=f"copy_{lane}", reset_less=True)
+            for lane, accumulator in enumerate(accumulators)
+        ]
+        for lane, copy in enumerate(copies):
+            following = copies[lane + 1] if lane + 1 < len(copies) else copy
+            with m.If(self.load):
+                m.d.sync += copy.eq(accumulators[lane])
+            with m.Elif(self.shift):
+                m.d.sync += copy.eq(following)
+        return copies[0]
+
+
+class Elementwise(wiring.Component):
+    """What all operators behind the linear ones have in common.
+
+    Members
+    -------
+    operand_0, operand_1, ... : In(type of the operand)
+    clear : In(1)
+        Take the product as zero. Only of products with the state, in a sequence's first step.
+    enable : In(1)
+        The result is complete: register it.
+    result : Out(result type)
+    """
+
+    def __init__(self, node: Node, graph: Graph) -> None:
+        self._node = node
+        self._graph = graph
+        self._operands = [graph[name].type for name in node.operands]
+        ports = {f"operand_{i}": In(shape_of(kind)) for i, kind in enumerate(self._operands)}
+        super().__init__(
+            {**ports, "clear": In(1), "enable": In(1), "result": Out(shape_of(node.type))}
+        )
+
+    @property
+    def operands(self) -> list[Signal]:
+        """The operand ports, in the order of the node's operands."""
+        return [getattr(self, f"operand_{i}") for i in range(len(self._operands))]
+
+
+class Adder(Elementwise):
+    """Aligns two operands, adds, rounds and saturates."""
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        finest = max(kind.frac for kind in self._operands)
+        left, right = (
+            port << (finest - kind.frac)
+            for port, kind in zip(self.operands, self._operands, strict=True)
+        )
+        register_result(m, self, requantise(left + right, finest, self._node.type))
+        return m
+
+
+class Multiplier(Elementwise):
+    """Multiplies into a register, then rounds and saturates."""
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        left, right = self.operands
+        exact = self._operands[0].product(self._operands[1])
+        product = Signal(shape_of(exact), reset_less=True)
+        m.d.sync += product.eq(left * right)
+        with m.If(self.clear):
+            m.d.sync += product.eq(0)
+        register_result(m, self, requantise(product, exact.frac, self._node.type))
+        return m
+
+
+class Complementer(Elementwise):
+    """Subtracts an unsigned fraction from one, rounds and saturates."""
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        (kind,) = self._operands
+        exact = ((1 << kind.frac) - self.operands[0])[: kind.bits + 1].as_unsigned()
+        register_result(m, self, requantise(exact, kind.frac, self._node.type))
+        return m
+
+
+class Lookup(Elementwise):
+    """A function in ROM, addressed by its operand's two's-complement code."""
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        assert isinstance(self._node, Table)
+        contents = self._graph.table_values(self._node).tolist()
+        m.submodules.table = table = Memory(
+            shape=shape_of(self._node.type), depth=len(contents), init=contents
+        )
+        port = table.read_port()
+        m.d.comb += [
+            port.addr.eq(self.operands[0]),
+            port.en.eq(self.enable),
+            self.result.eq(port.data),
+        ]
+        return m
+
+
+@singledispatch
+def component(
+    node: Node, graph: Graph, parameters: Parameters, phase: Phase
+) -> LinearUnit | Elementwise:
+    """The hardware of an operator."""
+    raise TypeError(f"no hardware for {type(node).__name__}")
+
+
+@component.register
+def _(node: Linear, graph: Graph, parameters: Parameters, phase: Phase) -> LinearUnit:
+    return LinearUnit(
+        node, graph, parameters.weights[node.name], parameters.biases[node.name], phase
+    )
+
+
+@component.register
+def _(node: Add, graph: Graph, parameters: Parameters, phase: Phase) -> Elementwise:
+    return Adder(node, graph)
+
+
+@component.register
+def _(node: Multiply, graph: Graph, parameters: Parameters, phase: Phase) -> Elementwise:
+    return Multiplier(node, graph)
+
+
+@component.register
+def _(node: Complement, graph: Graph, parameters: Parameters, phase: Phase) -> Elementwise:
+    return Complementer(node, graph)
+
+
+@component.register
+def _(node: Table, graph: Graph, parameters: Parameters, phase: Phase) -> Elementwise:
+    return Lookup(node, graph)

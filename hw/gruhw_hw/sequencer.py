@@ -1,0 +1,139 @@
+"""The control of the datapath, built from the schedule."""
+
+from collections.abc import Callable
+
+from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from gruhw.schedule import Phase, Schedule
+
+
+class Sequencer(wiring.Component):
+    """Issues one term a cycle, group after group: the steps of a sequence, then its head.
+
+    A group starts once its input vector is there, the state it reads is written, and there is
+    room for all its results; it then runs to its end without ever waiting. So back-pressure
+    needs no stall logic in the datapath.
+
+    Members
+    -------
+    vector_full, vector_last : In(1)
+        An input vector is there; it is the last of its sequence.
+    vector_release : Out(1)
+        The step has read its input vector for the last time.
+    output_available : In(1)
+        There is room for the results of the group that is next.
+    output_reserve : Out(1)
+        A group starts that will give results.
+    last_group : Out(1)
+        While no term is issued: the group that is next is the last of its phase.
+    slot : Out(range(terms))
+        The element of the input and of the state that is addressed.
+    address : Out(range(groups * terms))
+        The term of the whole phase that is addressed.
+    bank : Out(1)
+        The half of the state memory that holds the state to be read.
+    first_step : Out(1)
+        The step is the first of its sequence: its state is zero.
+    step_term, head_term : Out(1)
+        A term of a step, or of the head, is addressed.
+    step_end, head_end : Out(1)
+        It is the last of its group.
+    """
+
+    def __init__(self, schedule: Schedule) -> None:
+        self._schedule = schedule
+        phases = [phase for phase in (schedule.step, schedule.head) if phase]
+        super().__init__(
+            {
+                "vector_full": In(1),
+                "vector_last": In(1),
+                "vector_release": Out(1),
+                "output_available": In(1),
+                "output_reserve": Out(1),
+                "last_group": Out(1),
+                "slot": Out(range(max(2, *(phase.terms for phase in phases)))),
+                "address": Out(range(max(2, *(phase.groups * phase.terms for phase in phases)))),
+                "bank": Out(1),
+                "first_step": Out(1, init=1),
+                "step_term": Out(1),
+                "head_term": Out(1),
+                "step_end": Out(1),
+                "head_end": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        step, head = self._schedule.step, self._schedule.head
+        active = Signal()  # a term is issued
+        in_head = Signal()  # by the head; while no term is issued, the next one will be
+
+        def of_phase(figure: Callable[[Phase], int]) -> Value | int:
+            """A figure of the running phase; a constant where step and head agree."""
+            of_step, of_head = figure(step), figure(head or step)
+            return of_step if of_step == of_head else Mux(in_head, of_head, of_step)
+
+        last_term = Signal()
+        last_of_phase = Signal()
+        may_start = Signal()
+        m.d.comb += [
+            last_term.eq(active & (self.slot == of_phase(lambda phase: phase.terms - 1))),
+            last_of_phase.eq(
+                self.address == of_phase(lambda phase: phase.groups * phase.terms - 1)
+            ),
+            self.last_group.eq(
+                self.address == of_phase(lambda phase: (phase.groups - 1) * phase.terms)
+            ),
+            self.step_term.eq(active & ~in_head),
+            self.head_term.eq(active & in_head),
+            self.step_end.eq(last_term & ~in_head),
+            self.head_end.eq(last_term & in_head),
+            self.vector_release.eq(self.step_end & last_of_phase),
+        ]
+        with m.If(active):
+            m.d.sync += [self.slot.eq(self.slot + 1), self.address.eq(self.address + 1)]
+        with m.If(last_term):
+            m.d.sync += [active.eq(0), self.slot.eq(0)]
+            with m.If(last_of_phase):
+                m.d.sync += self.address.eq(0)
+        with m.If(self.vector_release):
+            m.d.sync += [
+                self.bank.eq(~self.bank),
+                self.first_step.eq(0 if head else self.vector_last),
+                in_head.eq(self.vector_last if head else 0),
+            ]
+        with m.If(self.head_end & last_of_phase):
+            m.d.sync += [in_head.eq(0), self.first_step.eq(1)]
+
+        waited = self._wait(m, last_term, of_phase(_extra_cycles))
+        ready = Mux(in_head, self.output_available, self.vector_full)
+        if not head:
+            ready = self.vector_full & self.output_available
+        m.d.comb += may_start.eq(~active & waited & ready)
+        m.d.comb += self.output_reserve.eq(may_start & (in_head if head else 1))
+        with m.If(may_start):
+            m.d.sync += active.eq(1)
+        return m
+
+    def _wait(self, m: Module, last_term: Signal, after_group: Value | int) -> Value | int:
+        """Whether the next group may follow; its first idle cycle suffices if no more are due."""
+        step, head = self._schedule.step, self._schedule.head
+        after_step = _extra_cycles(step) + self._schedule.drain_cycles
+        longest = max(after_step, _extra_cycles(head or step))
+        if longest == 0:
+            return 1
+        left = Signal(range(longest + 1))
+        with m.If(self.vector_release):
+            m.d.sync += left.eq(after_step)
+        with m.Elif(last_term):
+            m.d.sync += left.eq(after_group)
+        with m.Elif(left != 0):
+            m.d.sync += left.eq(left - 1)
+        return left == 0
+
+
+def _extra_cycles(phase: Phase) -> int:
+    """Cycles of a group beyond its terms and the one that restarts the accumulators."""
+    return phase.group_cycles - phase.terms - 1

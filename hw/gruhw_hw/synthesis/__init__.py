@@ -1,0 +1,20 @@
+"""Synthesis by Yosys: what a design costs on FPGAs and in standard cells, operator by operator."""
+
+from gruhw_hw.synthesis.flow import OPERATOR_ROWS, synthesise
+from gruhw_hw.synthesis.report import REST, SynthesisReport
+from gruhw_hw.synthesis.resources import Resources
+from gruhw_hw.synthesis.targets import TARGETS, Target
+from gruhw_hw.synthesis.yosys import YosysRun, run_yosys, tool_versions
+
+__all__ = [
+    "OPERATOR_ROWS",
+    "REST",
+    "TARGETS",
+    "Resources",
+    "SynthesisReport",
+    "Target",
+    "YosysRun",
+    "run_yosys",
+    "synthesise",
+    "tool_versions",
+]

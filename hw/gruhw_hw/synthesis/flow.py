@@ -1,0 +1,105 @@
+"""From Verilog to a report: one flattened run for the total, one hierarchical for the parts."""
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+from gruhw.errors import InputError
+from gruhw.genome import OPERATORS
+from gruhw_hw.pdk import Liberty, load_liberty
+from gruhw_hw.synthesis.hierarchy import Hierarchy, cells_by_operator, inclusive_cells
+from gruhw_hw.synthesis.report import SynthesisReport
+from gruhw_hw.synthesis.resources import Resources, count_resources
+from gruhw_hw.synthesis.targets import LIBRARY_FILE, SCOPES, TARGETS, Target, liberty_cells
+from gruhw_hw.synthesis.yosys import parse_stat, run_yosys, tool_versions, warnings
+
+OPERATOR_ROWS = (*OPERATORS, "head")
+"""The operators that a report has rows for: the seventeen of the cell, and the head."""
+
+
+def synthesise(
+    verilog: str,
+    top: str,
+    target: str,
+    *,
+    liberty: Path | None = None,
+    by_operator: bool = True,
+    dsp: bool = False,
+    operators: Collection[str] = OPERATOR_ROWS,
+    parent: str | None = None,
+) -> SynthesisReport:
+    """Synthesise a design with Yosys and count what it needs.
+
+    Parameters
+    ----------
+    verilog
+        The design's text.
+    top
+        The name of its top module.
+    target
+        A name of :data:`TARGETS`.
+    liberty
+        For ``asic``, the standard-cell library; IHP SG13G2 by default.
+    by_operator
+        Whether to attribute resources to operators too, which takes a second run.
+    dsp
+        Whether multiplier blocks may be used. Without them, area shows every bit of width.
+    operators, parent
+        Which modules are operators: see :func:`cells_by_operator`.
+
+    Raises
+    ------
+    InputError
+        If there is no such target, ``top`` is no plain Verilog name, or the library is wrong
+        or given for a target that takes none.
+    ToolError
+        If Yosys fails, or the default library cannot be downloaded.
+    """
+    chosen = _check_target(target)
+    _check_top(top)
+    if liberty is not None and not chosen.liberty:
+        raise InputError(f"{liberty}: only target asic takes a library, not {target}")
+    library = load_liberty(liberty) if chosen.liberty else None
+    cells = chosen.cells if library is None else (*SCOPES, *liberty_cells(library))
+
+    hierarchy, warned = _run(verilog, top, chosen, library, flatten=True, dsp=dsp)
+    total = count_resources(inclusive_cells(hierarchy, top), cells)
+    rows: dict[str, Resources] = {}
+    if by_operator:
+        hierarchy, _ = _run(verilog, top, chosen, library, flatten=False, dsp=dsp)
+        attributed = cells_by_operator(hierarchy, top, operators, parent)
+        rows = {name: count_resources(found, cells) for name, found in attributed.items()}
+    tools = dict(tool_versions())
+    if library is not None:
+        tools |= {"library": library.name, "library_sha256": library.sha256}
+    return SynthesisReport(target, total, rows, tools, warned, dsp=dsp)
+
+
+def _check_target(name: str) -> Target:
+    if name not in TARGETS:
+        raise InputError(f"target must be one of {', '.join(TARGETS)}, not {name!r}")
+    return TARGETS[name]
+
+
+def _check_top(top: str) -> None:
+    # The name becomes part of Yosys commands.
+    if re.fullmatch(r"[A-Za-z_]\w*", top, re.ASCII) is None:
+        raise InputError(f"top module must be letters, digits and underscores, not {top!r}")
+
+
+def _run(
+    verilog: str, top: str, target: Target, library: Liberty | None, *, flatten: bool, dsp: bool
+) -> tuple[Hierarchy, tuple[str, ...]]:
+    """The cells of each module after synthesis, and the warnings about the Verilog."""
+    run = run_yosys(
+        [
+            "tee -q -o read.log read_verilog design.v",
+            f"tee -q -o hierarchy.log hierarchy -check -top {top}",
+            *target.commands(top, flatten=flatten, dsp=dsp),
+            "tee -q -o stat.json stat -json",
+        ],
+        {"design.v": verilog.encode()} | ({} if library is None else {LIBRARY_FILE: library.data}),
+        ["read.log", "hierarchy.log", "stat.json"],
+    )
+    logs = (run.outputs["read.log"] + run.outputs["hierarchy.log"]).decode("utf-8", "replace")
+    return parse_stat(run.outputs["stat.json"]), warnings(logs)

@@ -1,0 +1,84 @@
+"""The accelerator with its AXI4-Stream ports, and its Verilog."""
+
+from dataclasses import dataclass
+
+from amaranth.back import verilog
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from gruhw.fixed import Fixed
+from gruhw.model import Network
+from gruhw_hw.datapath import Datapath
+
+TOP = "gruhw"
+"""The name of the top module."""
+
+
+def axi_width(kind: Fixed) -> int:
+    """The width of ``tdata`` for an element: whole bytes, as AXI4-Stream requires."""
+    return -(-kind.bits // 8) * 8
+
+
+class Accelerator(wiring.Component):
+    """A GRU accelerator with AXI4-Stream ports.
+
+    Members
+    -------
+    s_axis_tvalid, s_axis_tlast : In(1)
+    s_axis_tready : Out(1)
+    s_axis_tdata : In(whole bytes)
+        One element of an input vector in the low bits; the others are ignored. ``tlast``
+        belongs to the last element of a sequence.
+    m_axis_tvalid, m_axis_tlast : Out(1)
+    m_axis_tready : In(1)
+    m_axis_tdata : Out(whole bytes)
+        A logit or state, sign-extended; or a class index.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.datapath = Datapath(network)
+        self.input_type = network.graph.input.type
+        self.output_type = self.datapath.output_type
+        super().__init__(
+            {
+                "s_axis_tvalid": In(1),
+                "s_axis_tready": Out(1),
+                "s_axis_tdata": In(axi_width(self.input_type)),
+                "s_axis_tlast": In(1),
+                "m_axis_tvalid": Out(1),
+                "m_axis_tready": In(1),
+                "m_axis_tdata": Out(axi_width(self.output_type)),
+                "m_axis_tlast": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.datapath = datapath = self.datapath
+        m.d.comb += [
+            datapath.sink.valid.eq(self.s_axis_tvalid),
+            datapath.sink.payload.data.eq(self.s_axis_tdata[: self.input_type.bits]),
+            datapath.sink.payload.last.eq(self.s_axis_tlast),
+            self.s_axis_tready.eq(datapath.sink.ready),
+            self.m_axis_tvalid.eq(datapath.source.valid),
+            self.m_axis_tdata.eq(datapath.source.payload.data),
+            self.m_axis_tlast.eq(datapath.source.payload.last),
+            datapath.source.ready.eq(self.m_axis_tready),
+        ]
+        return m
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """An accelerator and its Verilog text."""
+
+    accelerator: Accelerator
+    verilog: str
+
+
+def generate_verilog(network: Network) -> Hardware:
+    """The Verilog of a network's accelerator; the same network gives the same text."""
+    accelerator = Accelerator(network)
+    text = verilog.convert(accelerator, name=TOP, emit_src=False, strip_internal_attrs=True)
+    return Hardware(accelerator, text)

@@ -1,0 +1,31 @@
+"""Tasks to train and search on: those that gruhw knows by name, and users' own ``.npz`` files."""
+
+from pathlib import Path
+
+from gruhw.errors import InputError
+from gruhw.tasks.custom import load_npz_task, load_samples
+from gruhw.tasks.data import Split, Task, TaskData
+from gruhw.tasks.mnist import MNIST_ROWS
+
+__all__ = ["TASKS", "Split", "Task", "TaskData", "load_samples", "load_task"]
+
+TASKS = {task.name: task for task in (MNIST_ROWS,)}
+"""The tasks that gruhw knows by name."""
+
+
+def load_task(name_or_path: str | Path) -> Task:
+    """The task of this name, or the one in the ``.npz`` file at this path.
+
+    Raises
+    ------
+    InputError
+        If it is neither, or the file is wrong.
+    """
+    if (known := TASKS.get(str(name_or_path))) is not None:
+        return known
+    path = Path(name_or_path)
+    if path.suffix != ".npz" and not path.is_file():
+        raise InputError(
+            f"task must be {', '.join(TASKS)} or the path of an .npz file, not '{name_or_path}'"
+        )
+    return load_npz_task(path)

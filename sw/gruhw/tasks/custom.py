@@ -1,0 +1,153 @@
+"""Users' own tasks: an ``.npz`` of sequences and labels, checked before anything trains on it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gruhw.errors import InputError
+from gruhw.files import read_npz
+from gruhw.fixed import IntArray
+from gruhw.tasks.data import Split, Task, TaskData, hold_out, standardise
+
+MAXIMUM_SIZE = 1024
+"""The most classes, and the most elements of an input vector, that a genome can have."""
+
+HELD_OUT = 10
+"""One in this many training sequences becomes validation data where a file has none."""
+
+
+def load_npz_task(path: Path) -> Task:
+    """The task in the ``.npz`` at ``path``, its data already read and checked.
+
+    It holds ``x_train, y_train, x_test, y_test`` and may hold ``x_val, y_val`` (otherwise a
+    seeded tenth of the training sequences becomes validation data) and ``length_train,
+    length_val, length_test`` (otherwise every sequence has all T steps). ``x`` is [N, T, I],
+    ``y`` and ``length`` are [N].
+
+    Raises
+    ------
+    InputError
+        One line naming the file, the array, what was required and what was found.
+    """
+    arrays = read_npz(path)
+    train = _read_split(path, arrays, "train")
+    test = _read_split(path, arrays, "test")
+    classes = _check_classes(path, train)
+    if "x_val" in arrays or "y_val" in arrays:
+        val = _read_split(path, arrays, "val")
+    else:
+        if len(train) < 2:
+            raise InputError(f"{path}: x_train must hold 2 or more sequences, not {len(train)}")
+        train, val = hold_out(train, max(1, len(train) // HELD_OUT))
+    for name, part in (("val", val), ("test", test)):
+        if part.x.shape[2] != train.x.shape[2]:
+            raise InputError(
+                f"{path}: x_{name} must have {train.x.shape[2]} input elements like x_train, "
+                f"not {part.x.shape[2]}"
+            )
+        if (highest := int(part.y.max())) >= classes:
+            raise InputError(
+                f"{path}: labels of y_{name} must be 0 to {classes - 1} like y_train's, "
+                f"not {highest}"
+            )
+    data = TaskData(train, val, test)
+    scale, offset = standardise(train)
+    steps = max(part.x.shape[1] for part in (train, val, test))
+    inputs = train.x.shape[2]
+    return Task(
+        name=str(path),
+        description=f"{steps} steps of {inputs} inputs, {classes} classes",
+        classes=classes,
+        inputs=inputs,
+        steps=steps,
+        source=str(path),
+        loader=lambda: data,
+        scale=scale,
+        offset=offset,
+    )
+
+
+def load_samples(path: Path, data: bytes | None = None) -> Split:
+    """The sequences that travel with a design: ``x_test, y_test`` and maybe ``length_test``.
+
+    Parameters
+    ----------
+    path
+        An ``.npz`` file.
+    data
+        Its contents, if they have been read already.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or holds something else.
+    """
+    return _read_split(path, read_npz(path, data), "test")
+
+
+def _read_split(path: Path, arrays: Mapping[str, NDArray[Any]], part: str) -> Split:
+    for name in (f"x_{part}", f"y_{part}"):
+        if name not in arrays:
+            raise InputError(f"{path}: array {name} is required, but missing")
+    x = _check_x(path, f"x_{part}", arrays[f"x_{part}"])
+    y = _check_integers(path, f"y_{part}", arrays[f"y_{part}"], x, 0, MAXIMUM_SIZE - 1, "labels")
+    steps = x.shape[1]
+    name = f"length_{part}"
+    if name not in arrays:
+        return Split(x, y, np.full(len(x), steps, dtype=np.int64))
+    return Split(x, y, _check_integers(path, name, arrays[name], x, 1, steps, "lengths"))
+
+
+def _check_x(path: Path, name: str, x: NDArray[Any]) -> NDArray[Any]:
+    if x.dtype.kind not in "uif":
+        raise InputError(f"{path}: {name} must hold real numbers, not {x.dtype}")
+    if x.ndim != 3 or not all(x.shape):
+        raise InputError(
+            f"{path}: shape of {name} must be [N, T, I], none of them zero, not {list(x.shape)}"
+        )
+    if x.shape[2] > MAXIMUM_SIZE:
+        raise InputError(
+            f"{path}: {name} must have at most {MAXIMUM_SIZE} input elements, not {x.shape[2]}"
+        )
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        found = x[~np.isfinite(x)].flat[0]
+        raise InputError(f"{path}: every value of {name} must be finite, not {found}")
+    return x
+
+
+def _check_integers(
+    path: Path,
+    name: str,
+    values: NDArray[Any],
+    x: NDArray[Any],
+    low: int,
+    high: int,
+    what: str,
+) -> IntArray:
+    if values.dtype.kind not in "ui":
+        raise InputError(f"{path}: {name} must hold whole numbers, not {values.dtype}")
+    if values.shape != (len(x),):
+        raise InputError(
+            f"{path}: shape of {name} must be [{len(x)}], one entry for each sequence, "
+            f"not {list(values.shape)}"
+        )
+    outside = values[(values < low) | (values > high)]
+    if len(outside):
+        raise InputError(f"{path}: {what} in {name} must be {low} to {high}, not {outside[0]}")
+    return values.astype(np.int64)
+
+
+def _check_classes(path: Path, train: Split) -> int:
+    classes = int(train.y.max()) + 1
+    if classes < 2:
+        raise InputError(f"{path}: y_train must hold 2 or more classes, not {classes}")
+    absent = np.flatnonzero(np.bincount(train.y, minlength=classes) == 0)
+    if len(absent):
+        raise InputError(
+            f"{path}: labels in y_train must be 0 to {classes - 1}, each at least once, "
+            f"but {absent[0]} is missing"
+        )
+    return classes
