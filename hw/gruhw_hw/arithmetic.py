@@ -56,3 +56,50 @@ def _as_type(value: Value, to: Fixed) -> Value:
         fill = value[-1] if source.signed else Const(0, 1)
         value = Cat(value, fill.replicate(to.bits - source.width))
     return value[: to.bits].as_signed() if to.signed else value[: to.bits].as_unsigned()
+
+
+def add_with_carry(left: Value, right: Value, carry: Value) -> Value:
+    """``left + right + carry`` on one carry chain, for signed operands.
+
+    The carry enters as a generated one below the lowest bit; synthesis would build a third
+    operand out of compressors instead.
+    """
+    total = Cat(Const(1, 1), left).as_signed() + Cat(carry, right).as_signed()
+    return total[1:].as_signed()
+
+
+def booth_product(multiplicand: Value, coefficient: Value) -> tuple[Value, Value]:
+    """A product as a sum ``(partial, carry)`` that the next adder completes.
+
+    Radix-4 Booth digits of the signed ``coefficient`` (A. D. Booth, 1951; O. L. MacSorley,
+    1961) choose 0, 1 or 2 times the multiplicand, inverted if negative; what is missing from
+    an inverted number enters as the carry of the next adder. A coefficient of two bits needs
+    one look-up for each bit of the product, and no adder of its own.
+    """
+    width = len(multiplicand) + (1 if multiplicand.shape().signed else 2)
+    once = _as_width(multiplicand, width)
+    twice = _as_width(Cat(Const(0, 1), multiplicand), width, multiplicand.shape().signed)
+    bits = [Const(0, 1), *coefficient]
+    if len(coefficient) % 2:
+        bits.append(coefficient[-1])
+    digits = [tuple(bits[i : i + 3]) for i in range(0, len(bits) - 1, 2)]
+    total, carry = None, None
+    for below, low, high in reversed(digits):
+        is_one = low ^ below
+        is_two = Mux(high, ~(low | below), low & below)
+        magnitude = (once & is_one.replicate(width)) | (twice & is_two.replicate(width))
+        partial = (magnitude ^ high.replicate(width)).as_signed()
+        if total is None or carry is None:
+            total = partial
+        else:
+            total = Cat(partial[:2], add_with_carry(partial >> 2, total, carry)).as_signed()
+        carry = high
+    assert total is not None and carry is not None
+    return total, carry
+
+
+def _as_width(value: Value, width: int, is_signed: bool | None = None) -> Value:
+    """``value`` extended to ``width`` bits."""
+    extend_sign = value.shape().signed if is_signed is None else is_signed
+    fill = value[-1] if extend_sign else Const(0, 1)
+    return Cat(value, fill.replicate(width - len(value)))

@@ -13,9 +13,9 @@ from gruhw.graph import Linear, State
 from gruhw.model import Network
 from gruhw.schedule import MULTIPLY_CYCLES, Phase, Schedule
 from gruhw_hw.arithmetic import shape_of
-from gruhw_hw.operators import LinearUnit, component
+from gruhw_hw.operators import LinearUnit, SerialMultiplier, component
 from gruhw_hw.sequencer import Sequencer
-from gruhw_hw.streams import InputBuffer, OutputBuffer, element_layout
+from gruhw_hw.streams import NO_COLLISION, InputBuffer, OutputBuffer, element_layout
 
 
 def delayed(m: Module, signal: Value, cycles: int, name: str) -> Value:
@@ -168,7 +168,7 @@ class Datapath(wiring.Component):
 
         bank_bits = ceil_log2(step.units)
         m.submodules.states = states = Memory(
-            shape=shape_of(graph.state.type), depth=2 << bank_bits, init=[]
+            shape=shape_of(graph.state.type), depth=2 << bank_bits, init=[], attrs=NO_COLLISION
         )
         state_write, state_vector = states.write_port(), states.read_port()
         m.d.comb += state_vector.addr.eq(Cat(sequencer.slot[:bank_bits], sequencer.bank))
@@ -188,7 +188,7 @@ class Datapath(wiring.Component):
         results: dict[str, Timed] = {}
         for node in graph.operators:
             reads, ready = schedule.read_cycle(node.name), schedule.ready[node.name]
-            m.submodules[node.name] = part = component(node, graph, self.network.parameters, step)
+            m.submodules[node.name] = part = component(node, schedule, self.network.parameters)
             if isinstance(part, LinearUnit):
                 assert isinstance(node, Linear)
                 self._issue(m, part, pipeline, accumulate, sequencer, unit)
@@ -208,6 +208,8 @@ class Datapath(wiring.Component):
                         ]
                     else:
                         m.d.comb += port.eq(pipeline.at(results[name], reads))
+                if isinstance(part, SerialMultiplier):
+                    m.d.comb += part.start.eq(pipeline.token(reads))
             m.d.comb += part.enable.eq(pipeline.token(ready - 1))
             register = Signal(part.result.shape(), name=f"{node.name}_result")
             m.d.comb += register.eq(part.result)
@@ -290,7 +292,7 @@ class Datapath(wiring.Component):
         pipeline = self._pipeline(m, phase, sequencer.head_end, sequencer, "head")
         ready = self.schedule.ready[node.name]
         unit = pipeline.counter(ready)
-        part = component(node, self.graph, self.network.parameters, phase)
+        part = component(node, self.schedule, self.network.parameters)
         assert isinstance(part, LinearUnit)
         m.submodules[node.name] = part
         accumulate = delayed(m, sequencer.head_term, MULTIPLY_CYCLES, "head_accumulate")

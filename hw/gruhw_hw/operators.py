@@ -4,19 +4,31 @@ All results stand in registers that load when ``enable`` is high and hold until 
 Latencies are those of :func:`gruhw.schedule.latency`.
 """
 
+from collections.abc import Mapping
 from functools import singledispatch
 
 import numpy as np
-from amaranth.hdl import Module, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Member, Out
 
 from gruhw.fixed import Fixed, IntArray
 from gruhw.graph import Add, Complement, Graph, Linear, Multiply, Node, Table
 from gruhw.parameters import Parameters, product_sums
-from gruhw.schedule import Phase
-from gruhw_hw.arithmetic import drop_fraction, requantise, rounding_constant, shape_of
+from gruhw.schedule import Phase, Schedule
+from gruhw_hw.arithmetic import (
+    add_with_carry,
+    booth_product,
+    drop_fraction,
+    requantise,
+    rounding_constant,
+    shape_of,
+)
+
+BOOTH_BITS = 4
+"""Weights up to this width are multiplied in Booth digits; for wider ones synthesis chooses, so
+that it can use the multipliers of devices that have them."""
 
 
 def register_result(m: Module, component: "LinearUnit | Elementwise", value: Value) -> None:
@@ -117,12 +129,21 @@ class LinearUnit(wiring.Component):
         accumulators = []
         for lane in range(phase.lanes):
             coefficient = weight.data[lane * bits : (lane + 1) * bits].as_signed()
-            product = Signal(shape_of(self._operand.product(node.weight)), name=f"product_{lane}", reset_less=True)
+            exact = self._operand.product(node.weight)
+            # A Booth product lacks its carry, so it can be one less than any product.
+            partial = Fixed.spanning((exact.minimum - 1, exact.maximum), exact.frac)
+            product = Signal(shape_of(partial), name=f"product_{lane}", reset_less=True)
+            carry = Signal(name=f"carry_{lane}", reset_less=True)
             accumulator = Signal(shape_of(register), name=f"accumulator_{lane}", init=start, reset_less=True)
-            m.d.sync += product.eq(self.operand * coefficient)
+            if bits <= BOOTH_BITS:
+                partial_product, missing = booth_product(self.operand, coefficient)
+                m.d.sync += [product.eq(partial_product), carry.eq(missing)]
+                m.d.sync += accumulator.eq(add_with_carry(accumulator, product, carry))
+            else:
+                m.d.sync += product.eq(self.operand * coefficient)
+                m.d.sync += accumulator.eq(accumulator + product)
             with m.If(self.clear):
-                m.d.sync += product.eq(0)
-            m.d.sync += accumulator.eq(accumulator + product)
+                m.d.sync += [product.eq(0), carry.eq(0)]
             with m.If(~self.accumulate):
                 m.d.sync += accumulator.eq(start)
             accumulators.append(accumulator)
@@ -172,13 +193,21 @@ class Elementwise(wiring.Component):
     result : Out(result type)
     """
 
-    def __init__(self, node: Node, graph: Graph) -> None:
+    def __init__(
+        self, node: Node, graph: Graph, more_ports: Mapping[str, Member] | None = None
+    ) -> None:
         self._node = node
         self._graph = graph
         self._operands = [graph[name].type for name in node.operands]
         ports = {f"operand_{i}": In(shape_of(kind)) for i, kind in enumerate(self._operands)}
         super().__init__(
-            {**ports, "clear": In(1), "enable": In(1), "result": Out(shape_of(node.type))}
+            {
+                **ports,
+                **(more_ports or {}),
+                "clear": In(1),
+                "enable": In(1),
+                "result": Out(shape_of(node.type)),
+            }
         )
 
     @property
@@ -216,6 +245,39 @@ class Multiplier(Elementwise):
         return m
 
 
+class SerialMultiplier(Elementwise):
+    """Multiplies by one bit of the first operand a cycle, then rounds and saturates.
+
+    Takes a fraction of a parallel multiplier's area where units are far enough apart. The
+    first operand is unsigned and read when ``start`` is high; the second must hold meanwhile.
+
+    Members
+    -------
+    start : In(1)
+        The operands are there.
+    """
+
+    def __init__(self, node: Node, graph: Graph) -> None:
+        super().__init__(node, graph, {"start": In(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        left, right = self.operands
+        exact = self._operands[0].product(self._operands[1])
+        multiplicand = right.as_signed() if self._operands[1].signed else Cat(right, 0).as_signed()
+        high = Signal(signed(len(multiplicand) + 1), reset_less=True)
+        low = Signal(len(left), reset_less=True)
+        total = Mux(low[0], (high + multiplicand)[: len(high)], high).as_signed()
+        with m.If(self.start):
+            m.d.sync += [high.eq(0), low.eq(Mux(self.clear, 0, left))]
+        with m.Else():
+            m.d.sync += [high.eq(total >> 1), low.eq(Cat(low[1:], total[0]))]
+        product = Cat(low, high)[: exact.bits]
+        product = product.as_signed() if exact.signed else product.as_unsigned()
+        register_result(m, self, requantise(product, exact.frac, self._node.type))
+        return m
+
+
 class Complementer(Elementwise):
     """Subtracts an unsigned fraction from one, rounds and saturates."""
 
@@ -248,34 +310,34 @@ class Lookup(Elementwise):
 
 @singledispatch
 def component(
-    node: Node, graph: Graph, parameters: Parameters, phase: Phase
+    node: Node, schedule: Schedule, parameters: Parameters
 ) -> LinearUnit | Elementwise:
     """The hardware of an operator."""
     raise TypeError(f"no hardware for {type(node).__name__}")
 
 
 @component.register
-def _(node: Linear, graph: Graph, parameters: Parameters, phase: Phase) -> LinearUnit:
-    return LinearUnit(
-        node, graph, parameters.weights[node.name], parameters.biases[node.name], phase
-    )
+def _(node: Linear, schedule: Schedule, parameters: Parameters) -> LinearUnit:
+    weights, biases = parameters.weights[node.name], parameters.biases[node.name]
+    return LinearUnit(node, schedule.graph, weights, biases, schedule.phase_of(node))
 
 
 @component.register
-def _(node: Add, graph: Graph, parameters: Parameters, phase: Phase) -> Elementwise:
-    return Adder(node, graph)
+def _(node: Add, schedule: Schedule, parameters: Parameters) -> Elementwise:
+    return Adder(node, schedule.graph)
 
 
 @component.register
-def _(node: Multiply, graph: Graph, parameters: Parameters, phase: Phase) -> Elementwise:
-    return Multiplier(node, graph)
+def _(node: Multiply, schedule: Schedule, parameters: Parameters) -> Elementwise:
+    kind = SerialMultiplier if schedule.serial_products else Multiplier
+    return kind(node, schedule.graph)
 
 
 @component.register
-def _(node: Complement, graph: Graph, parameters: Parameters, phase: Phase) -> Elementwise:
-    return Complementer(node, graph)
+def _(node: Complement, schedule: Schedule, parameters: Parameters) -> Elementwise:
+    return Complementer(node, schedule.graph)
 
 
 @component.register
-def _(node: Table, graph: Graph, parameters: Parameters, phase: Phase) -> Elementwise:
-    return Lookup(node, graph)
+def _(node: Table, schedule: Schedule, parameters: Parameters) -> Elementwise:
+    return Lookup(node, schedule.graph)

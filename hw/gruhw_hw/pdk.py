@@ -5,6 +5,7 @@ here; Yosys and OpenSTA read the rest themselves.
 """
 
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
@@ -181,12 +182,10 @@ def _tokens(text: str) -> Iterator[_Token]:
 
 def _parse_groups(text: str) -> _Group:
     """The outermost group of a Liberty file, which must be a library."""
-    tokens = _tokens(text)
+    tokens = deque(_tokens(text))
     root = _Group("", [])
     stack = [root]
-    for token in tokens:
-        if token.mark and token.text == "":
-            break
+    while not ((token := tokens.popleft()).mark and token.text == ""):
         if token.mark and token.text == ";":
             continue
         if token.mark and token.text == "}" and len(stack) > 1:
@@ -204,28 +203,28 @@ def _parse_groups(text: str) -> _Group:
     return root.groups[0]
 
 
-def _parse_statement(name: _Token, tokens: Iterator[_Token], stack: list[_Group]) -> None:
+def _parse_statement(name: _Token, tokens: deque[_Token], stack: list[_Group]) -> None:
     """What follows ``name``: ``: value ;``, ``(arguments) ;`` or ``(arguments) {``."""
-    following = next(tokens)
+    following = tokens.popleft()
     if following.mark and following.text == ":":
-        value: list[str] = []
-        while not ((token := next(tokens)).mark and token.text in ";{}"):
-            value.append(token.text)
-        if token.text != ";":
-            raise _MalformedError(
-                token.line, f"{name.text} must end with ';', not {token.text or 'the file'!r}"
-            )
-        stack[-1].attributes[name.text] = " ".join(value)
+        # Real libraries forget the semicolon here and there; then the value ends with its line.
+        value = [tokens.popleft()]
+        if value[0].mark:
+            found = value[0].text or "end"
+            raise _MalformedError(value[0].line, f"{name.text} must have a value, not {found!r}")
+        while not tokens[0].mark and tokens[0].line == value[0].line:
+            value.append(tokens.popleft())
+        stack[-1].attributes[name.text] = " ".join(token.text for token in value)
     elif following.mark and following.text == "(":
         arguments: list[str] = []
-        while not ((token := next(tokens)).mark and token.text in "){};"):
+        while not ((token := tokens.popleft()).mark and token.text in "){};"):
             if not token.mark:
                 arguments.append(token.text)
         if token.text != ")":
             raise _MalformedError(
                 token.line, f"{name.text} must close its '(', not {token.text or 'end'!r}"
             )
-        ending = next(tokens)
+        ending = tokens.popleft()
         if ending.mark and ending.text == "{":
             group = _Group(name.text, arguments)
             stack[-1].groups.append(group)

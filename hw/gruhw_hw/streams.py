@@ -15,6 +15,10 @@ from amaranth.utils import ceil_log2
 from gruhw.fixed import Fixed
 from gruhw_hw.arithmetic import shape_of
 
+NO_COLLISION = {"no_rw_check": 1}
+"""Attribute of a memory whose read data is never used while the same address is written, so that
+Yosys adds no logic for that case."""
+
 
 def element_layout(kind: Fixed) -> data.StructLayout:
     """A stream's payload: an element and whether it is the last of its sequence."""
@@ -66,7 +70,7 @@ class InputBuffer(wiring.Component):
         m = Module()
         bank_bits = ceil_log2(self._size)
         m.submodules.vectors = vectors = Memory(
-            shape=shape_of(self._kind), depth=2 << bank_bits, init=[]
+            shape=shape_of(self._kind), depth=2 << bank_bits, init=[], attrs=NO_COLLISION
         )
         write, read = vectors.write_port(), vectors.read_port()
         write_bank, read_bank = Signal(), Signal()

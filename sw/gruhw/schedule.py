@@ -37,33 +37,37 @@ STREAM_CYCLES = 2
 
 
 @singledispatch
-def latency(node: Node) -> int:
-    """Cycles from the one in which ``node`` reads its operands to that of its result."""
+def latency(node: Node, graph: Graph, serial: bool) -> int:
+    """Cycles from the one in which ``node`` reads its operands to that of its result.
+
+    ``serial`` selects products that take a cycle for each bit of their first operand.
+    """
     raise TypeError(f"no latency for {type(node).__name__}")
 
 
 @latency.register
-def _(node: Linear) -> int:
+def _(node: Linear, graph: Graph, serial: bool) -> int:
     return 1  # bias, rounding and saturation; the products are counted by the phase
 
 
 @latency.register
-def _(node: Add) -> int:
+def _(node: Add, graph: Graph, serial: bool) -> int:
     return 1
 
 
 @latency.register
-def _(node: Multiply) -> int:
-    return 2  # the product, then rounding and saturation
+def _(node: Multiply, graph: Graph, serial: bool) -> int:
+    # The product, or the first operand, is registered; then rounding and saturation.
+    return 2 + (graph[node.left].type.bits if serial else 0)
 
 
 @latency.register
-def _(node: Complement) -> int:
+def _(node: Complement, graph: Graph, serial: bool) -> int:
     return 1
 
 
 @latency.register
-def _(node: Table) -> int:
+def _(node: Table, graph: Graph, serial: bool) -> int:
     return 1
 
 
@@ -131,12 +135,29 @@ class Schedule:
         head = self.graph.head
         return Phase(head.outputs, head.inputs, min(self.folding.pe, head.outputs))
 
+    def phase_of(self, node: Linear) -> Phase:
+        """The phase in which a linear operator works."""
+        return self.head if self.head and node.name == self.graph.head.name else self.step
+
+    @cached_property
+    def serial_products(self) -> bool:
+        """Whether units are so far apart that products can be computed bit by bit.
+
+        The pipeline then holds one unit at a time, and no operand changes while it is read.
+        """
+        multiplications = [node for node in self.graph.operators if isinstance(node, Multiply)]
+        unsigned = all(not self.graph[node.left].type.signed for node in multiplications)
+        return unsigned and max(self._ready(serial=True).values()) < self.step.unit_interval
+
     @cached_property
     def ready(self) -> dict[str, int]:
         """For each operator, cycles from its unit's accumulator to its registered result."""
+        return self._ready(self.serial_products)
+
+    def _ready(self, serial: bool) -> dict[str, int]:
         found: dict[str, int] = {}
         for node in (*self.graph.operators, self.graph.head):
-            found[node.name] = self._read_cycle(node, found) + latency(node)
+            found[node.name] = self._read_cycle(node, found) + latency(node, self.graph, serial)
         return found
 
     def read_cycle(self, name: str) -> int:

@@ -68,9 +68,7 @@ def get(*urls: str) -> tuple[Path, bytes]:
     return fetch("name.bin", urls, PIN, folder_variable=VARIABLE, timeout=5)
 
 
-def test_downloads_once_into_the_cache(
-    server: Server, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_downloads_once_into_the_cache(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(2):
         assert get(f"{server.base}/file") == (cache_folder() / "name.bin", CONTENTS)
     assert server.asked == ["/file"]

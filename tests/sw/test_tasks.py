@@ -19,6 +19,8 @@ from gruhw.tasks.mnist import ARCHIVE, PARTS, load_mnist, parse_idx
 
 Arrays = dict[str, NDArray[Any]]
 
+HELD_OUT_SHA256 = "47303c1dc1d37c462ee352708915972e68bdd3ccb97e52055a22ff10011fa5ae"
+
 
 @pytest.fixture(autouse=True)
 def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -61,9 +63,7 @@ def assert_equal(left: Split, right: Split) -> None:
 
 def test_both_kinds_of_file_give_the_same_mnist(data_folder: Path) -> None:
     arrays = digits()
-    parts = {
-        name: pin(data_folder, PARTS[name].name, idx(array)) for name, array in arrays.items()
-    }
+    parts = {name: pin(data_folder, PARTS[name].name, idx(array)) for name, array in arrays.items()}
     from_idx = load_mnist(absent("mnist.npz"), parts, validation=10)
     archive = pin(data_folder, "mnist.npz", npz_bytes(arrays))
     from_npz = load_mnist(archive, {}, validation=10)
@@ -98,9 +98,6 @@ def test_held_out_samples_are_always_the_same() -> None:
     assert hashlib.sha256(val.y.astype("<i8").tobytes()).hexdigest() == HELD_OUT_SHA256
 
 
-HELD_OUT_SHA256 = "47303c1dc1d37c462ee352708915972e68bdd3ccb97e52055a22ff10011fa5ae"
-
-
 def test_mnist_is_scaled_to_one() -> None:
     task = load_task("mnist-rows")
     assert task is TASKS["mnist-rows"]
@@ -124,8 +121,10 @@ def test_mnist_out_of_reach(data_folder: Path) -> None:
         (b"plain", "must be a whole gzip file, but: Not a gzipped file (b'pl')"),
         (
             idx(np.zeros((2, 3, 4), np.uint8))[:-9],
-            "must be a whole gzip file, but: Compressed file ended before the "
-            "end-of-stream marker was reached",
+            (
+                "must be a whole gzip file, but: Compressed file ended before the "
+                "end-of-stream marker was reached"
+            ),
         ),
         (gzip.compress(b""), "idx header must be 00000803, not empty"),
         (idx(np.zeros(3, np.uint8)), "idx header must be 00000803, not 00000801"),
@@ -135,8 +134,10 @@ def test_mnist_out_of_reach(data_folder: Path) -> None:
         ),
         (
             gzip.compress(bytes((0, 0, 8, 3)) + bytes((255,)) * 12),
-            "idx data of shape [4294967295, 4294967295, 4294967295] must have "
-            "79228162458924105385300197375 bytes, not 0",
+            (
+                "idx data of shape [4294967295, 4294967295, 4294967295] must have "
+                "79228162458924105385300197375 bytes, not 0"
+            ),
         ),
     ],
 )
@@ -194,7 +195,7 @@ def test_own_validation_data_and_lengths(tmp_path: Path) -> None:
     np.testing.assert_allclose(normalised.std(axis=(0, 1)), [1, 0, 1])
 
 
-def changed(array: NDArray[Any], index: object, value: object) -> NDArray[Any]:
+def changed(array: NDArray[Any], index: Any, value: object) -> NDArray[Any]:
     copy = array.copy()
     copy[index] = value
     return copy
@@ -267,7 +268,7 @@ C = custom()
         ({"y_train": C["y_train"] * 0}, "y_train must hold 2 or more classes, not 1"),
         (
             {"y_test": C["y_test"] + 1},
-            "labels of y_test must be 0 to 2 like y_train's, not 3",
+            "labels in y_test must be 0 to 2 like y_train's, not 3",
         ),
         (
             {"length_train": np.full(30, 6)},
@@ -286,9 +287,7 @@ C = custom()
 def test_wrong_own_task(
     change: dict[str, NDArray[Any] | None], message: str, tmp_path: Path
 ) -> None:
-    arrays = {
-        name: array for name, array in ({**custom(), **change}).items() if array is not None
-    }
+    arrays = {name: array for name, array in ({**custom(), **change}).items() if array is not None}
     with pytest.raises(InputError) as raised:
         load(tmp_path, arrays)
     assert str(raised.value) == f"{tmp_path / 'own.npz'}: {message}"

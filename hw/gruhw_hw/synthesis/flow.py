@@ -93,8 +93,9 @@ def _run(
     """The cells of each module after synthesis, and the warnings about the Verilog."""
     run = run_yosys(
         [
-            "tee -q -o read.log read_verilog design.v",
-            f"tee -q -o hierarchy.log hierarchy -check -top {top}",
+            # Without -q, which would keep errors from us too.
+            "tee -o read.log read_verilog design.v",
+            f"tee -o hierarchy.log hierarchy -check -top {top}",
             *target.commands(top, flatten=flatten, dsp=dsp),
             "tee -q -o stat.json stat -json",
         ],

@@ -75,7 +75,7 @@ class SynthesisReport:
         shown = [name for name in COUNTS if any(getattr(used, name) for used in rows.values())]
         other = any(used.other for used in rows.values())
         table = Table(title=f"Synthesis for {self.target}")
-        table.add_column("operator")
+        table.add_column("operator", no_wrap=True)
         for name in shown:
             table.add_column(COLUMNS[name][0], justify="right")
         if other:

@@ -63,7 +63,8 @@ def run_yosys(
             # -P: a file in the folder that Yosys runs in must never be imported as a module.
             [sys.executable, "-P", "-c", _RUNNER, *commands],
             cwd=folder,
-            # ABC's files go into the same folder, by a path that needs no quoting.
+            # ABC's files go here too, and so does the cache of libraries that Yosys keeps: it
+            # names its entries by the library's path alone, which is the same in every run.
             env=os.environ | {"TMPDIR": "."},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -17,6 +17,10 @@ from gruhw.quant.operators import Constants, quantised
 SINGLE_PRECISION_BITS = 25
 """Signed integers of this width are exact in float32."""
 
+MERGED_BIASES = ("W_hr", "W_hz")
+"""Layers whose biases have the same effect as those of the input's layers: where they are zero
+they stay so in training, because the hardware then needs none."""
+
 STEPS_A_CHUNK = 7
 """Time steps that are compiled as one: more run faster, but take longer to compile."""
 
@@ -52,6 +56,8 @@ class QuantGRU(nn.Module):
         )
         self.weights = nn.ParameterDict(_parameters(model.weights))
         self.biases = nn.ParameterDict(_parameters(model.biases))
+        for layer in MERGED_BIASES:
+            self.biases[layer].requires_grad_(bool(np.any(model.biases[layer])))
         for table in self.graph.tables:
             operand = self.graph[table.operand].type
             codes = np.sort(operand.codes())
@@ -217,8 +223,7 @@ def _widest(graph: Graph) -> int:
 def float_layers(gru: nn.GRU, head: nn.Linear) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """The weights and biases of a trained GRU and head, by layer.
 
-    The recurrent biases of the reset and update gates are added to the input's, where they
-    have the same effect and need no hardware.
+    The biases of :data:`MERGED_BIASES` are added to those of the input's layers.
 
     Raises
     ------
@@ -244,7 +249,7 @@ def float_layers(gru: nn.GRU, head: nn.Linear) -> tuple[dict[str, np.ndarray], d
         zero = np.zeros(gru.hidden_size)
         input_bias = numbers["bias_ih_l0"][rows] if gru.bias else zero
         state_bias = numbers["bias_hh_l0"][rows] if gru.bias else zero
-        merged = gate != "n"
+        merged = f"W_h{gate}" in MERGED_BIASES
         biases[f"W_i{gate}"] = input_bias + state_bias if merged else input_bias
         biases[f"W_h{gate}"] = zero if merged else state_bias
     weights["head"] = head.weight.detach().cpu().double().numpy()

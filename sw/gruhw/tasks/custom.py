@@ -50,7 +50,7 @@ def load_npz_task(path: Path) -> Task:
             )
         if (highest := int(part.y.max())) >= classes:
             raise InputError(
-                f"{path}: labels of y_{name} must be 0 to {classes - 1} like y_train's, "
+                f"{path}: labels in y_{name} must be 0 to {classes - 1} like y_train's, "
                 f"not {highest}"
             )
     data = TaskData(train, val, test)

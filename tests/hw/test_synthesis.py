@@ -1,0 +1,436 @@
+"""Synthesis: real Yosys on a tiny design, the cell tables, and reading Liberty files."""
+
+import hashlib
+import importlib.util
+import io
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from gruhw.errors import InputError, ToolError
+from gruhw_hw.pdk import SG13G2, load_liberty, parse_liberty
+from gruhw_hw.synthesis import (
+    REST,
+    TARGETS,
+    Resources,
+    SynthesisReport,
+    run_yosys,
+    synthesise,
+    tool_versions,
+)
+from gruhw_hw.synthesis.hierarchy import cells_by_operator, inclusive_cells
+from gruhw_hw.synthesis.resources import count_resources
+from gruhw_hw.synthesis.targets import liberty_cells
+
+# What Amaranth writes: each module named by its path. mul_rh holds a module of its own, and a
+# multiplier; 4 + 3 + 2 flip-flops, of which one is read by nobody: seen only when flattened.
+VERILOG = r"""
+module top(input clk, input [3:0] a, input [3:0] b, output [7:0] q);
+  wire [3:0] held;
+  \top.datapath datapath (.clk(clk), .a(held), .b(b), .q(q));
+  reg [3:0] state;
+  always @(posedge clk) state <= a;
+  assign held = state;
+endmodule
+module \top.datapath (input clk, input [3:0] a, input [3:0] b, output [7:0] q);
+  wire [7:0] p;
+  \top.datapath.mul_rh mul_rh (.clk(clk), .a(a), .b(b), .q(p));
+  \top.datapath.add_n add_n (.clk(clk), .p(p), .q(q));
+endmodule
+module \top.datapath.mul_rh (input clk, input [3:0] a, input [3:0] b, output [7:0] q);
+  wire [2:0] low;
+  \top.datapath.mul_rh.register register (.clk(clk), .d(a[2:0]), .q(low));
+  assign q = low * b;
+endmodule
+module \top.datapath.mul_rh.register (input clk, input [2:0] d, output reg [2:0] q);
+  always @(posedge clk) q <= d;
+endmodule
+module \top.datapath.add_n (input clk, input [7:0] p, output [7:0] q);
+  reg [1:0] s;
+  always @(posedge clk) s <= p[1:0];
+  assign q = {p[7:2], s};
+endmodule
+"""
+
+
+def timing(pin: str) -> str:
+    """The delays without which ABC maps to no cell."""
+    tables = "".join(
+        f'{kind} (square) {{ values ("0.1, 0.2", \\\n "0.2, 0.3"); }} '
+        for kind in ("cell_rise", "cell_fall", "rise_transition", "fall_transition")
+    )
+    return f'timing () {{ related_pin : "{pin}"; timing_sense : negative_unate; {tables} }}'
+
+
+def cell(name: str, area: float, inputs: str, function: str, more: str = "") -> str:
+    pins = "".join(
+        f"    pin ({pin}) {{ direction : input; capacitance : 0.01; }}\n" for pin in inputs
+    )
+    delays = " ".join(timing(pin) for pin in inputs)
+    return (
+        f"  cell ({name}) {{ area : {area:g};\n{more}{pins}"
+        f'    pin (Y) {{ direction : output; function : "{function}"; {delays} }} }}\n'
+    )
+
+
+LIBERTY = f"""
+/* Five cells and a decoy. */
+library (tiny) {{
+  delay_model : table_lookup;
+  time_unit : "1ns"; // a comment
+  capacitive_load_unit (1, pf);
+  lu_table_template (square) {{
+    variable_1 : input_net_transition; variable_2 : total_output_net_capacitance;
+    index_1 ("0.1, 1.0"); index_2 ("0.1, 1.0"); }}
+{cell("INV", 1.5, "A", "A'")}
+{cell("NAND2", 2.5, "AB", "!A + !B")}
+{cell("NOR2", 2.25, "AB", "!(A | B)")}
+{cell("BUF", 2, "A", "A")}
+{cell("NAND2_BIG", 9, "AB", "(A B)'")}
+{cell("DFF", 10, "DC", "IQ", 'ff (IQ, IQN) { next_state : "D"; clocked_on : "C"; }')}
+}}
+"""
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    path = tmp_path / "a library; with 'odd' name.lib"
+    path.write_text(LIBERTY)
+    return path
+
+
+def synthesise_tiny(target: str, library: Path) -> SynthesisReport:
+    liberty = library if target == "asic" else None
+    return synthesise(VERILOG, "top", target, liberty=liberty)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_target(
+    target: str, library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / "a folder with spaces"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    report = synthesise_tiny(target, library)
+    assert list(report.by_operator) == ["mul_rh", "add_n", REST]
+    flip_flops = {name: used.flip_flops for name, used in report.by_operator.items()}
+    assert flip_flops == {"mul_rh": 3, "add_n": 2, REST: 4}
+    assert report.total.flip_flops == 8
+    everything = [report.total, *report.by_operator.values()]
+    assert [used.other for used in everything] == [{}] * 4
+    assert [used.dsps for used in everything] == [0] * 4
+    logic = "area_um2" if target == "asic" else "luts"
+    assert getattr(report.by_operator["mul_rh"], logic) > 5
+    assert getattr(report.total, logic) > 5
+    assert report.warnings == ()
+    assert report.tools["yosys"].startswith("0.")
+    assert list(scratch.iterdir()) == []
+
+
+def test_areas_are_those_that_yosys_counts(library: Path) -> None:
+    report = synthesise_tiny("asic", library)
+    commands = TARGETS["asic"].commands("top", flatten=True, dsp=False)
+    stat = "tee -q -o stat.json stat -json -liberty library.lib"
+    files = {"design.v": VERILOG.encode(), "library.lib": LIBERTY.encode()}
+    run = run_yosys(["read_verilog design.v", *commands, stat], files, ["stat.json"])
+    area = json.loads(run.outputs["stat.json"])["design"]["area"]
+    assert report.total.area_um2 == pytest.approx(area)
+    assert report.total.nand2_equivalents == pytest.approx(area / 2.5)
+    assert report.tools["library"] == "tiny"
+    assert report.tools["library_sha256"] == hashlib.sha256(LIBERTY.encode()).hexdigest()
+
+
+def test_multiplier_blocks_only_when_allowed() -> None:
+    verilog = "module top(input [7:0] a, b, output [15:0] q); assign q = a * b; endmodule"
+    assert synthesise(verilog, "top", "ecp5", by_operator=False).total.dsps == 0
+    report = synthesise(verilog, "top", "ecp5", by_operator=False, dsp=True)
+    assert report.total.dsps == 1
+    assert report.by_operator == {}
+
+
+def test_memories_are_found() -> None:
+    verilog = """
+    module top(input clk, input [9:0] wa, ra, input [7:0] d, output reg [7:0] q);
+      reg [7:0] memory [1023:0];
+      always @(posedge clk) begin memory[wa] <= d; q <= memory[ra]; end
+    endmodule"""
+    assert synthesise(verilog, "top", "ice40", by_operator=False).total.block_rams == 2
+
+
+def test_warnings_are_collected() -> None:
+    verilog = "module top(input a, output q); wire b; assign q = undeclared; endmodule"
+    report = synthesise(verilog, "top", "ice40", by_operator=False)
+    assert report.warnings == (
+        "design.v:1: Warning: Identifier `\\undeclared' is implicitly declared.",
+    )
+
+
+def test_same_design_same_report(library: Path) -> None:
+    first, second = (synthesise_tiny("asic", library) for _ in range(2))
+    assert json.dumps(first.to_json()) == json.dumps(second.to_json())
+
+
+def test_yosys_fails() -> None:
+    with pytest.raises(ToolError) as raised:
+        synthesise("module top(input a;\nendmodule", "top", "ice40")
+    assert str(raised.value) == (
+        "Yosys: design.v:1: ERROR: syntax error, unexpected ';', expecting ')' or ',' or '='"
+    )
+
+
+def test_top_is_absent() -> None:
+    with pytest.raises(ToolError) as raised:
+        synthesise(VERILOG, "bottom", "ice40")
+    assert str(raised.value) == "Yosys: ERROR: Module `bottom' not found!"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no signals")
+def test_yosys_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gruhw_hw.synthesis.yosys._RUNNER", "import os; os.kill(os.getpid(), 9)")
+    with pytest.raises(ToolError) as raised:
+        run_yosys([], {}, [])
+    assert str(raised.value) == "Yosys: ended by signal 9"
+
+
+def test_yosys_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ToolError) as raised:
+        synthesise(VERILOG, "top", "ice40")
+    assert str(raised.value) == ("Yosys is required, but not installed: install the package pyosys")
+
+
+def test_yosys_never_runs_in_this_process() -> None:
+    assert set(tool_versions()) == {"yosys", "pyosys", "abc"}
+    assert tool_versions()["abc"][0].isdigit()
+    assert "pyosys" not in sys.modules
+
+
+def test_unknown_target() -> None:
+    with pytest.raises(InputError) as raised:
+        synthesise(VERILOG, "top", "ice41")
+    assert str(raised.value) == ("target must be one of ice40, ecp5, xc7, gowin, asic, not 'ice41'")
+
+
+@pytest.mark.parametrize("top", ["", "a b", "top; shell true", "9a", "\\top"])
+def test_top_is_no_name(top: str) -> None:
+    with pytest.raises(InputError) as raised:
+        synthesise(VERILOG, top, "ice40")
+    assert str(raised.value) == (f"top module must be letters, digits and underscores, not {top!r}")
+
+
+def test_library_for_an_fpga() -> None:
+    with pytest.raises(InputError) as raised:
+        synthesise(VERILOG, "top", "ice40", liberty=Path("x.lib"))
+    assert str(raised.value) == "x.lib: only target asic takes a library, not ice40"
+
+
+HIERARCHY = {
+    "top": {"LUT": 1, "top.fifo": 2, "top.data": 1},
+    "top.fifo": {"FF": 10},
+    "top.data": {"LUT": 100, "top.data.add_r": 1, "top.data.unit": 3},
+    "top.data.add_r": {"FF": 1000, "top.data.add_r.sig_r": 1},
+    "top.data.add_r.sig_r": {"LUT": 10_000},
+    "top.data.unit": {"top.data.unit.sig_r": 1},
+    "top.data.unit.sig_r": {"FF": 100_000},
+    "elsewhere": {"LUT": 1},
+}
+
+
+def test_submodules_are_added_up() -> None:
+    assert inclusive_cells(HIERARCHY, "top") == {"LUT": 10_101, "FF": 301_020}
+    assert inclusive_cells(HIERARCHY, "top.data.add_r") == {"FF": 1000, "LUT": 10_000}
+
+
+def test_cells_belong_to_the_outermost_operator() -> None:
+    rows = cells_by_operator(HIERARCHY, "top", ("sig_r", "add_r", "tanh_n"))
+    assert list(rows) == ["sig_r", "add_r", REST]
+    assert rows["sig_r"] == {"FF": 300_000}
+    assert rows["add_r"] == {"FF": 1000, "LUT": 10_000}
+    assert rows[REST] == {"LUT": 101, "FF": 20}
+
+
+def test_operators_are_below_the_parent_only() -> None:
+    rows = cells_by_operator(HIERARCHY, "top", ("sig_r", "add_r", "fifo"), parent="top.data")
+    assert list(rows) == ["sig_r", "add_r", REST]
+    rows = cells_by_operator(HIERARCHY, "top", ("sig_r", "fifo"), parent="top.data.unit")
+    assert rows["sig_r"] == {"FF": 300_000}
+    assert rows[REST] == {"LUT": 10_101, "FF": 1020}
+
+
+def test_resources_add_up() -> None:
+    some = Resources(luts=1, area_um2=0.5, other={"X": 1})
+    more = Resources(luts=2, dsps=3, other={"X": 1, "A": 4})
+    assert some + more * 2 == Resources(luts=5, dsps=6, area_um2=0.5, other={"A": 8, "X": 3})
+
+
+@pytest.mark.parametrize(
+    ("target", "cells", "used"),
+    [
+        ("ice40", {"SB_DFFESR": 2, "SB_DFF": 1}, Resources(flip_flops=3)),
+        ("ecp5", {"CCU2C": 3, "PFUMX": 1}, Resources(luts=6, carries=3, wide_muxes=1)),
+        ("ecp5", {"TRELLIS_DPR16X4": 2}, Resources(memory_luts=8)),
+        ("xc7", {"RAMB36E1": 1, "RAMB18E1": 1}, Resources(block_rams=3)),
+        ("xc7", {"LUT6": 1, "LUT1": 1, "RAM32M": 1}, Resources(luts=2, memory_luts=4)),
+        ("gowin", {"ALU": 2, "DFFRE": 1, "VCC": 1}, Resources(luts=2, carries=2, flip_flops=1)),
+        ("ice40", {"$scopeinfo": 9, "$_DFF_P_": 2}, Resources(other={"$_DFF_P_": 2})),
+    ],
+)
+def test_cell_tables(target: str, cells: dict[str, int], used: Resources) -> None:
+    assert count_resources(cells, TARGETS[target].cells) == used
+
+
+def printed(report: SynthesisReport) -> str:
+    console = Console(file=io.StringIO(), width=80)
+    console.print(report.table())
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_the_table_has_what_is_used() -> None:
+    part = Resources(luts=1200, flip_flops=1)
+    report = SynthesisReport(
+        "ecp5", part * 2, {"W_ir": part, REST: Resources(other={"X": 3})}, {"yosys": "0"}
+    )
+    lines = [
+        " ".join(line.replace("│", " ").replace("┃", " ").split())
+        for line in printed(report).splitlines()
+    ]
+    assert [line for line in lines if line and line[0] not in "┏┡├└"] == [
+        "Synthesis for ecp5",
+        "operator LUTs FFs other cells",
+        "W_ir 1,200 1",
+        "control and streams 0 0 3 X",
+        "sum 1,200 1 3 X",
+        "total, flattened 2,400 2",
+    ]
+
+
+def test_the_table_fits_a_terminal() -> None:
+    full = Resources(
+        luts=100_000, memory_luts=1000, flip_flops=10_000, carries=1000, wide_muxes=1000,
+        block_rams=10, dsps=10,
+    )  # fmt: skip
+    lines = printed(SynthesisReport("ecp5", full, {REST: full}, {})).splitlines()
+    assert sum(line.count("control and streams") for line in lines) == 1
+    assert not any("…" in line for line in lines)
+
+
+def test_the_report_as_json(library: Path) -> None:
+    content = json.loads(json.dumps(synthesise_tiny("asic", library).to_json()))
+    assert list(content) == [
+        "target", "dsp", "block_ram", "tools", "warnings", "total", "by_operator",
+    ]  # fmt: skip
+    assert content["total"]["flip_flops"] == 8
+    assert list(content["by_operator"]) == ["mul_rh", "add_n", REST]
+
+
+def test_liberty(library: Path) -> None:
+    liberty = load_liberty(library)
+    assert liberty.name == "tiny"
+    assert liberty.nand2_area == 2.5
+    assert [name for name, cell in liberty.cells.items() if cell.flip_flop] == ["DFF"]
+    assert {name: cell.area for name, cell in liberty.cells.items()} == {
+        "INV": 1.5, "NAND2": 2.5, "NOR2": 2.25, "BUF": 2.0, "NAND2_BIG": 9.0, "DFF": 10.0,
+    }  # fmt: skip
+    cells = count_resources({"NAND2": 2, "DFF": 1, "XOR9": 1}, liberty_cells(liberty))
+    assert cells == Resources(flip_flops=1, area_um2=15.0, nand2_equivalents=6.0, other={"XOR9": 1})
+
+
+@pytest.mark.parametrize(
+    ("function", "nand"),
+    [
+        ("!(A*B)", True),
+        ("(!(A & B))", True),
+        ("A' | B'", True),
+        ("!A+!B", True),
+        ("(A B)'", True),
+        ("!((A^B) + (A*B)) + A^B", True),
+        ("!(A*B)'", False),
+        ("A*B", False),
+        ("!(A+B)", False),
+        ("!A", False),
+        ("!(A*C)", False),
+        ("!(A*B", False),
+        ("1", False),
+        ("", False),
+    ],
+)
+def test_nand_functions(function: str, nand: bool) -> None:
+    text = LIBERTY.replace('"!A + !B"', f'"{function}"')
+    assert parse_liberty(Path("x.lib"), text.encode()).nand2_area == (2.5 if nand else 9)
+
+
+def test_semicolons_may_be_forgotten() -> None:
+    text = edited("area : 2.5;", "area : 2.5").replace(
+        "capacitance : 0.01; }", "direction : input }"
+    )
+    assert parse_liberty(Path("x.lib"), text.encode()).nand2_area == 2.5
+
+
+def edited(old: str, new: str) -> str:
+    assert old in LIBERTY
+    return LIBERTY.replace(old, new)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "line 1: must hold one library, not nothing"),
+        ("module (x) {}", "line 1: must hold one library, not module"),
+        ("some text", "line 1: some must be followed by ':' or '(', not 'text'"),
+        ("<html>", "line 1: <html> must be followed by ':' or '(', not 'end'"),
+        ("library (x) {\n}\n}", "line 3: must have a name, not '}'"),
+        (LIBERTY.rstrip()[:-1], "line 78: the file must close library (tiny), but it ends here"),
+        (edited("area : 2.25;", "area : ;"), "line 31: area must have a value, not ';'"),
+        (
+            edited("pin (D) {", "pin (D) ="),
+            "line 66: pin (...) must be followed by '{' or ';', not '='",
+        ),
+        (edited("(1, pf);", "(1, pf;"), "line 6: capacitive_load_unit must close its '(', not ';'"),
+        (edited('"1ns"', '"1ns'), "line 76: must be Liberty, but has '\"'"),
+        (
+            edited("area : 2.25;", "area : small;"),
+            "area of cell NOR2 must be a number, 0 or more, not 'small'",
+        ),
+        (
+            edited("area : 2.25;", "area : -1;"),
+            "area of cell NOR2 must be a number, 0 or more, not '-1'",
+        ),
+        ("library (x) { }", "library x must have cells, but has none"),
+        (
+            "library (x) { cell (INV) { area : 1; } }",
+            (
+                "library x must have a 2-input NAND with an area, the unit of gate counts, "
+                "but has none"
+            ),
+        ),
+    ],
+)
+def test_malformed_liberty(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.lib"
+    path.write_text(text)
+    with pytest.raises(InputError) as raised:
+        synthesise(VERILOG, "top", "asic", liberty=path)
+    assert str(raised.value) == f"{path}: {message}"
+
+
+def test_absent_liberty(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as raised:
+        load_liberty(tmp_path / "absent.lib")
+    assert str(raised.value) == (
+        f"{tmp_path / 'absent.lib'}: cannot be read: no such file or directory"
+    )
+
+
+def test_the_default_library_is_pinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRUHW_PDK", str(tmp_path))
+    path = tmp_path / SG13G2.name
+    path.write_text(LIBERTY)
+    with pytest.raises(InputError) as raised:
+        load_liberty()
+    found = hashlib.sha256(LIBERTY.encode()).hexdigest()
+    assert str(raised.value) == f"{path}: SHA-256 must be {SG13G2.sha256}, not {found}"
