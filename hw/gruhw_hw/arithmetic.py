@@ -83,18 +83,15 @@ def booth_product(multiplicand: Value, coefficient: Value) -> tuple[Value, Value
     if len(coefficient) % 2:
         bits.append(coefficient[-1])
     digits = [tuple(bits[i : i + 3]) for i in range(0, len(bits) - 1, 2)]
-    total, carry = None, None
+    total, carry = None, Const(0, 1)
     for below, low, high in reversed(digits):
         is_one = low ^ below
         is_two = Mux(high, ~(low | below), low & below)
         magnitude = (once & is_one.replicate(width)) | (twice & is_two.replicate(width))
         partial = (magnitude ^ high.replicate(width)).as_signed()
-        if total is None or carry is None:
-            total = partial
-        else:
-            total = Cat(partial[:2], add_with_carry(partial >> 2, total, carry)).as_signed()
-        carry = high
-    assert total is not None and carry is not None
+        if total is not None:
+            partial = Cat(partial[:2], add_with_carry(partial >> 2, total, carry)).as_signed()
+        total, carry = partial, high
     return total, carry
 
 

@@ -9,11 +9,11 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from gruhw.fixed import Fixed
-from gruhw.graph import Linear, State
+from gruhw.graph import State
 from gruhw.model import Network
 from gruhw.schedule import MULTIPLY_CYCLES, Phase, Schedule
 from gruhw_hw.arithmetic import shape_of
-from gruhw_hw.operators import LinearUnit, SerialMultiplier, component
+from gruhw_hw.operators import LinearUnit, SerialMultiplier, component, linear_unit
 from gruhw_hw.sequencer import Sequencer
 from gruhw_hw.streams import NO_COLLISION, InputBuffer, OutputBuffer, element_layout
 
@@ -78,9 +78,7 @@ class Pipeline:
         """High in the given cycle of every unit."""
         while len(self._tokens) <= cycle + 1:
             age = len(self._tokens) - 1
-            self._tokens.append(
-                delayed(self._m, self._tokens[-1], 1, f"{self._name}_token_{age}")
-            )
+            self._tokens.append(delayed(self._m, self._tokens[-1], 1, f"{self._name}_token_{age}"))
         return self._tokens[cycle + 1]
 
     def at(self, value: Timed, cycle: int) -> Signal:
@@ -90,7 +88,9 @@ class Pipeline:
         while cycle > last:
             key = (value.signal.name, last)
             if key not in self._held:
-                held = Signal(signal.shape(), name=f"{value.signal.name}_held_{last}", reset_less=True)
+                held = Signal(
+                    signal.shape(), name=f"{value.signal.name}_held_{last}", reset_less=True
+                )
                 with self._m.If(self.token(last)):
                     self._m.d.sync += held.eq(signal)
                 self._held[key] = held
@@ -190,10 +190,9 @@ class Datapath(wiring.Component):
             reads, ready = schedule.read_cycle(node.name), schedule.ready[node.name]
             m.submodules[node.name] = part = component(node, schedule, self.network.parameters)
             if isinstance(part, LinearUnit):
-                assert isinstance(node, Linear)
                 self._issue(m, part, pipeline, accumulate, sequencer, unit)
-                m.d.comb += part.operand.eq(vector_elements[node.operand])
-                if isinstance(graph[node.operand], State):
+                m.d.comb += part.operand.eq(vector_elements[node.operands[0]])
+                if isinstance(graph[node.operands[0]], State):
                     m.d.comb += part.clear.eq(clear_state)
             else:
                 for port, name in zip(part.operands, node.operands, strict=True):
@@ -292,8 +291,7 @@ class Datapath(wiring.Component):
         pipeline = self._pipeline(m, phase, sequencer.head_end, sequencer, "head")
         ready = self.schedule.ready[node.name]
         unit = pipeline.counter(ready)
-        part = component(node, self.schedule, self.network.parameters)
-        assert isinstance(part, LinearUnit)
+        part = linear_unit(node, self.schedule, self.network.parameters)
         m.submodules[node.name] = part
         accumulate = delayed(m, sequencer.head_term, MULTIPLY_CYCLES, "head_accumulate")
         self._issue(m, part, pipeline, accumulate, sequencer, unit)
@@ -312,5 +310,3 @@ class Datapath(wiring.Component):
             output.element.eq(Mux(class_known, best_class, part.result)),
             output.last.eq(class_known),
         ]
-
-

@@ -114,7 +114,9 @@ class LinearUnit(wiring.Component):
         m = Module()
         node, phase, bits = self._node, self._phase, self._node.weight.bits
         word = phase.lanes * bits
-        m.submodules.weights = rom = Memory(shape=word, depth=phase.groups * phase.terms, init=self.rom())
+        m.submodules.weights = rom = Memory(
+            shape=word, depth=phase.groups * phase.terms, init=self.rom()
+        )
         weight = rom.read_port()
         m.d.comb += weight.addr.eq(self.address)
 
@@ -134,7 +136,9 @@ class LinearUnit(wiring.Component):
             partial = Fixed.spanning((exact.minimum - 1, exact.maximum), exact.frac)
             product = Signal(shape_of(partial), name=f"product_{lane}", reset_less=True)
             carry = Signal(name=f"carry_{lane}", reset_less=True)
-            accumulator = Signal(shape_of(register), name=f"accumulator_{lane}", init=start, reset_less=True)
+            accumulator = Signal(
+                shape_of(register), name=f"accumulator_{lane}", init=start, reset_less=True
+            )
             if bits <= BOOTH_BITS:
                 partial_product, missing = booth_product(self.operand, coefficient)
                 m.d.sync += [product.eq(partial_product), carry.eq(missing)]
@@ -292,10 +296,13 @@ class Complementer(Elementwise):
 class Lookup(Elementwise):
     """A function in ROM, addressed by its operand's two's-complement code."""
 
+    def __init__(self, node: Table, graph: Graph) -> None:
+        self._contents = graph.table_values(node).tolist()
+        super().__init__(node, graph)
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        assert isinstance(self._node, Table)
-        contents = self._graph.table_values(self._node).tolist()
+        contents = self._contents
         m.submodules.table = table = Memory(
             shape=shape_of(self._node.type), depth=len(contents), init=contents
         )
@@ -309,15 +316,14 @@ class Lookup(Elementwise):
 
 
 @singledispatch
-def component(
-    node: Node, schedule: Schedule, parameters: Parameters
-) -> LinearUnit | Elementwise:
+def component(node: Node, schedule: Schedule, parameters: Parameters) -> LinearUnit | Elementwise:
     """The hardware of an operator."""
     raise TypeError(f"no hardware for {type(node).__name__}")
 
 
 @component.register
-def _(node: Linear, schedule: Schedule, parameters: Parameters) -> LinearUnit:
+def linear_unit(node: Linear, schedule: Schedule, parameters: Parameters) -> LinearUnit:
+    """The hardware of a linear operator."""
     weights, biases = parameters.weights[node.name], parameters.biases[node.name]
     return LinearUnit(node, schedule.graph, weights, biases, schedule.phase_of(node))
 

@@ -5,7 +5,7 @@ cycle in which valid and ready are both high; valid never waits for ready, and o
 the payload stay until the element has moved.
 """
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory
@@ -78,15 +78,15 @@ class InputBuffer(wiring.Component):
         index = Signal(range(max(2, self._size)))
         accepted = Signal()
         m.d.comb += [
-            self.sink.ready.eq(~full.bit_select(write_bank, 1)),
+            self.sink.ready.eq(~Mux(write_bank, full[1], full[0])),
             accepted.eq(self.sink.valid & self.sink.ready),
             write.addr.eq(Cat(index[:bank_bits], write_bank)),
             write.data.eq(self.sink.payload.data),
             write.en.eq(accepted),
             read.addr.eq(Cat(self.address[:bank_bits], read_bank)),
             self.element.eq(read.data),
-            self.full.eq(full.bit_select(read_bank, 1)),
-            self.last.eq(last.bit_select(read_bank, 1)),
+            self.full.eq(Mux(read_bank, full[1], full[0])),
+            self.last.eq(Mux(read_bank, last[1], last[0])),
         ]
         with m.If(accepted):
             m.d.sync += index.eq(index + 1)

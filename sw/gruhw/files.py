@@ -69,7 +69,8 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     """
     payload = data.encode() if isinstance(data, str) else data
     with output_folder(path.parent):
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(payload)
@@ -77,10 +78,10 @@ def write_atomic(path: Path, data: bytes | str) -> None:
                 os.fsync(file.fileno())
             umask = os.umask(0)
             os.umask(umask)
-            os.chmod(temporary, 0o666 & ~umask)
-            os.replace(temporary, path)
+            temporary.chmod(0o666 & ~umask)
+            temporary.replace(path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
 
 

@@ -20,7 +20,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from gruhw.errors import InputError
-from gruhw.fixed import Fixed, IntArray
+from gruhw.fixed import Fixed, IntArray, quantise
 from gruhw.genome import LINEAR, Genes, Sizes
 
 Function: TypeAlias = Literal["sigmoid", "tanh"]
@@ -122,8 +122,7 @@ class Table(Node):
         """The result for each code of ``operand``, indexed by two's-complement code."""
         real = operand.codes() * operand.scale
         exact = np.tanh(real) if self.function == "tanh" else 1.0 / (1.0 + np.exp(-real))
-        rounded = np.floor(exact * 2.0**self.type.frac + 0.5).astype(np.int64)
-        return np.clip(rounded, self.type.minimum, self.type.maximum)
+        return quantise(exact, self.type)
 
 
 @dataclass(frozen=True)

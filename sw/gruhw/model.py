@@ -97,8 +97,8 @@ class Model:
 
     def check_sizes(self, sizes: Sizes, source: Path) -> None:
         """Raise :class:`InputError` unless every array has the shape that ``sizes`` requires."""
-        shapes = {layer: (sizes.hidden, sizes.input) for layer in LINEAR[:3]}
-        shapes |= {layer: (sizes.hidden, sizes.hidden) for layer in LINEAR[3:]}
+        shapes = dict.fromkeys(LINEAR[:3], (sizes.hidden, sizes.input))
+        shapes |= dict.fromkeys(LINEAR[3:], (sizes.hidden, sizes.hidden))
         shapes["head"] = (sizes.classes, sizes.hidden)
         required: list[tuple[str, Any, tuple[int, ...]]] = [
             *((f"{layer}.weight", self.weights[layer], shape) for layer, shape in shapes.items()),

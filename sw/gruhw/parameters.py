@@ -55,8 +55,7 @@ def product_sums(weight: IntArray, operand: Fixed) -> tuple[IntArray, IntArray]:
 
 
 def accumulator_type(op: Linear, operand: Fixed, weight: IntArray, bias: IntArray) -> Fixed:
-    """The narrowest accumulator that no operand can overflow, whether the bias is added first
-    or last."""
+    """The narrowest accumulator that no operand overflows, the bias added first or last."""
     lowest, highest = product_sums(weight, operand)
     sums = np.concatenate([lowest, highest, lowest + bias, highest + bias])
     return Fixed.spanning((int(sums.min()), int(sums.max())), op.accumulator.frac)

@@ -29,9 +29,7 @@ def evaluate(
 
 
 @evaluate.register
-def _(
-    node: Linear, graph: Graph, operands: Sequence[IntArray], parameters: Parameters
-) -> IntArray:
+def _(node: Linear, graph: Graph, operands: Sequence[IntArray], parameters: Parameters) -> IntArray:
     weight, bias = parameters.weights[node.name], parameters.biases[node.name]
     if node.accumulator.bits <= DOUBLE_PRECISION_BITS:
         product = operands[0].astype(np.float64) @ weight.T.astype(np.float64)
@@ -70,7 +68,8 @@ def _(
 @evaluate.register
 def _(node: Table, graph: Graph, operands: Sequence[IntArray], parameters: Parameters) -> IntArray:
     codes = operands[0] & ((1 << graph[node.operand].type.bits) - 1)
-    return graph.table_values(node)[codes]
+    looked_up: IntArray = graph.table_values(node)[codes]
+    return looked_up
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ class Reference:
 
 
 def check_inputs(inputs: IntArray, lengths: IntArray, kind: Fixed, size: int) -> None:
-    """Raise :class:`InputError` unless ``inputs`` and ``lengths`` are integers the cell can take."""
+    """Raise :class:`InputError` unless the cell can take ``inputs`` and ``lengths``."""
     if inputs.ndim != 3 or inputs.shape[2] != size:
         raise InputError(
             f"shape of the inputs must be [sequences, steps, {size}], not {list(inputs.shape)}"
@@ -157,7 +156,9 @@ def run_reference(network: Network, inputs: IntArray, lengths: IntArray) -> Refe
 def classify(network: Network, inputs: IntArray, lengths: IntArray) -> IntArray:
     """The class of each sequence, shape [N]: :func:`run_reference` in memory-friendly batches."""
     parts = [
-        run_reference(network, inputs[start : start + BATCH], lengths[start : start + BATCH]).classes
+        run_reference(
+            network, inputs[start : start + BATCH], lengths[start : start + BATCH]
+        ).classes
         for start in range(0, len(inputs), BATCH)
     ]
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)

@@ -199,7 +199,7 @@ class Schedule:
         return self.graph.input.size - 1 + LAUNCH_CYCLES
 
     def cycle(self, name: str, step: int, unit: int) -> int:
-        """The cycle in which the result of operator ``name`` for ``unit`` stands in its register."""
+        """The cycle in which operator ``name`` has its result for ``unit`` in its register."""
         start = self.first_term + step * self.step_interval
         return start + self.step.unit_cycle(unit) + self.ready[name]
 

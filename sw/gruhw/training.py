@@ -156,9 +156,7 @@ def _fit(
     # Masking finished sequences costs time that sequences of one length need not spend.
     uniform = bool((lengths == x.shape[1]).all())
     batches = max(1, len(y) // recipe.batch)
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=rate, weight_decay=recipe.weight_decay
-    )
+    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=recipe.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, max_lr=rate, total_steps=epochs * batches, pct_start=0.2
     )
@@ -168,7 +166,7 @@ def _fit(
         network.train()
         total = 0.0
         order = torch.randperm(len(y), generator=generator)
-        for chosen in order[: batches * recipe.batch].split(recipe.batch):
+        for chosen in order[: batches * recipe.batch].view(batches, -1):
             optimiser.zero_grad()
             logits = network(x[chosen], None if uniform else lengths[chosen])
             loss = loss_of(logits, y[chosen])

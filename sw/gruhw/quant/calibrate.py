@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 
-from gruhw.fixed import FloatArray, Fixed, quantise
+from gruhw.fixed import Fixed, FloatArray, quantise
 from gruhw.genome import Genes, Sizes, homogeneous
 from gruhw.graph import Input, State, Table, build_graph, calibrated_tensors
 from gruhw.quant.operators import Constants, ideal

@@ -220,7 +220,9 @@ def _widest(graph: Graph) -> int:
     return max(exact_bits(node) for node in graph)
 
 
-def float_layers(gru: nn.GRU, head: nn.Linear) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def float_layers(
+    gru: nn.GRU, head: nn.Linear
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """The weights and biases of a trained GRU and head, by layer.
 
     The biases of :data:`MERGED_BIASES` are added to those of the input's layers.
@@ -239,7 +241,9 @@ def float_layers(gru: nn.GRU, head: nn.Linear) -> tuple[dict[str, np.ndarray], d
         raise ValueError(
             f"inputs of the head must be the {gru.hidden_size} hidden units, not {head.in_features}"
         )
-    numbers = {name: value.detach().cpu().double().numpy() for name, value in gru.named_parameters()}
+    numbers = {
+        name: value.detach().cpu().double().numpy() for name, value in gru.named_parameters()
+    }
     weights: dict[str, np.ndarray] = {}
     biases: dict[str, np.ndarray] = {}
     for index, gate in enumerate("rzn"):

@@ -45,9 +45,7 @@ def _(node: Table, operands: Sequence[Tensor], constants: Constants) -> Tensor:
     return torch.tanh(operands[0]) if node.function == "tanh" else torch.sigmoid(operands[0])
 
 
-def quantised(
-    node: Node, graph: Graph, operands: Sequence[Tensor], constants: Constants
-) -> Tensor:
+def quantised(node: Node, graph: Graph, operands: Sequence[Tensor], constants: Constants) -> Tensor:
     """The result of ``node`` on the grid of its type, with straight-through gradients."""
     exact = ideal(node, operands, constants)
     if isinstance(node, Table):
