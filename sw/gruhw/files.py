@@ -5,6 +5,7 @@ import io
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gruhw.errors import InputError
+
+ZIP_ERRORS = (zipfile.BadZipFile, zlib.error)
+"""What reading a damaged archive raises, besides ordinary errors."""
 
 
 def describe(error: OSError) -> str:
@@ -110,5 +114,5 @@ def read_npz(path: Path, data: bytes | None = None) -> dict[str, NDArray[Any]]:
     try:
         with np.load(io.BytesIO(contents), allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
+    except (ValueError, TypeError, OSError, EOFError, KeyError, *ZIP_ERRORS) as error:
         raise InputError(f"{path}: must be a whole .npz archive, but: {error}") from error

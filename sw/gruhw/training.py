@@ -1,19 +1,21 @@
 """Training: a float GRU first, then the quantised one with straight-through gradients."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gruhw.genome import Genes, Sizes
-from gruhw.model import Model, Normalisation
+from gruhw.model import Model
 from gruhw.quant import QuantGRU, calibrate, float_layers
-from gruhw.tasks import Split
+from gruhw.tasks import Split, Task, TaskData
 
-Progress = Callable[[str, int, int, float, float], None]
-"""Told the phase, the epoch, of how many, the mean loss and the validation accuracy."""
+EVALUATION_BATCH = 1000
+"""Sequences that are classified at a time."""
 
 
 @dataclass(frozen=True)
@@ -28,25 +30,35 @@ class Recipe:
         Sequences a batch.
     float_rate, quantised_rate
         The peak learning rate of each phase.
-    label_smoothing
-        Share of the target spread over all classes, 0 to 1.
-    weight_decay
-        Of AdamW, on weights and biases.
     calibration
         Training sequences from which fraction bits are chosen.
     seed
-        Of the initial weights and of the order of sequences.
+        Of the initial weights, of the order of sequences and of their variation.
     """
 
-    float_epochs: int = 30
-    quantised_epochs: int = 60
+    float_epochs: int = 20
+    quantised_epochs: int = 40
     batch: int = 256
     float_rate: float = 5e-3
-    quantised_rate: float = 3e-3
-    label_smoothing: float = 0.05
-    weight_decay: float = 0.0
+    quantised_rate: float = 4e-3
     calibration: int = 1024
     seed: int = 1
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """How an epoch went: mean training loss and validation accuracy."""
+
+    phase: str
+    number: int
+    of: int
+    loss: float
+    accuracy: float
+
+
+Progress: TypeAlias = Callable[[Epoch], None]
+Prepare: TypeAlias = Callable[[NDArray[Any]], Tensor]
+"""Turns raw sequences, shape [N, T, inputs], into what a network takes."""
 
 
 class FloatGRU(nn.Module):
@@ -69,122 +81,101 @@ class FloatGRU(nn.Module):
 
 
 def train_float(
-    sizes: Sizes,
-    train: Split,
-    validation: Split,
-    normalisation: Normalisation,
-    recipe: Recipe,
-    progress: Progress,
+    task: Task, data: TaskData, hidden: int, recipe: Recipe, progress: Progress
 ) -> FloatGRU:
-    """Train a float GRU from scratch."""
+    """Train a float GRU with ``hidden`` units from scratch."""
     torch.manual_seed(recipe.seed)
-    network = FloatGRU(sizes)
+    network = FloatGRU(Sizes(input=task.inputs, hidden=hidden, classes=task.classes))
+    normalise = task.normalisation()
 
-    def prepare(split: Split) -> Split:
-        return replace(split, x=normalisation(split.x).astype(np.float32))
+    def prepare(raw: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(normalise(raw).astype(np.float32))
 
-    _fit(
-        network,
-        prepare(train),
-        prepare(validation),
-        recipe.float_epochs,
-        recipe.float_rate,
-        recipe,
-        lambda *figures: progress("float", *figures),
-    )
+    fit = _Fit(network, prepare, task, data, recipe)
+    fit.run("float", recipe.float_epochs, recipe.float_rate, progress)
     return network
 
 
 def calibrated(
-    network: FloatGRU,
-    genes: Genes,
-    train: Split,
-    normalisation: Normalisation,
-    recipe: Recipe,
+    network: FloatGRU, genes: Genes, task: Task, data: TaskData, recipe: Recipe
 ) -> QuantGRU:
     """Quantise a trained float GRU, choosing fraction bits on the first training sequences."""
     weights, biases = float_layers(network.gru, network.head)
-    sizes = Sizes(
-        input=network.gru.input_size,
-        hidden=network.gru.hidden_size,
-        classes=network.head.out_features,
-    )
+    sizes = Sizes(input=task.inputs, hidden=network.gru.hidden_size, classes=task.classes)
     few = slice(0, recipe.calibration)
+    normalise = task.normalisation()
     fractions, input_signed = calibrate(
-        sizes, genes, weights, biases, normalisation(train.x[few]), train.lengths[few]
+        sizes, genes, weights, biases, normalise(data.train.x[few]), data.train.lengths[few]
     )
-    model = Model(weights, biases, fractions, input_signed, normalisation)
+    model = Model(weights, biases, fractions, input_signed, normalise)
     return QuantGRU(sizes, genes, model)
 
 
 def train_quantised(
-    network: QuantGRU, train: Split, validation: Split, recipe: Recipe, progress: Progress
+    network: QuantGRU, task: Task, data: TaskData, recipe: Recipe, progress: Progress
 ) -> None:
     """Fine-tune a calibrated network in place (quantisation-aware training)."""
     torch.manual_seed(recipe.seed)
-    if recipe.quantised_epochs > 0:
+
+    def prepare(raw: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(network.encode(raw).astype(np.float32))
+
+    if recipe.quantised_epochs > 1:
         network.compile_steps()
-
-    def prepare(split: Split) -> Split:
-        return replace(split, x=network.encode(split.x).astype(np.float32))
-
-    _fit(
-        network,
-        prepare(train),
-        prepare(validation),
-        recipe.quantised_epochs,
-        recipe.quantised_rate,
-        recipe,
-        lambda *figures: progress("quantised", *figures),
-    )
+    fit = _Fit(network, prepare, task, data, recipe)
+    fit.run("quantised", recipe.quantised_epochs, recipe.quantised_rate, progress)
 
 
-def _fit(
-    network: nn.Module,
-    train: Split,
-    validation: Split,
-    epochs: int,
-    rate: float,
-    recipe: Recipe,
-    progress: Callable[[int, int, float, float], None],
-) -> None:
-    """Minimise the cross-entropy of ``network`` on prepared splits."""
-    if epochs == 0:
-        return
-    x, y = torch.from_numpy(train.x), torch.from_numpy(train.y)
-    lengths = torch.from_numpy(train.lengths)
-    # Masking finished sequences costs time that sequences of one length need not spend.
-    uniform = bool((lengths == x.shape[1]).all())
-    batches = max(1, len(y) // recipe.batch)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=recipe.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=rate, total_steps=epochs * batches, pct_start=0.2
-    )
-    loss_of = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
-    generator = torch.Generator().manual_seed(recipe.seed)
-    for epoch in range(epochs):
-        network.train()
-        total = 0.0
-        order = torch.randperm(len(y), generator=generator)
-        for chosen in order[: batches * recipe.batch].view(batches, -1):
-            optimiser.zero_grad()
-            logits = network(x[chosen], None if uniform else lengths[chosen])
-            loss = loss_of(logits, y[chosen])
-            loss.backward()
-            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimiser.step()
-            schedule.step()
-            total += loss.item()
-        progress(epoch + 1, epochs, total / batches, accuracy(network, validation))
+@dataclass(frozen=True)
+class _Fit:
+    """Minimises the cross-entropy of a network on a task's training part."""
 
+    network: nn.Module
+    prepare: Prepare
+    task: Task
+    data: TaskData
+    recipe: Recipe
 
-@torch.no_grad()
-def accuracy(network: nn.Module, split: Split, batch: int = 1000) -> float:
-    """The share of correctly classified sequences of a prepared split."""
-    network.eval()
-    correct = 0
-    for start in range(0, len(split.y), batch):
-        part = slice(start, start + batch)
-        logits = network(torch.from_numpy(split.x[part]), torch.from_numpy(split.lengths[part]))
-        correct += int((logits.argmax(1).numpy() == split.y[part]).sum())
-    return correct / len(split.y)
+    def run(self, phase: str, epochs: int, rate: float, progress: Progress) -> None:
+        train, recipe = self.data.train, self.recipe
+        if epochs == 0:
+            return
+        labels, lengths = torch.from_numpy(train.y), torch.from_numpy(train.lengths)
+        # Masking finished sequences costs time that sequences of one length need not spend.
+        uniform = bool((train.lengths == train.x.shape[1]).all())
+        size = min(recipe.batch, len(train))
+        batches = len(train) // size
+        optimiser = torch.optim.Adam(self.network.parameters(), lr=rate)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, max_lr=rate, total_steps=epochs * batches, pct_start=0.2
+        )
+        generator = np.random.default_rng(recipe.seed)
+        for epoch in range(epochs):
+            self.network.train()
+            total = 0.0
+            for chosen in generator.permutation(len(train))[: batches * size].reshape(batches, -1):
+                raw = train.x[chosen]
+                if self.task.augment is not None:
+                    raw = self.task.augment(raw, generator)
+                optimiser.zero_grad()
+                logits = self.network(self.prepare(raw), None if uniform else lengths[chosen])
+                loss = nn.functional.cross_entropy(logits, labels[chosen])
+                loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+                nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+                optimiser.step()
+                schedule.step()
+                total += loss.item()
+            accuracy = self._accuracy(self.data.val)
+            progress(Epoch(phase, epoch + 1, epochs, total / batches, accuracy))
+
+    @torch.no_grad()
+    def _accuracy(self, split: Split) -> float:
+        self.network.eval()
+        correct = 0
+        for start in range(0, len(split), EVALUATION_BATCH):
+            part = slice(start, start + EVALUATION_BATCH)
+            logits = self.network(
+                self.prepare(split.x[part]), torch.from_numpy(split.lengths[part])
+            )
+            correct += int((logits.argmax(1).numpy() == split.y[part]).sum())
+        return correct / len(split)

@@ -115,6 +115,7 @@ def test_every_target(
     scratch = tmp_path / "a folder with spaces"
     scratch.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    monkeypatch.setenv("TMPDIR", str(scratch))
     report = synthesise_tiny(target, library)
     assert list(report.by_operator) == ["mul_rh", "add_n", REST]
     flip_flops = {name: used.flip_flops for name, used in report.by_operator.items()}

@@ -39,8 +39,6 @@ def load_npz_task(path: Path) -> Task:
     if "x_val" in arrays or "y_val" in arrays:
         val = _read_split(path, arrays, "val")
     else:
-        if len(train) < 2:
-            raise InputError(f"{path}: x_train must hold 2 or more sequences, not {len(train)}")
         train, val = hold_out(train, max(1, len(train) // HELD_OUT))
     for name, part in (("val", val), ("test", test)):
         if part.x.shape[2] != train.x.shape[2]:

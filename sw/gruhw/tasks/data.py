@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from gruhw.model import Normalisation
 
 SPLIT_SEED = 20240601
 """Seeds the choice of validation samples, so that every machine holds out the same ones."""
+
+
+Augmentation: TypeAlias = Callable[[NDArray[Any], np.random.Generator], NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +74,8 @@ class Task:
         Reads the data, downloading them if necessary.
     scale, offset
         The normalisation of each input element, shape [inputs].
+    augment
+        Varies raw training sequences, shape [N, T, I], without changing their class.
     """
 
     name: str
@@ -82,6 +87,7 @@ class Task:
     loader: Callable[[], TaskData] = field(repr=False)
     scale: FloatArray = field(repr=False, compare=False)
     offset: FloatArray = field(repr=False, compare=False)
+    augment: Augmentation | None = field(repr=False, compare=False, default=None)
 
     def load(self) -> TaskData:
         """The data; :class:`~gruhw.errors.GruhwError` if they are wrong or out of reach."""

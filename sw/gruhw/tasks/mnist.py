@@ -3,6 +3,7 @@
 import gzip
 import zlib
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -87,10 +88,9 @@ def parse_idx(path: Path, data: bytes, dimensions: int) -> NDArray[np.uint8]:
         )
     header, body = content[4 : 4 + 4 * dimensions], content[4 + 4 * dimensions :]
     shape = [int.from_bytes(header[i : i + 4], "big") for i in range(0, len(header), 4)]
-    if len(header) != 4 * dimensions or len(body) != int(np.prod(shape, dtype=object)):
+    if len(header) != 4 * dimensions or len(body) != prod(shape):
         raise InputError(
-            f"{path}: idx data of shape {shape} must have {np.prod(shape, dtype=object)} bytes, "
-            f"not {len(body)}"
+            f"{path}: idx data of shape {shape} must have {prod(shape)} bytes, not {len(body)}"
         )
     return np.frombuffer(body, dtype=np.uint8).reshape(shape)
 
@@ -129,6 +129,25 @@ def _split(x: NDArray[Any], y: NDArray[Any]) -> Split:
     return Split(x, y.astype(np.int64), lengths)
 
 
+def shift_images(images: NDArray[Any], generator: np.random.Generator) -> NDArray[Any]:
+    """Each image moved by up to one pixel in both directions; what comes in is blank.
+
+    Parameters
+    ----------
+    images
+        Shape [N, rows, columns].
+    """
+    count, rows, columns = images.shape
+    padded = np.pad(images, ((0, 0), (1, 1), (1, 1)))
+    down, right = generator.integers(0, 3, size=(2, count))
+    moved: NDArray[Any] = padded[
+        np.arange(count)[:, None, None],
+        (down[:, None] + np.arange(rows))[:, :, None],
+        (right[:, None] + np.arange(columns))[:, None, :],
+    ]
+    return moved
+
+
 MNIST_ROWS = Task(
     name="mnist-rows",
     description="handwritten digits read row by row: 28 steps of 28 pixels, 10 classes",
@@ -137,6 +156,7 @@ MNIST_ROWS = Task(
     steps=28,
     source="MNIST, Y. LeCun and C. Cortes, CC BY-SA 3.0",
     loader=load_mnist,
+    augment=shift_images,
     scale=np.full(28, 1 / 255),
     offset=np.zeros(28),
 )
