@@ -58,6 +58,11 @@ def _as_type(value: Value, to: Fixed) -> Value:
     return value[: to.bits].as_signed() if to.signed else value[: to.bits].as_unsigned()
 
 
+def as_signed(value: Value) -> Value:
+    """``value`` as a signed one of the same worth."""
+    return value if value.shape().signed else Cat(value, Const(0, 1)).as_signed()
+
+
 def add_with_carry(left: Value, right: Value, carry: Value) -> Value:
     """``left + right + carry`` on one carry chain, for signed operands.
 

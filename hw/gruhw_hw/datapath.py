@@ -110,6 +110,13 @@ class Pipeline:
 class Datapath(wiring.Component):
     """The whole accelerator between two streams.
 
+    Parameters
+    ----------
+    network
+        What it computes.
+    blocks
+        Leave products to the multiplier blocks of the device, instead of Booth digits in logic.
+
     Members
     -------
     sink : In(stream.Signature(element_layout(input type)))
@@ -119,8 +126,9 @@ class Datapath(wiring.Component):
         the last element of a sequence with ``last``.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, *, blocks: bool = False) -> None:
         self.network = network
+        self._blocks = blocks
         self.graph = network.graph
         genome = network.genome
         self.schedule = Schedule(network.graph, genome.folding, genome.output)
@@ -188,7 +196,9 @@ class Datapath(wiring.Component):
         results: dict[str, Timed] = {}
         for node in graph.operators:
             reads, ready = schedule.read_cycle(node.name), schedule.ready[node.name]
-            m.submodules[node.name] = part = component(node, schedule, self.network.parameters)
+            m.submodules[node.name] = part = component(
+                node, schedule, self.network.parameters, self._blocks
+            )
             if isinstance(part, LinearUnit):
                 self._issue(m, part, pipeline, accumulate, sequencer, unit)
                 m.d.comb += part.operand.eq(vector_elements[node.operands[0]])
@@ -217,19 +227,21 @@ class Datapath(wiring.Component):
         state = results[graph.state.source].signal
         write_unit = pipeline.at(unit, written)
         last_unit = Signal()
+        state_written = Signal()
         m.d.comb += [
+            state_written.eq(pipeline.token(written)),
             last_unit.eq(write_unit == step.units - 1),
             state_write.addr.eq(Cat(write_unit[:bank_bits], write_bank)),
             state_write.data.eq(state),
-            state_write.en.eq(pipeline.token(written)),
+            state_write.en.eq(state_written),
         ]
-        with m.If(pipeline.token(written) & last_unit):
+        with m.If(state_written & last_unit):
             m.d.sync += write_bank.eq(~write_bank)
 
         if schedule.head is None:
             last = self._of_group(m, pipeline, vectors.last, "last_step")
             m.d.comb += [
-                output.push.eq(pipeline.token(written)),
+                output.push.eq(state_written),
                 output.element.eq(state),
                 output.last.eq(last_unit & pipeline.at(last, written)),
             ]
@@ -291,7 +303,7 @@ class Datapath(wiring.Component):
         pipeline = self._pipeline(m, phase, sequencer.head_end, sequencer, "head")
         ready = self.schedule.ready[node.name]
         unit = pipeline.counter(ready)
-        part = linear_unit(node, self.schedule, self.network.parameters)
+        part = linear_unit(node, self.schedule, self.network.parameters, self._blocks)
         m.submodules[node.name] = part
         accumulate = delayed(m, sequencer.head_term, MULTIPLY_CYCLES, "head_accumulate")
         self._issue(m, part, pipeline, accumulate, sequencer, unit)
@@ -302,7 +314,7 @@ class Datapath(wiring.Component):
         best_class = Signal(range(phase.units), reset_less=True)
         class_known = Signal()
         logit_known = pipeline.token(ready)
-        with m.If(logit_known & ((number == 0) | (part.result > best))):
+        with m.If(logit_known & (~number.any() | (part.result > best))):
             m.d.sync += [best.eq(part.result), best_class.eq(number)]
         m.d.sync += class_known.eq(logit_known & (number == phase.units - 1))
         m.d.comb += [

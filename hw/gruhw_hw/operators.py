@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import singledispatch
 
 import numpy as np
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Member, Out
@@ -19,6 +19,7 @@ from gruhw.parameters import Parameters, product_sums
 from gruhw.schedule import Phase, Schedule
 from gruhw_hw.arithmetic import (
     add_with_carry,
+    as_signed,
     booth_product,
     drop_fraction,
     requantise,
@@ -26,9 +27,8 @@ from gruhw_hw.arithmetic import (
     shape_of,
 )
 
-BOOTH_BITS = 4
-"""Weights up to this width are multiplied in Booth digits; for wider ones synthesis chooses, so
-that it can use the multipliers of devices that have them."""
+BLOCK_ROM = {"rom_style": "block"}
+"""Attribute of a memory that belongs into block RAM, however small: as logic it would be large."""
 
 
 def register_result(m: Module, component: "LinearUnit | Elementwise", value: Value) -> None:
@@ -56,6 +56,9 @@ class LinearUnit(wiring.Component):
     phase
         When its terms are addressed and its accumulators leave.
 
+    blocks
+        Leave products to the multiplier blocks of the device, instead of Booth digits in logic.
+
     Members
     -------
     address : In(range(groups * terms))
@@ -77,8 +80,16 @@ class LinearUnit(wiring.Component):
     """
 
     def __init__(
-        self, node: Linear, graph: Graph, weights: IntArray, biases: IntArray, phase: Phase
+        self,
+        node: Linear,
+        graph: Graph,
+        weights: IntArray,
+        biases: IntArray,
+        phase: Phase,
+        *,
+        blocks: bool = False,
     ) -> None:
+        self._blocks = blocks
         self._node = node
         self._operand = graph[node.operand].type
         self._weights = weights
@@ -115,7 +126,7 @@ class LinearUnit(wiring.Component):
         node, phase, bits = self._node, self._phase, self._node.weight.bits
         word = phase.lanes * bits
         m.submodules.weights = rom = Memory(
-            shape=word, depth=phase.groups * phase.terms, init=self.rom()
+            shape=word, depth=phase.groups * phase.terms, init=self.rom(), attrs=BLOCK_ROM
         )
         weight = rom.read_port()
         m.d.comb += weight.addr.eq(self.address)
@@ -139,13 +150,13 @@ class LinearUnit(wiring.Component):
             accumulator = Signal(
                 shape_of(register), name=f"accumulator_{lane}", init=start, reset_less=True
             )
-            if bits <= BOOTH_BITS:
+            if self._blocks:
+                m.d.sync += product.eq(self.operand * coefficient)
+                m.d.sync += accumulator.eq(accumulator + product)
+            else:
                 partial_product, missing = booth_product(self.operand, coefficient)
                 m.d.sync += [product.eq(partial_product), carry.eq(missing)]
                 m.d.sync += accumulator.eq(add_with_carry(accumulator, product, carry))
-            else:
-                m.d.sync += product.eq(self.operand * coefficient)
-                m.d.sync += accumulator.eq(accumulator + product)
             with m.If(self.clear):
                 m.d.sync += [product.eq(0), carry.eq(0)]
             with m.If(~self.accumulate):
@@ -235,17 +246,37 @@ class Adder(Elementwise):
 
 
 class Multiplier(Elementwise):
-    """Multiplies into a register, then rounds and saturates."""
+    """Multiplies into a register, then rounds and saturates.
+
+    Parameters
+    ----------
+    blocks
+        Leave the product to the multiplier blocks of the device, instead of Booth digits.
+    """
+
+    def __init__(self, node: Node, graph: Graph, *, blocks: bool = False) -> None:
+        self._blocks = blocks
+        super().__init__(node, graph)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         left, right = self.operands
         exact = self._operands[0].product(self._operands[1])
         product = Signal(shape_of(exact), reset_less=True)
-        m.d.sync += product.eq(left * right)
+        total: Value = product
+        if self._blocks:
+            m.d.sync += product.eq(left * right)
+        else:
+            carry = Signal(reset_less=True)
+            partial, missing = booth_product(right, as_signed(left))
+            m.d.sync += [product.eq(partial), carry.eq(missing)]
+            with m.If(self.clear):
+                m.d.sync += carry.eq(0)
+            completed = add_with_carry(as_signed(product), Const(0, 1), carry)[: exact.bits]
+            total = completed.as_signed() if exact.signed else completed
         with m.If(self.clear):
             m.d.sync += product.eq(0)
-        register_result(m, self, requantise(product, exact.frac, self._node.type))
+        register_result(m, self, requantise(total, exact.frac, self._node.type))
         return m
 
 
@@ -268,7 +299,7 @@ class SerialMultiplier(Elementwise):
         m = Module()
         left, right = self.operands
         exact = self._operands[0].product(self._operands[1])
-        multiplicand = right.as_signed() if self._operands[1].signed else Cat(right, 0).as_signed()
+        multiplicand = as_signed(right)
         high = Signal(signed(len(multiplicand) + 1), reset_less=True)
         low = Signal(len(left), reset_less=True)
         total = Mux(low[0], (high + multiplicand)[: len(high)], high).as_signed()
@@ -316,34 +347,40 @@ class Lookup(Elementwise):
 
 
 @singledispatch
-def component(node: Node, schedule: Schedule, parameters: Parameters) -> LinearUnit | Elementwise:
+def component(
+    node: Node, schedule: Schedule, parameters: Parameters, blocks: bool
+) -> LinearUnit | Elementwise:
     """The hardware of an operator."""
     raise TypeError(f"no hardware for {type(node).__name__}")
 
 
 @component.register
-def linear_unit(node: Linear, schedule: Schedule, parameters: Parameters) -> LinearUnit:
+def linear_unit(
+    node: Linear, schedule: Schedule, parameters: Parameters, blocks: bool
+) -> LinearUnit:
     """The hardware of a linear operator."""
     weights, biases = parameters.weights[node.name], parameters.biases[node.name]
-    return LinearUnit(node, schedule.graph, weights, biases, schedule.phase_of(node))
+    phase = schedule.phase_of(node)
+    return LinearUnit(node, schedule.graph, weights, biases, phase, blocks=blocks)
 
 
 @component.register
-def _(node: Add, schedule: Schedule, parameters: Parameters) -> Elementwise:
+def _(node: Add, schedule: Schedule, parameters: Parameters, blocks: bool) -> Elementwise:
     return Adder(node, schedule.graph)
 
 
 @component.register
-def _(node: Multiply, schedule: Schedule, parameters: Parameters) -> Elementwise:
-    kind = SerialMultiplier if schedule.serial_products else Multiplier
-    return kind(node, schedule.graph)
+def _(node: Multiply, schedule: Schedule, parameters: Parameters, blocks: bool) -> Elementwise:
+    if schedule.serial_products:
+        return SerialMultiplier(node, schedule.graph)
+    return Multiplier(node, schedule.graph, blocks=blocks)
 
 
 @component.register
-def _(node: Complement, schedule: Schedule, parameters: Parameters) -> Elementwise:
+def _(node: Complement, schedule: Schedule, parameters: Parameters, blocks: bool) -> Elementwise:
     return Complementer(node, schedule.graph)
 
 
 @component.register
-def _(node: Table, schedule: Schedule, parameters: Parameters) -> Elementwise:
+def _(node: Table, schedule: Schedule, parameters: Parameters, blocks: bool) -> Elementwise:
     return Lookup(node, schedule.graph)

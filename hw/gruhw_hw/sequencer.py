@@ -129,9 +129,9 @@ class Sequencer(wiring.Component):
             m.d.sync += left.eq(after_step)
         with m.Elif(last_term):
             m.d.sync += left.eq(after_group)
-        with m.Elif(left != 0):
+        with m.Elif(left.any()):
             m.d.sync += left.eq(left - 1)
-        return left == 0
+        return ~left.any()
 
 
 def _extra_cycles(phase: Phase) -> int:

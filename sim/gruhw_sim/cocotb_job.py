@@ -1,0 +1,114 @@
+"""The child process that lets cocotb build a simulation or run it: ``python -m ... build|test``.
+
+It stands apart because cocotb's runner changes the environment and the log of its process. It
+works in the folder that it is started in, whose files have fixed names and whose path holds no
+character that make, a shell or Verilator could misread; everything else is reached through
+links there.
+"""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cocotb_tools.config
+import find_libpython
+from cocotb_tools.runner import Icarus, Verilator
+
+BENCH = "gruhw_sim.bench"
+"""The module that holds the cocotb tests."""
+
+SOURCE = "gruhw.v"
+JOB = "job.json"
+RESULTS = "results.xml"
+
+COCOTB = "cocotb"
+"""The link to cocotb's package."""
+
+RUNTIME = "runtime"
+"""The folder of Verilator's own objects, which are the same for every design."""
+
+RUNTIME_OBJECTS = ("verilated.o", "verilated_dpi.o", "verilated_threads.o", "verilated_vpi.o")
+
+VISIBLE = """\
+`verilator_config
+lint_off
+public_flat_rw -module "{top}" -var "*"
+public_flat_rd -module "{top}.datapath" -var "state_written"
+public_flat_rd -module "{top}.datapath.*" -var "result"
+"""
+"""What the bench reads inside the design; to make all signals visible costs half the speed."""
+
+
+def linked(argument: str, folder: Path) -> str:
+    """``argument`` with cocotb's package reached through its link in ``folder``."""
+    package = str(cocotb_tools.config.libs_dir.parent)
+    return argument.replace(package, str(folder / COCOTB))
+
+
+class LinkedVerilator(Verilator):
+    """Verilator with few visible signals, built in one piece, on paths that it can take."""
+
+    def _build_command(self) -> list[list[str]]:
+        verilate, make = super()._build_command()
+        folder = self.build_dir.parent
+        verilate = [linked(word, folder) for word in verilate if word != "--public-flat-rw"]
+        make = [*make, "PYTHON3=" + str(folder / "python"), "OPT_FAST=-O1", "OPT_GLOBAL=-O1"]
+        runtime = [folder / RUNTIME / name for name in RUNTIME_OBJECTS]
+        if all(file.is_file() for file in runtime):
+            objects = " ".join(map(str, runtime))
+            make += ["VM_GLOBAL_FAST=", "VM_GLOBAL_SLOW=", f"USER_LDLIBS={objects}"]
+        return [verilate, make]
+
+
+class LinkedIcarus(Icarus):
+    """Icarus with cocotb's libraries on a path that it can take."""
+
+    def _test_command(self) -> list[list[str]]:
+        folder = self.build_dir.parent
+        return [[linked(word, folder) for word in command] for command in super()._test_command()]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Build or run the simulation of the job in the current folder."""
+    action, simulator = arguments
+    folder = Path.cwd()
+    top = json.loads((folder / JOB).read_text())["top"]
+    build_folder = folder / "build"
+    runner = LinkedVerilator() if simulator == "verilator" else LinkedIcarus()
+    if action == "build":
+        sources, options = [SOURCE], []
+        if simulator == "verilator":
+            (folder / "visible.vlt").write_text(VISIBLE.format(top=top))
+            sources.insert(0, "visible.vlt")
+            options = ["--output-split", "0", "-O3", "--x-assign", "fast", "-Wno-fatal"]
+        runner.build(
+            sources=sources,
+            hdl_toplevel=top,
+            build_dir=build_folder,
+            build_args=options,
+            always=True,
+        )
+        if simulator == "verilator" and not (folder / RUNTIME).exists():
+            (folder / RUNTIME).mkdir()
+            for name in RUNTIME_OBJECTS:
+                shutil.copy(build_folder / name, folder / RUNTIME)
+        return
+    libpython = find_libpython.find_libpython()
+    entry = linked(cocotb_tools.config.pygpi_entry_point(), folder)
+    os.environ["GPI_USERS"] = f"{libpython};{entry}"
+    runner.test(
+        test_module=BENCH,
+        hdl_toplevel=top,
+        hdl_toplevel_lang="verilog",
+        build_dir=build_folder,
+        test_dir=folder,
+        results_xml=str(folder / RESULTS),
+        seed=json.loads((folder / JOB).read_text())["seed"],
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,197 @@
+"""What the bench sends and expects: arrays that a simulator's process can read without gruhw.
+
+A *scenario* is a list of sequences, sent one after the other. Everything the bench compares is
+computed here, from the network's graph, its schedule and the integer reference.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gruhw.fixed import Fixed, IntArray
+from gruhw.model import Network
+from gruhw.reference import Reference, run_reference
+from gruhw.schedule import STREAM_CYCLES, Schedule
+from gruhw_hw.top import TOP, Accelerator
+
+Arrays: TypeAlias = dict[str, NDArray[Any]]
+
+CLASS = "class"
+"""The name of the class index among the operators."""
+
+PROBED_SEQUENCES = 2
+"""How many sequences have every operator's integers checked, not only states and logits."""
+
+STALLED_CYCLES = 40_000
+"""About how many cycles the sequences of the tests with stalls and resets take. Longer ones are
+cut to their first steps: it is the boundaries that stalls can break."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Sequences, and what the accelerator must make of them if no stream stalls."""
+
+    network: Network
+    inputs: IntArray
+    lengths: IntArray
+    reference: Reference
+
+    @classmethod
+    def of(cls, network: Network, inputs: IntArray, lengths: IntArray) -> "Scenario":
+        """Run the reference; :class:`gruhw.errors.InputError` if the inputs do not fit."""
+        return cls(network, inputs, lengths, run_reference(network, inputs, lengths))
+
+    @property
+    def schedule(self) -> Schedule:
+        """The schedule of the network."""
+        genome = self.network.genome
+        return Schedule(self.network.graph, genome.folding, genome.output)
+
+    @property
+    def operators(self) -> list[str]:
+        """The names of what can be compared, in the order of their indices."""
+        return [*(node.name for node in self.network.graph), CLASS]
+
+    @property
+    def starts(self) -> list[int]:
+        """By how many cycles each sequence, and the one after the last, follows the first."""
+        intervals = [self.schedule.sequence_interval(int(length)) for length in self.lengths]
+        return [sum(intervals[:count]) for count in range(len(intervals) + 1)]
+
+    def stream(self) -> Arrays:
+        """The input elements, and the output elements with their cycles.
+
+        ``sequence_elements`` and ``sequence_outputs`` say where each sequence begins; an output
+        element's cycle is relative to the first input element of its own sequence.
+        """
+        alive = np.arange(self.inputs.shape[1]) < self.lengths[:, None]
+        source = self.network.graph.input
+        ends = np.cumsum(self.lengths)
+        last = np.zeros(int(ends[-1]) * source.size, dtype=np.int64)
+        last[ends * source.size - 1] = 1
+        outputs = [self._outputs(sequence) for sequence in range(len(self.lengths))]
+        sizes = [len(part) for part in outputs]
+        columns = np.concatenate(outputs).T
+        names = ("value", "last", "operator", "step", "unit", "cycle")
+        return {
+            "element": self.inputs[alive].ravel(),
+            "element_last": last,
+            "sequence_elements": np.concatenate([[0], ends]) * source.size,
+            **{f"output_{name}": column for name, column in zip(names, columns, strict=True)},
+            "sequence_outputs": np.concatenate([[0], np.cumsum(sizes)]),
+            "sequence_start": np.array(self.starts),
+        }
+
+    def _outputs(self, sequence: int) -> NDArray[Any]:
+        """A row for each output element: value, last, operator, step, unit, cycle."""
+        graph, length = self.network.graph, int(self.lengths[sequence])
+        cycles = self.schedule.output_cycles(length)
+        if self.schedule.head is None:
+            states = self.reference.operators[graph.state.source][sequence, :length]
+            values = states.ravel().tolist()
+            kind = self.operators.index(graph.state.source)
+            places = [(kind, step, unit) for step in range(length) for unit in range(len(states.T))]
+        else:
+            logits = self.reference.logits[sequence].tolist()
+            values = [*logits, int(self.reference.classes[sequence])]
+            kind = self.operators.index(graph.head.name)
+            places = [(kind, length - 1, unit) for unit in range(len(logits))]
+            places.append((self.operators.index(CLASS), length - 1, 0))
+        last = [0] * (len(values) - 1) + [1]
+        rows = zip(values, last, places, cycles, strict=True)
+        return np.array([(value, end, *place, cycle) for value, end, place, cycle in rows])
+
+    def probes(self) -> Arrays:
+        """Results inside the design in the order of their cycles.
+
+        Every state and logit, and every operator of the first :data:`PROBED_SEQUENCES`.
+        """
+        graph, schedule = self.network.graph, self.schedule
+        units, steps = range(graph.state.size), range(int(self.lengths.max()))
+        rows = []
+        for index, node in enumerate(graph.operators, start=len(graph.step) - len(graph.operators)):
+            cycles = np.array(
+                [[schedule.cycle(node.name, step, unit) for unit in units] for step in steps]
+            )
+            everywhere = node.name == graph.state.source
+            count = len(self.lengths) if everywhere else PROBED_SEQUENCES
+            for sequence, length in enumerate(self.lengths[:count].tolist()):
+                results = self.reference.operators[node.name][sequence, :length]
+                step, unit = np.indices(results.shape).reshape(2, -1)
+                cycle = cycles[:length].ravel() + self.starts[sequence]
+                rows.append(_rows(cycle, index, results.ravel(), sequence, step, unit))
+        if schedule.head is not None:
+            head = self.operators.index(graph.head.name)
+            for sequence, length in enumerate(self.lengths.tolist()):
+                offered = np.array(schedule.output_cycles(length)[: graph.head.outputs])
+                cycle = offered - STREAM_CYCLES + self.starts[sequence]
+                unit = np.arange(graph.head.outputs)
+                logits = self.reference.logits[sequence]
+                rows.append(_rows(cycle, head, logits, sequence, length - 1, unit))
+        table = np.concatenate(rows)
+        table = table[np.argsort(table[:, 0], kind="stable")]
+        names = ("cycle", "operator", "value", "sequence", "step", "unit")
+        return {f"probe_{name}": column for name, column in zip(names, table.T, strict=True)}
+
+    def states(self) -> Arrays:
+        """Every hidden state in the order in which it is written."""
+        results = self.reference.operators[self.network.graph.state.source]
+        alive = np.arange(results.shape[1]) < self.lengths[:, None]
+        sequence, step, unit = np.indices(results.shape)
+        places = {"sequence": sequence, "step": step, "unit": unit}
+        return {
+            "state_value": results[alive].ravel(),
+            **{f"state_{name}": indices[alive].ravel() for name, indices in places.items()},
+        }
+
+
+def _rows(*columns: IntArray | int) -> NDArray[Any]:
+    return np.stack(np.broadcast_arrays(*columns), axis=-1)
+
+
+def shortened(scenario: Scenario, cycles: int) -> Scenario:
+    """The same sequences, cut to their first steps and to a few of them to last about ``cycles``.
+
+    Three sequences remain, if there are so many, and two steps.
+    """
+    schedule, lengths = scenario.schedule, scenario.lengths
+
+    def total(count: int, steps: int) -> int:
+        return sum(schedule.sequence_interval(int(min(n, steps))) for n in lengths[:count])
+
+    count, steps = len(lengths), int(lengths.max())
+    while steps > 2 and total(count, steps) > cycles:
+        steps = max(2, steps // 2)
+    while count > 3 and total(count, steps) > cycles:
+        count = max(3, count // 2)
+    cut = np.minimum(lengths[:count], steps)
+    return Scenario.of(scenario.network, scenario.inputs[:count, :steps], cut)
+
+
+def job(scenario: Scenario, accelerator: Accelerator, seed: int) -> Mapping[str, Any]:
+    """What the bench must know besides arrays; made of plain JSON values."""
+    graph, schedule = scenario.network.graph, scenario.schedule
+    one_step = schedule.sequence_interval(1)
+
+    def kind(of: Fixed) -> dict[str, Any]:
+        return {"bits": of.bits, "signed": of.signed}
+
+    return {
+        "top": TOP,
+        "seed": seed,
+        "operators": scenario.operators,
+        "signed": {node.name: node.type.signed for node in graph},
+        "probed": [node.name for node in (*graph.operators, graph.head)],
+        "state": graph.state.source,
+        "input": kind(accelerator.input_type),
+        "output": kind(accelerator.output_type),
+        "vector_size": graph.input.size,
+        "outputs_per_interval": 1 if schedule.head is None else graph.head.outputs + 1,
+        "step_interval": schedule.step_interval,
+        "one_step_interval": one_step,
+        # Time for whatever could still come when everything has been received.
+        "quiet_cycles": one_step + schedule.first_term + schedule.output_cycles(1)[-1],
+    }

@@ -1,0 +1,108 @@
+"""What a simulation found."""
+
+from dataclasses import dataclass
+
+from gruhw.fixed import IntArray
+from gruhw_sim.simulators import SimulatorName
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """A difference between hardware and reference.
+
+    Parameters
+    ----------
+    test
+        The bench's test that found it.
+    quantity
+        What differs: a ``value``; the ``cycle`` or the ``last`` flag of an output element; a
+        ``missing`` or ``extra`` element; or a ``rule`` of the stream.
+    operator
+        The operator whose result it is; ``class`` for the class index.
+    sequence, step, unit
+        Whose result; -1 where there is none.
+    cycle
+        The cycle in which it was found, counted as in :mod:`gruhw.schedule`.
+    expected, found
+        As text, because hardware may also give ``x``.
+    """
+
+    test: str
+    quantity: str
+    operator: str
+    sequence: int
+    step: int
+    unit: int
+    cycle: int
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        place = f"{self.operator}, sequence {self.sequence}, step {self.step}, unit {self.unit}"
+        return (
+            f"{self.test}: {self.quantity} of {place}, in cycle {self.cycle}: "
+            f"must be {self.expected}, not {self.found}"
+        )
+
+
+@dataclass(frozen=True)
+class TestOutcome:
+    """How one of the bench's tests ended.
+
+    ``problem`` is empty if it passed. ``mismatches`` counts all of them, not only the first
+    few that are reported.
+    """
+
+    __test__ = False  # its name makes pytest look for tests in it
+
+    name: str
+    passed: bool
+    cycles: int
+    seconds: float
+    mismatches: int
+    problem: str
+
+
+@dataclass(frozen=True)
+class SimulationReport:
+    """What a simulation of a network's accelerator found.
+
+    Parameters
+    ----------
+    simulator, version
+        The tool.
+    sequences
+        How many were simulated.
+    tests
+        The tests in the order in which they ran.
+    mismatches
+        The first few of each test.
+    classes
+        The class that the hardware gave each sequence, -1 if it gave none; shape [N]. None if
+        its output is the states.
+    accuracy, reference_accuracy
+        The share of right classes; None without labels or classes.
+    build_seconds, run_seconds
+        Wall time; building takes none if the cache held it.
+    """
+
+    simulator: SimulatorName
+    version: str
+    sequences: int
+    tests: tuple[TestOutcome, ...]
+    mismatches: tuple[Mismatch, ...]
+    classes: IntArray | None
+    accuracy: float | None
+    reference_accuracy: float | None
+    build_seconds: float
+    run_seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether hardware and reference agree everywhere."""
+        return all(test.passed for test in self.tests)
+
+    @property
+    def cycles(self) -> int:
+        """Simulated clock cycles of all tests."""
+        return sum(test.cycles for test in self.tests)

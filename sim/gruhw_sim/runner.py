@@ -1,0 +1,286 @@
+"""Simulating a network's accelerator with cocotb, in Verilator or Icarus Verilog."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import cocotb_tools.config
+import numpy as np
+
+from gruhw.errors import InputError, ToolError
+from gruhw.files import npz_bytes, output_folder, sha256, write_atomic
+from gruhw.fixed import IntArray
+from gruhw.model import Network
+from gruhw_hw.top import Accelerator, generate_verilog
+from gruhw_sim import cocotb_job
+from gruhw_sim.expectations import STALLED_CYCLES, Scenario, job, shortened
+from gruhw_sim.report import Mismatch, SimulationReport, TestOutcome
+from gruhw_sim.simulators import Simulator, SimulatorName, find_simulator
+
+SAFE_PATH = re.compile(r"[\w./+@-]+", re.ASCII)
+"""What make, shells, Verilator and Icarus take as a path without quoting."""
+
+BUILT = {"verilator": "gruhw", "icarus": "sim.vvp"}
+"""The file that a build leaves, which is all that a run needs."""
+
+INHERITED_SETTINGS = re.compile(
+    r"(COCOTB|GPI|PYGPI|VERILATOR|MAKE|SIM_CMD)_?.*|MFLAGS|GUI|WAVES|PYTEST_CURRENT_TEST"
+)
+"""Settings of the environment that would change what the child process does."""
+
+Progress = Callable[[str], None]
+
+
+def simulate(
+    network: Network,
+    inputs: IntArray,
+    lengths: IntArray,
+    labels: IntArray | None = None,
+    simulator: SimulatorName = "verilator",
+    *,
+    verilog: str | None = None,
+    seed: int = 0,
+    build_folder: Path | None = None,
+    progress: Progress | None = None,
+) -> SimulationReport:
+    """Simulate an accelerator and compare it with the integer reference.
+
+    Parameters
+    ----------
+    inputs
+        Integers of the input type, shape [N, T, inputs].
+    lengths
+        Steps of each sequence, 1 to T, shape [N].
+    labels
+        The right class of each sequence, if known.
+    verilog
+        The accelerator's Verilog; generated if it is not given.
+    seed
+        Of everything that is random: gaps, back-pressure, resets.
+    build_folder
+        Keeps compiled simulations, so that the next run of the same Verilog need not compile,
+        and the log of the last run. A temporary folder is used if it is not given.
+    progress
+        Called with what is being done.
+
+    Returns
+    -------
+    SimulationReport
+        Mismatches are part of it, and no exception.
+
+    Raises
+    ------
+    InputError
+        If the simulator is missing, or the inputs do not fit the network.
+    ToolError
+        If the simulator or a compiler fails; with its first error line.
+    """
+    tool = find_simulator(simulator)
+    tell = progress or (lambda text: None)
+    if not len(inputs):
+        raise InputError("at least 1 sequence is required, but there are 0")
+    tell("computing what to expect")
+    scenario = Scenario.of(network, inputs, lengths)
+    hardware = generate_verilog(network)
+    text = hardware.verilog if verilog is None else verilog
+    with _work_folder() as folder:
+        _write_job(folder, scenario, hardware.accelerator, text, seed)
+        _link_tools(folder, tool)
+        started = time.monotonic()
+        cache = build_folder and build_folder / _key(tool, text)
+        if not (cache and _fetch(cache, folder, tool)):
+            tell(f"compiling for {simulator}")
+            runtime = build_folder and build_folder / f"runtime-{_key(tool, '')}"
+            if runtime and runtime.is_dir():
+                shutil.copytree(runtime, folder / cocotb_job.RUNTIME)
+            _run_child("build", folder, tool)
+            if cache and build_folder:
+                with output_folder(build_folder):
+                    _store(folder / "build" / BUILT[simulator], cache)
+                    if runtime and not runtime.is_dir() and tool.root:
+                        for file in (folder / cocotb_job.RUNTIME).iterdir():
+                            _store(file, runtime)
+        built = time.monotonic()
+        tell(f"simulating {len(inputs)} sequences")
+        _run_child("test", folder, tool)
+        run_seconds = time.monotonic() - built
+        if cache:
+            for name in (cocotb_job.SOURCE, "test.log"):
+                write_atomic(cache / name, (folder / name).read_bytes())
+        tests, mismatches, classes = _read_results(folder, len(inputs))
+    report_classes = classes if network.genome.output == "class" else None
+    return SimulationReport(
+        simulator=simulator,
+        version=tool.version,
+        sequences=len(inputs),
+        tests=tests,
+        mismatches=mismatches,
+        classes=report_classes,
+        accuracy=_accuracy(report_classes, labels),
+        reference_accuracy=_accuracy(scenario.reference.classes, labels),
+        build_seconds=built - started,
+        run_seconds=run_seconds,
+    )
+
+
+def _accuracy(classes: IntArray | None, labels: IntArray | None) -> float | None:
+    if classes is None or labels is None:
+        return None
+    return float((classes == labels).mean())
+
+
+@contextmanager
+def _work_folder() -> Iterator[Path]:
+    """A temporary folder whose path every tool can take."""
+    usual = tempfile.gettempdir()
+    parent = usual if SAFE_PATH.fullmatch(usual) else "/tmp"
+    with tempfile.TemporaryDirectory(prefix="gruhw-sim-", dir=parent) as name:
+        yield Path(name).resolve()
+
+
+def _write_job(
+    folder: Path, scenario: Scenario, accelerator: Accelerator, verilog: str, seed: int
+) -> None:
+    """Write all that the child process reads."""
+    stalled = shortened(scenario, STALLED_CYCLES)
+    facts = job(scenario, accelerator, seed)
+    (folder / cocotb_job.SOURCE).write_text(verilog)
+    (folder / cocotb_job.JOB).write_text(json.dumps(facts))
+    for name, arrays in (
+        ("scenario", scenario.stream() | scenario.probes()),
+        ("stalled", stalled.stream() | stalled.states()),
+    ):
+        (folder / f"{name}.npz").write_bytes(npz_bytes(arrays))
+
+
+def _link_tools(folder: Path, tool: Simulator) -> None:
+    """Make the tools reachable on paths that every tool can take."""
+    links = {cocotb_job.COCOTB: cocotb_tools.config.libs_dir.parent, "python": Path(sys.executable)}
+    if tool.root:
+        links["verilator"] = tool.root
+    for name, target in links.items():
+        (folder / name).symlink_to(target)
+
+
+def _environment(folder: Path, tool: Simulator) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not INHERITED_SETTINGS.fullmatch(k)}
+    path = os.environ.get("PATH", os.defpath)
+    kept["LD_LIBRARY_PATH"] = str(folder / cocotb_job.COCOTB / "libs")
+    kept["TMPDIR"] = str(folder)
+    kept["PYTHONPATH"] = os.pathsep.join(entry for entry in sys.path if entry)
+    if tool.root:
+        root = folder / "verilator"
+        return kept | {"VERILATOR_ROOT": str(root), "PATH": f"{root / 'bin'}{os.pathsep}{path}"}
+    return kept
+
+
+def _run_child(action: str, folder: Path, tool: Simulator) -> None:
+    """Build or run in a child process; its output goes to a log file in ``folder``."""
+    log = folder / f"{action}.log"
+    with log.open("wb") as output:
+        status = subprocess.run(
+            # -P: what the folder holds must never be imported in place of a module.
+            [sys.executable, "-P", "-m", cocotb_job.__name__, action, tool.name],
+            cwd=folder,
+            env=_environment(folder, tool),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        ).returncode
+    finished = action == "build" or (folder / cocotb_job.RESULTS).is_file()
+    if not finished or (action == "build" and status):
+        text = log.read_text(encoding="utf-8", errors="replace")
+        raise ToolError(f"{tool.name}: {_first_error(text, status)}")
+
+
+def _first_error(log: str, status: int) -> str:
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    for line in lines:
+        if re.search(r"\berror\b|%Error|not found|cannot", line, re.IGNORECASE):
+            return line
+    return f"exit status {status}" + (f": {lines[-1]}" if lines else "")
+
+
+def _key(tool: Simulator, verilog: str) -> str:
+    """Names a compiled simulation: all that its file depends on."""
+    facts = [tool.name, tool.version, version("cocotb"), Path(cocotb_job.__file__).read_text()]
+    if tool.root:
+        facts.append(_compiler_version())
+    return sha256("\0".join([*facts, verilog]).encode())[:32]
+
+
+def _compiler_version() -> str:
+    return subprocess.run(
+        ["c++", "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    ).stdout
+
+
+def _fetch(cache: Path, folder: Path, tool: Simulator) -> bool:
+    """Take a compiled simulation from the cache, if it is there."""
+    file = cache / BUILT[tool.name]
+    if not file.is_file():
+        return False
+    (folder / "build").mkdir()
+    shutil.copy(file, folder / "build")
+    return True
+
+
+def _store(file: Path, folder: Path) -> None:
+    """Copy a file into the cache; a killed command leaves nothing half-written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as temporary:
+        pass
+    shutil.copy(file, temporary.name)
+    os.replace(temporary.name, folder / file.name)
+
+
+def _read_results(
+    folder: Path, sequences: int
+) -> tuple[tuple[TestOutcome, ...], tuple[Mismatch, ...], IntArray]:
+    """The outcome of every test, the first mismatches, and the classes of all sequences."""
+    tests: list[TestOutcome] = []
+    mismatches: list[Mismatch] = []
+    classes = [-1] * sequences
+    for case in ElementTree.parse(folder / cocotb_job.RESULTS).getroot().iter("testcase"):
+        name = case.get("name", "")
+        failed = case.find("failure") is not None or case.find("error") is not None
+        problem = next((_describe(child) for child in case if child.tag in ("failure", "error")), "")
+        result: dict[str, Any] = {"cycles": 0, "count": 0, "mismatches": [], "classes": []}
+        file = folder / f"result-{name}.json"
+        if file.is_file():
+            result = json.loads(file.read_text())
+        mismatches += [Mismatch(**fields) for fields in result["mismatches"]]
+        for sequence, found in enumerate(result["classes"] if not tests else ()):
+            if found and found.isdigit():
+                classes[sequence] = int(found)
+        tests.append(
+            TestOutcome(
+                name=name,
+                passed=not failed,
+                cycles=result["cycles"],
+                seconds=float(case.get("time", 0)),
+                mismatches=result["count"],
+                problem=problem,
+            )
+        )
+    if not tests:
+        raise ToolError("cocotb: the simulation ran no test")
+    return tuple(tests), tuple(mismatches), np.array(classes, dtype=np.int64)
+
+
+def _describe(failure: ElementTree.Element) -> str:
+    """What a failed test said, in one line."""
+    words = failure.get("error_msg") or failure.get("message") or failure.text or "failed"
+    return " ".join(words.split())

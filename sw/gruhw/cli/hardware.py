@@ -1,0 +1,169 @@
+"""The commands that make hardware and look at it."""
+
+# Heavy packages are imported by the commands that need them: generation should not wait for
+# PyTorch, nor anything for a simulator.
+
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from gruhw.cli.console import (
+    GenomePath,
+    JsonPath,
+    Lanes,
+    figures,
+    progress,
+    results,
+    working,
+    write_json,
+)
+from gruhw.design import Design
+from gruhw.errors import InputError, ToolError
+
+
+class Target(StrEnum):
+    """What to synthesise for."""
+
+    ice40 = "ice40"
+    ecp5 = "ecp5"
+    xc7 = "xc7"
+    gowin = "gowin"
+    asic = "asic"
+
+
+class Simulator(StrEnum):
+    """What to simulate with."""
+
+    verilator = "verilator"
+    icarus = "icarus"
+
+
+class OutputKind(StrEnum):
+    """What the accelerator's output stream carries."""
+
+    class_ = "class"
+    states = "states"
+
+
+OutputOption = Annotated[
+    OutputKind | None,
+    typer.Option("--output", help="The output stream's contents, instead of the genome's."),
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", help="Sequences (.npz) to use instead of the design's.", metavar="FILE"),
+]
+
+
+def generate(
+    genome: GenomePath,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The folder to write; build/DESIGN if absent.", metavar="DIR"),
+    ] = None,
+    pe: Lanes = None,
+    output: OutputOption = None,
+    data: DataOption = None,
+    json: JsonPath = None,
+) -> None:
+    """Write the design folder: Verilog, ports, parameters, test vectors, testbench."""
+    from gruhw.design import generate as write_design
+
+    started = time.monotonic()
+    design = Design.load(genome, pe=pe, output=output.value if output else None)
+    folder = out or Path("build") / design.name
+    with working("generating"):
+        sizes = write_design(design, folder, design.samples(data))
+    table = figures(f"Design folder {folder}", {k: f"{v:,} bytes" for k, v in sizes.items()})
+    results.print(table)
+    progress.print(f"generated in {time.monotonic() - started:.1f} s")
+    write_json(json, {"folder": str(folder), "files": sizes})
+
+
+def synth(
+    genome: GenomePath,
+    target: Annotated[Target, typer.Option(help="What to synthesise for.")] = Target.ice40,
+    liberty: Annotated[
+        Path | None,
+        typer.Option(help="Standard cells for asic; IHP SG13G2 if absent.", metavar="FILE"),
+    ] = None,
+    dsp: Annotated[bool, typer.Option("--dsp", help="Use multiplier blocks.")] = False,
+    pe: Lanes = None,
+    output: OutputOption = None,
+    json: JsonPath = None,
+) -> None:
+    """Synthesise with Yosys: what the design needs, in all and by operator."""
+    from gruhw_hw.synthesis import synthesise
+    from gruhw_hw.top import TOP, generate_verilog
+
+    design = Design.load(genome, pe=pe, output=output.value if output else None)
+    with working(f"synthesising for {target.value}"):
+        verilog = generate_verilog(design.network, blocks=dsp).verilog
+        report = synthesise(verilog, TOP, target.value, liberty=liberty, dsp=dsp)
+    results.print(report.table())
+    results.print(", ".join(f"{tool} {found}" for tool, found in report.tools.items()))
+    write_json(json, report.to_json())
+
+
+def simulate(
+    genome: GenomePath,
+    samples: Annotated[int, typer.Option(help="How many real sequences to simulate.", min=1)] = 8,
+    simulator: Annotated[
+        Simulator, typer.Option(help="What to simulate with.")
+    ] = Simulator.verilator,
+    seed: Annotated[int, typer.Option(help="Of the gaps and of the back-pressure.")] = 0,
+    pe: Lanes = None,
+    output: OutputOption = None,
+    data: DataOption = None,
+    json: JsonPath = None,
+) -> None:
+    """Prove the Verilog equal to the reference, value by value and cycle by cycle."""
+    from gruhw_sim import simulate as run_simulation
+
+    design = Design.load(genome, pe=pe, output=output.value if output else None)
+    split = design.samples(data)
+    if samples > len(split):
+        raise InputError(
+            f"samples must be 1 to the {len(split)} sequences there are, not {samples}"
+        )
+    split = split.take(np.arange(samples))
+    network = design.network
+    with working(f"simulating {samples} sequences with {simulator.value}"):
+        report = run_simulation(
+            network, network.encode(split.x), split.lengths, split.y, simulator.value, seed=seed
+        )
+    results.print(report.table())
+    write_json(json, report.to_json())
+    if not report.passed:
+        raise ToolError(f"{genome}: the hardware differs from the reference")
+
+
+def report(
+    genome: GenomePath,
+    baseline: Annotated[
+        Path | None, typer.Option(help="Another design to compare with.", metavar="FILE")
+    ] = None,
+    target: Annotated[
+        list[Target] | None, typer.Option(help="What to synthesise for; may be repeated.")
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Also write the table here.", metavar="FILE")
+    ] = None,
+    json: JsonPath = None,
+) -> None:
+    """Measure a design, beside a baseline: accuracy, size, cycles, area."""
+    from gruhw.files import write_atomic
+    from gruhw.report import compare
+
+    paths = [genome, *([baseline] if baseline else [])]
+    targets = [chosen.value for chosen in target or (Target.ice40, Target.asic)]
+    with working("measuring"):
+        comparison = compare([Design.load(path) for path in paths], targets)
+    results.print(comparison.table())
+    if markdown is not None:
+        write_atomic(markdown, comparison.markdown())
+    write_json(json, comparison.to_json())

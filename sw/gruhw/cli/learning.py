@@ -1,0 +1,131 @@
+"""The commands that train networks and measure their accuracy."""
+
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from gruhw.cli.console import GenomePath, JsonPath, figures, progress, results, working, write_json
+from gruhw.design import Design
+from gruhw.errors import InputError
+from gruhw.genome import Genome, check_width, homogeneous
+
+if TYPE_CHECKING:
+    from gruhw.training import Epoch
+
+
+class SplitName(StrEnum):
+    """A part of a task's data."""
+
+    train = "train"
+    val = "val"
+    test = "test"
+
+
+def tasks(json: JsonPath = None) -> None:
+    """List the tasks that gruhw knows by name."""
+    from gruhw.tasks import TASKS
+
+    table = Table(title="Tasks")
+    for heading in ("name", "description", "source"):
+        table.add_column(heading)
+    for task in TASKS.values():
+        table.add_row(task.name, task.description, task.source)
+    results.print(table)
+    content = {
+        name: {"description": task.description, "source": task.source}
+        for name, task in TASKS.items()
+    }
+    write_json(json, {"tasks": content})
+
+
+def train(
+    task: Annotated[str, typer.Option(help="A task's name, or an .npz file.")],
+    out: Annotated[Path, typer.Option(help="The design folder to write.", metavar="DIR")] = Path(
+        "build/trained"
+    ),
+    genome: Annotated[
+        Path | None, typer.Option(help="Take the widths and the folding from here.", metavar="FILE")
+    ] = None,
+    bits: Annotated[int, typer.Option(help="The width of everything, without --genome.")] = 8,
+    hidden: Annotated[
+        int | None, typer.Option(help="Hidden units; 32, or the genome's, if absent.", min=1)
+    ] = None,
+    float_epochs: Annotated[int, typer.Option(help="Epochs in floating point.", min=0)] = 20,
+    epochs: Annotated[int, typer.Option(help="Epochs of the quantised network.", min=0)] = 40,
+    seed: Annotated[int, typer.Option(help="Of weights, order and variation.")] = 1,
+    json: JsonPath = None,
+) -> None:
+    """Train a network in floating point, then quantised, and write its design folder."""
+    from gruhw.tasks import load_task
+    from gruhw.training import Recipe, train_design
+
+    template = Genome.load(genome) if genome else None
+    if template is not None and hidden not in (None, template.sizes.hidden):
+        raise InputError(
+            f"hidden must be {template.sizes.hidden}, as in {genome}, or absent, not {hidden}"
+        )
+    found = train_design(
+        load_task(task),
+        template.sizes.hidden if template else hidden or 32,
+        template.widths if template else homogeneous(check_width("input", bits)),
+        Recipe(float_epochs=float_epochs, quantised_epochs=epochs, seed=seed),
+        out,
+        _print_epoch,
+        folding=template.folding if template else None,
+    )
+    rows = {
+        name: f"{figure:.2%}" if "accuracy" in name else f"{figure:,}"
+        for name, figure in found.items()
+    }
+    results.print(figures(f"Design {out / 'genome.json'}", rows))
+    write_json(json, {name.replace(" ", "_"): figure for name, figure in found.items()})
+
+
+def _print_epoch(epoch: "Epoch") -> None:
+    progress.print(
+        f"{epoch.phase:>9} {epoch.number:3}/{epoch.of}  loss {epoch.loss:.4f}  "
+        f"validation {epoch.accuracy:.2%}"
+    )
+
+
+def evaluate(
+    genome: GenomePath,
+    split: Annotated[SplitName, typer.Option(help="Which part of the data.")] = SplitName.test,
+    task: Annotated[
+        str | None, typer.Option(help="A task's name, or an .npz file, instead of the genome's.")
+    ] = None,
+    json: JsonPath = None,
+) -> None:
+    """Measure the accuracy that the hardware has, on all of a task's sequences."""
+    from gruhw.reference import classify
+    from gruhw.tasks import load_task
+
+    design = Design.load(genome)
+    name = task or design.genome.task
+    if name is None:
+        raise InputError(f"{genome}: task is required, but missing: give --task")
+    started = time.monotonic()
+    with working("evaluating"):
+        part = getattr(load_task(name).load(), split.value)
+        design.check(part, f"task {name}")
+        network = design.network
+        correct = int((classify(network, network.encode(part.x), part.lengths) == part.y).sum())
+    rows = {
+        "task": name,
+        "split": split.value,
+        "sequences": len(part),
+        "correct": correct,
+        "accuracy": correct / len(part),
+        "weight bits": network.weight_bits,
+    }
+    shown = rows | {
+        "accuracy": f"{correct / len(part):.2%}",
+        "weight bits": f"{network.weight_bits:,}",
+    }
+    results.print(figures(f"Accuracy of {design.name}, computed in integers", shown))
+    progress.print(f"evaluated in {time.monotonic() - started:.1f} s")
+    write_json(json, {key.replace(" ", "_"): value for key, value in rows.items()})

