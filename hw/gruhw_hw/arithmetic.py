@@ -88,16 +88,25 @@ def booth_product(multiplicand: Value, coefficient: Value) -> tuple[Value, Value
     if len(coefficient) % 2:
         bits.append(coefficient[-1])
     digits = [tuple(bits[i : i + 3]) for i in range(0, len(bits) - 1, 2)]
-    total, carry = None, Const(0, 1)
-    for below, low, high in reversed(digits):
+    parts: list[tuple[Value, Value]] = []
+    for below, low, high in digits:
         is_one = low ^ below
         is_two = Mux(high, ~(low | below), low & below)
         magnitude = (once & is_one.replicate(width)) | (twice & is_two.replicate(width))
-        partial = (magnitude ^ high.replicate(width)).as_signed()
-        if total is not None:
-            partial = Cat(partial[:2], add_with_carry(partial >> 2, total, carry)).as_signed()
-        total, carry = partial, high
-    return total, carry
+        parts.append(((magnitude ^ high.replicate(width)).as_signed(), high))
+    apart = 2  # bits between neighbouring parts
+    while len(parts) > 1:
+        pairs = [parts[i : i + 2] for i in range(0, len(parts), 2)]
+        parts = [_join(pair[0], pair[1], apart) if len(pair) == 2 else pair[0] for pair in pairs]
+        apart *= 2
+    return parts[0]
+
+
+def _join(low: tuple[Value, Value], high: tuple[Value, Value], apart: int) -> tuple[Value, Value]:
+    """Add two parts of a product; the carry of the low one stays to be added."""
+    (lower, carry), (upper, upper_carry) = low, high
+    above = add_with_carry(lower >> apart, upper, upper_carry)
+    return Cat(lower[:apart], above).as_signed(), carry
 
 
 def _as_width(value: Value, width: int, is_signed: bool | None = None) -> Value:

@@ -1,6 +1,22 @@
 """Simulation of generated Verilog against the integer reference, cycle by cycle.
 
-:func:`gruhw_sim.runner.simulate` runs cocotb's bench in Verilator or Icarus Verilog;
+:func:`simulate` runs cocotb's bench in Verilator or Icarus Verilog;
 :func:`gruhw_sim.plain_testbench.plain_testbench` writes a Verilog testbench that needs neither
 gruhw nor Python.
 """
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gruhw_sim.runner import simulate as simulate
+
+__all__ = ["simulate"]
+
+
+def __getattr__(name: str) -> Any:
+    # Late, because a simulator's process imports the bench from here, and nothing else.
+    if name == "simulate":
+        from gruhw_sim.runner import simulate
+
+        return simulate
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -19,7 +19,7 @@ PERIOD = 10
 """Simulation steps of a clock cycle."""
 
 
-class UnknownValue(Exception):
+class UnknownValueError(Exception):
     """A signal holds bits that are neither 0 nor 1."""
 
 
@@ -28,14 +28,14 @@ def read(handle: Any, signed: bool = False) -> int:
 
     Raises
     ------
-    UnknownValue
+    UnknownValueError
         If a bit is X or Z.
     """
     text = str(handle.value)
     try:
         value = int(text, 2)
     except ValueError:
-        raise UnknownValue(text.lower()) from None
+        raise UnknownValueError(text.lower()) from None
     return value - (1 << len(text)) if signed and text[0] == "1" else value
 
 
@@ -153,7 +153,7 @@ class Sink:
     def _payload(self) -> str:
         try:
             return str(read(self.dut.m_axis_tdata, self.signed))
-        except UnknownValue as error:
+        except UnknownValueError as error:
             return str(error)
 
 

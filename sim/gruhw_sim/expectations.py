@@ -4,11 +4,13 @@ A *scenario* is a list of sequences, sent one after the other. Everything the be
 computed here, from the network's graph, its schedule and the integer reference.
 """
 
-from collections.abc import Mapping
+import gc
+import warnings
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+from amaranth.hdl import UnusedElaboratable
 from numpy.typing import NDArray
 
 from gruhw.fixed import Fixed, IntArray
@@ -120,9 +122,9 @@ class Scenario:
             count = len(self.lengths) if everywhere else PROBED_SEQUENCES
             for sequence, length in enumerate(self.lengths[:count].tolist()):
                 results = self.reference.operators[node.name][sequence, :length]
-                step, unit = np.indices(results.shape).reshape(2, -1)
-                cycle = cycles[:length].ravel() + self.starts[sequence]
-                rows.append(_rows(cycle, index, results.ravel(), sequence, step, unit))
+                step, unit = np.indices(results.shape)
+                cycle = cycles[:length] + self.starts[sequence]
+                rows.append(_rows(cycle, index, results, sequence, step, unit))
         if schedule.head is not None:
             head = self.operators.index(graph.head.name)
             for sequence, length in enumerate(self.lengths.tolist()):
@@ -149,7 +151,7 @@ class Scenario:
 
 
 def _rows(*columns: IntArray | int) -> NDArray[Any]:
-    return np.stack(np.broadcast_arrays(*columns), axis=-1)
+    return np.stack([column.ravel() for column in np.broadcast_arrays(*columns)], axis=-1)
 
 
 def shortened(scenario: Scenario, cycles: int) -> Scenario:
@@ -171,27 +173,36 @@ def shortened(scenario: Scenario, cycles: int) -> Scenario:
     return Scenario.of(scenario.network, scenario.inputs[:count, :steps], cut)
 
 
-def job(scenario: Scenario, accelerator: Accelerator, seed: int) -> Mapping[str, Any]:
+def output_type(scenario: Scenario) -> Fixed:
+    """The type of an output element."""
+    with warnings.catch_warnings():
+        # Amaranth complains about an accelerator that is only asked, when it is collected.
+        warnings.simplefilter("ignore", UnusedElaboratable)
+        found: Fixed = Accelerator(scenario.network).output_type
+        gc.collect()
+    return found
+
+
+def quiet_cycles(schedule: Schedule) -> int:
+    """Within how many cycles something still comes, if there is something to come."""
+    return schedule.sequence_interval(1) + schedule.output_cycles(1)[-1]
+
+
+def job(scenario: Scenario, seed: int) -> dict[str, Any]:
     """What the bench must know besides arrays; made of plain JSON values."""
     graph, schedule = scenario.network.graph, scenario.schedule
-    one_step = schedule.sequence_interval(1)
-
-    def kind(of: Fixed) -> dict[str, Any]:
-        return {"bits": of.bits, "signed": of.signed}
-
+    results = graph.operators if schedule.head is None else (*graph.operators, graph.head)
+    emitting = schedule.head or schedule.step
     return {
         "top": TOP,
         "seed": seed,
         "operators": scenario.operators,
-        "signed": {node.name: node.type.signed for node in graph},
-        "probed": [node.name for node in (*graph.operators, graph.head)],
+        "signed": {node.name: node.type.signed for node in results},
         "state": graph.state.source,
-        "input": kind(accelerator.input_type),
-        "output": kind(accelerator.output_type),
+        "input_bits": graph.input.type.bits,
+        "output_signed": output_type(scenario).signed,
         "vector_size": graph.input.size,
-        "outputs_per_interval": 1 if schedule.head is None else graph.head.outputs + 1,
         "step_interval": schedule.step_interval,
-        "one_step_interval": one_step,
-        # Time for whatever could still come when everything has been received.
-        "quiet_cycles": one_step + schedule.first_term + schedule.output_cycles(1)[-1],
+        "output_interval": -(-schedule.sequence_interval(1) // emitting.units),
+        "quiet_cycles": quiet_cycles(schedule),
     }

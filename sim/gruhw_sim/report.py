@@ -1,9 +1,15 @@
 """What a simulation found."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.table import Table
 
 from gruhw.fixed import IntArray
 from gruhw_sim.simulators import SimulatorName
+
+SHOWN = 5
+"""Mismatches that people are shown."""
 
 
 @dataclass(frozen=True)
@@ -106,3 +112,44 @@ class SimulationReport:
     def cycles(self) -> int:
         """Simulated clock cycles of all tests."""
         return sum(test.cycles for test in self.tests)
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as JSON types."""
+        return {
+            "simulator": self.simulator,
+            "version": self.version,
+            "passed": self.passed,
+            "sequences": self.sequences,
+            "cycles": self.cycles,
+            "tests": [asdict(test) for test in self.tests],
+            "mismatches": [asdict(mismatch) for mismatch in self.mismatches],
+            "classes": None if self.classes is None else self.classes.tolist(),
+            "accuracy": self.accuracy,
+            "reference_accuracy": self.reference_accuracy,
+            "build_seconds": self.build_seconds,
+            "run_seconds": self.run_seconds,
+        }
+
+    def table(self) -> Table:
+        """The report for people: a row for each test, then the accuracies and mismatches."""
+        caption = [f"{self.sequences} sequences"]
+        if self.accuracy is not None and self.reference_accuracy is not None:
+            caption.append(
+                f"accuracy {self.accuracy:.2%} in hardware, "
+                f"{self.reference_accuracy:.2%} in the reference"
+            )
+        caption += [str(mismatch) for mismatch in self.mismatches[:SHOWN]]
+        table = Table(
+            title=f"Simulation with {self.simulator} {self.version}",
+            caption="\n".join(caption),
+            caption_justify="left",
+        )
+        table.add_column("test", no_wrap=True)
+        table.add_column("result")
+        for heading in ("cycles", "mismatches", "seconds"):
+            table.add_column(heading, justify="right")
+        for test in self.tests:
+            result = "equal" if test.passed else "different" if test.mismatches else test.problem
+            figures = f"{test.cycles:,}", f"{test.mismatches:,}", f"{test.seconds:.1f}"
+            table.add_row(test.name, result, *figures)
+        return table

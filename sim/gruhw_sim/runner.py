@@ -22,7 +22,7 @@ from gruhw.errors import InputError, ToolError
 from gruhw.files import npz_bytes, output_folder, sha256, write_atomic
 from gruhw.fixed import IntArray
 from gruhw.model import Network
-from gruhw_hw.top import Accelerator, generate_verilog
+from gruhw_hw.top import generate_verilog
 from gruhw_sim import cocotb_job
 from gruhw_sim.expectations import STALLED_CYCLES, Scenario, job, shortened
 from gruhw_sim.report import Mismatch, SimulationReport, TestOutcome
@@ -92,10 +92,9 @@ def simulate(
         raise InputError("at least 1 sequence is required, but there are 0")
     tell("computing what to expect")
     scenario = Scenario.of(network, inputs, lengths)
-    hardware = generate_verilog(network)
-    text = hardware.verilog if verilog is None else verilog
+    text = generate_verilog(network).verilog if verilog is None else verilog
     with _work_folder() as folder:
-        _write_job(folder, scenario, hardware.accelerator, text, seed)
+        _write_job(folder, scenario, text, seed)
         _link_tools(folder, tool)
         started = time.monotonic()
         cache = build_folder and build_folder / _key(tool, text)
@@ -149,12 +148,10 @@ def _work_folder() -> Iterator[Path]:
         yield Path(name).resolve()
 
 
-def _write_job(
-    folder: Path, scenario: Scenario, accelerator: Accelerator, verilog: str, seed: int
-) -> None:
+def _write_job(folder: Path, scenario: Scenario, verilog: str, seed: int) -> None:
     """Write all that the child process reads."""
     stalled = shortened(scenario, STALLED_CYCLES)
-    facts = job(scenario, accelerator, seed)
+    facts = job(scenario, seed)
     (folder / cocotb_job.SOURCE).write_text(verilog)
     (folder / cocotb_job.JOB).write_text(json.dumps(facts))
     for name, arrays in (
@@ -243,7 +240,7 @@ def _store(file: Path, folder: Path) -> None:
     with tempfile.NamedTemporaryFile(dir=folder, delete=False) as temporary:
         pass
     shutil.copy(file, temporary.name)
-    os.replace(temporary.name, folder / file.name)
+    Path(temporary.name).replace(folder / file.name)
 
 
 def _read_results(
@@ -256,7 +253,9 @@ def _read_results(
     for case in ElementTree.parse(folder / cocotb_job.RESULTS).getroot().iter("testcase"):
         name = case.get("name", "")
         failed = case.find("failure") is not None or case.find("error") is not None
-        problem = next((_describe(child) for child in case if child.tag in ("failure", "error")), "")
+        problem = next(
+            (_describe(child) for child in case if child.tag in ("failure", "error")), ""
+        )
         result: dict[str, Any] = {"cycles": 0, "count": 0, "mismatches": [], "classes": []}
         file = folder / f"result-{name}.json"
         if file.is_file():

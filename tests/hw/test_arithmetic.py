@@ -7,6 +7,10 @@ import numpy as np
 import pytest
 from amaranth.hdl import Const, Module, Shape, Signal, Value, signed
 from amaranth.sim import Simulator
+
+from gruhw.fixed import Fixed
+from gruhw.fixed import requantise as reference
+from gruhw.graph import Graph, Input, Linear, Multiply
 from gruhw_hw.arithmetic import (
     add_with_carry,
     booth_product,
@@ -16,9 +20,7 @@ from gruhw_hw.arithmetic import (
     saturate,
     shape_of,
 )
-
-from gruhw.fixed import Fixed
-from gruhw.fixed import requantise as reference
+from gruhw_hw.operators import Multiplier, SerialMultiplier
 
 TYPES = [Fixed(bits, 0, is_signed) for bits in (1, 2, 3, 5) for is_signed in (False, True)]
 
@@ -132,3 +134,51 @@ def test_booth_product_of_constants() -> None:
     assert [partial + carry for partial, carry in found] == [
         -3 * value for (value,) in codes(Fixed(3, 0))
     ]
+
+
+@pytest.mark.parametrize("kind", ["logic", "blocks", "serial"])
+@pytest.mark.parametrize("left_bits", [1, 2, 5])
+@pytest.mark.parametrize("right", [Fixed(1, 0), Fixed(4, 2), Fixed(3, 3, signed=False)])
+def test_multipliers(kind: str, left_bits: int, right: Fixed) -> None:
+    left = Fixed(left_bits, left_bits, signed=False)
+    leaves = Input(name="l", type=left, size=1), Input(name="r", type=right, size=1)
+    result = left.product(right)
+    node = Multiply(name="product", type=result, left="l", right="r")
+    head = Linear(
+        name="head",
+        type=result,
+        operand="r",
+        weight=result,
+        accumulator=result,
+        inputs=1,
+        outputs=1,
+    )
+    graph = Graph((*leaves, node), head)
+    serial = kind == "serial"
+    if serial:
+        part = SerialMultiplier(node, graph)
+    else:
+        part = Multiplier(node, graph, blocks=kind == "blocks")
+    found = []
+
+    async def bench(context) -> None:  # type: ignore[no-untyped-def]  # Amaranth's, untyped
+        for a, b in codes(left, right):
+            context.set(part.operand_0, a)
+            context.set(part.operand_1, b)
+            if serial:
+                context.set(part.start, 1)
+            await context.tick()
+            if serial:
+                context.set(part.start, 0)
+                context.set(part.operand_0, ~a)
+                await context.tick().repeat(left_bits)
+            context.set(part.enable, 1)
+            await context.tick()
+            context.set(part.enable, 0)
+            found.append(context.get(part.result))
+
+    simulator = Simulator(part)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert found == [a * b for a, b in codes(left, right)]

@@ -232,21 +232,7 @@ def test_malformed_content(changes: dict[str, Any], message: str) -> None:
     ("text", "message"),
     [
         ("", "must be JSON, but: Expecting value: line 1 column 1 (char 0)"),
-        (
-            "{",
-            "must be JSON, but: Expecting property name enclosed in double quotes: "
-            "line 1 column 2 (char 1)",
-        ),
-        (
-            b'{"task": "\xff"}',
-            "must be JSON, but: 'utf-8' codec can't decode byte 0xff in position 10: "
-            "invalid start byte",
-        ),
-        (
-            "[" * 100_000,
-            "must be JSON, but: maximum recursion depth exceeded while decoding a JSON array "
-            "from a unicode string",
-        ),
+        ("[1", "must be JSON, but: Expecting ',' delimiter: line 1 column 3 (char 2)"),
         ('{"task": 1, "task": 2}', "every name must appear once, but 'task' appears twice"),
         ('{"genes": {"a": 1, "a": 1}}', "every name must appear once, but 'a' appears twice"),
     ],
@@ -267,6 +253,17 @@ def test_content_must_be_an_object(text: str) -> None:
 def test_fields_must_be_objects(field: str) -> None:
     text = json.dumps(content(**{field: [1]}))
     assert error_of(text) == f"genome.json: {field} must be an object, not [1]"
+
+
+def test_text_must_be_utf8() -> None:
+    assert error_of(b"[\xff]") == (
+        "genome.json: must be JSON, but: 'utf-8' codec can't decode byte 0xff in position 1: "
+        "invalid start byte"
+    )
+
+
+def test_deep_nesting_is_an_input_error() -> None:
+    assert error_of("[" * 100_000).startswith("genome.json: must be JSON, but: maximum recursion")
 
 
 @pytest.mark.xfail(reason="json raises ValueError for numbers of more than 4300 digits")

@@ -34,7 +34,7 @@ ARGUMENTS = {
     "quant": ((), {}),
     "reference": (None, (), None),
     "schedule": (None, False),
-    "datapath": (None, None),
+    "datapath": (None, None, False),
 }
 
 INTERPRETERS = {
@@ -77,7 +77,7 @@ def test_every_interpreter_knows_every_operator(interpreter: str, kind: type[Nod
 @pytest.mark.parametrize("interpreter", INTERPRETERS)
 def test_unknown_operators_are_refused(interpreter: str) -> None:
     node = Node(name="x", type=Fixed(8, 0))
-    with pytest.raises(TypeError, match="^no .* for Node$"):
+    with pytest.raises(TypeError, match=r"^no .* for Node$"):
         INTERPRETERS[interpreter](node, *ARGUMENTS[interpreter])
 
 
