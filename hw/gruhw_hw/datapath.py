@@ -107,6 +107,14 @@ class Pipeline:
         return Timed(unit, last)
 
 
+def output_type(network: Network) -> Fixed:
+    """Holds a state; or a logit and, as a non-negative number, a class index."""
+    if network.genome.output == "states":
+        return network.graph.state.type
+    head = network.graph.head
+    return Fixed(max(head.type.bits, ceil_log2(head.outputs) + 1), head.type.frac)
+
+
 class Datapath(wiring.Component):
     """The whole accelerator between two streams.
 
@@ -132,20 +140,13 @@ class Datapath(wiring.Component):
         self.graph = network.graph
         genome = network.genome
         self.schedule = Schedule(network.graph, genome.folding, genome.output)
-        self.output_type = self._output_type()
+        self.output_type = output_type(network)
         super().__init__(
             {
                 "sink": In(stream.Signature(element_layout(self.graph.input.type))),
                 "source": Out(stream.Signature(element_layout(self.output_type))),
             }
         )
-
-    def _output_type(self) -> Fixed:
-        """Holds a state; or a logit and, as a non-negative number, a class index."""
-        if self.schedule.head is None:
-            return self.graph.state.type
-        head = self.graph.head
-        return Fixed(max(head.type.bits, ceil_log2(head.outputs) + 1), head.type.frac)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

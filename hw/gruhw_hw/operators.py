@@ -302,7 +302,7 @@ class SerialMultiplier(Elementwise):
         multiplicand = as_signed(right)
         high = Signal(signed(len(multiplicand) + 1), reset_less=True)
         low = Signal(len(left), reset_less=True)
-        total = Mux(low[0], (high + multiplicand)[: len(high)], high).as_signed()
+        total = Mux(low[0], (high + multiplicand)[: len(high)].as_signed(), high)
         with m.If(self.start):
             m.d.sync += [high.eq(0), low.eq(Mux(self.clear, 0, left))]
         with m.Else():

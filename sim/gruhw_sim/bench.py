@@ -130,7 +130,8 @@ class Checker:
             "classes": [self.classes.get(sequence) for sequence in range(count)],
         }
         Path(f"result-{self.test}.json").write_text(json.dumps(result))
-        assert not self.count, f"{self.count} mismatches"
+        if self.count:
+            raise AssertionError(f"{self.count} mismatches")
 
 
 async def begin(dut: Any) -> Timebase:

@@ -55,7 +55,7 @@ class LinkedVerilator(Verilator):
         verilate, make = super()._build_command()
         folder = self.build_dir.parent
         verilate = [linked(word, folder) for word in verilate if word != "--public-flat-rw"]
-        make = [*make, "PYTHON3=" + str(folder / "python"), "OPT_FAST=-O1", "OPT_GLOBAL=-O0"]
+        make = [*make, "PYTHON3=" + str(folder / "python"), "OPT_FAST=-O1", "OPT_GLOBAL=-Os"]
         runtime = [folder / RUNTIME / name for name in RUNTIME_OBJECTS]
         if all(file.is_file() for file in runtime):
             objects = " ".join(map(str, runtime))

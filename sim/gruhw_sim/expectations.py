@@ -4,20 +4,18 @@ A *scenario* is a list of sequences, sent one after the other. Everything the be
 computed here, from the network's graph, its schedule and the integer reference.
 """
 
-import gc
-import warnings
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from amaranth.hdl import UnusedElaboratable
 from numpy.typing import NDArray
 
-from gruhw.fixed import Fixed, IntArray
+from gruhw.fixed import IntArray
 from gruhw.model import Network
 from gruhw.reference import Reference, run_reference
 from gruhw.schedule import STREAM_CYCLES, Schedule
-from gruhw_hw.top import TOP, Accelerator
+from gruhw_hw.datapath import output_type
+from gruhw_hw.top import TOP
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
 
@@ -122,9 +120,9 @@ class Scenario:
             count = len(self.lengths) if everywhere else PROBED_SEQUENCES
             for sequence, length in enumerate(self.lengths[:count].tolist()):
                 results = self.reference.operators[node.name][sequence, :length]
-                step, unit = np.indices(results.shape)
+                place = np.indices(results.shape)
                 cycle = cycles[:length] + self.starts[sequence]
-                rows.append(_rows(cycle, index, results, sequence, step, unit))
+                rows.append(_rows(cycle, index, results, sequence, place[0], place[1]))
         if schedule.head is not None:
             head = self.operators.index(graph.head.name)
             for sequence, length in enumerate(self.lengths.tolist()):
@@ -142,11 +140,12 @@ class Scenario:
         """Every hidden state in the order in which it is written."""
         results = self.reference.operators[self.network.graph.state.source]
         alive = np.arange(results.shape[1]) < self.lengths[:, None]
-        sequence, step, unit = np.indices(results.shape)
-        places = {"sequence": sequence, "step": step, "unit": unit}
+        places = np.indices(results.shape)
         return {
             "state_value": results[alive].ravel(),
-            **{f"state_{name}": indices[alive].ravel() for name, indices in places.items()},
+            "state_sequence": places[0][alive].ravel(),
+            "state_step": places[1][alive].ravel(),
+            "state_unit": places[2][alive].ravel(),
         }
 
 
@@ -173,16 +172,6 @@ def shortened(scenario: Scenario, cycles: int) -> Scenario:
     return Scenario.of(scenario.network, scenario.inputs[:count, :steps], cut)
 
 
-def output_type(scenario: Scenario) -> Fixed:
-    """The type of an output element."""
-    with warnings.catch_warnings():
-        # Amaranth complains about an accelerator that is only asked, when it is collected.
-        warnings.simplefilter("ignore", UnusedElaboratable)
-        found: Fixed = Accelerator(scenario.network).output_type
-        gc.collect()
-    return found
-
-
 def quiet_cycles(schedule: Schedule) -> int:
     """Within how many cycles something still comes, if there is something to come."""
     return schedule.sequence_interval(1) + schedule.output_cycles(1)[-1]
@@ -200,7 +189,7 @@ def job(scenario: Scenario, seed: int) -> dict[str, Any]:
         "signed": {node.name: node.type.signed for node in results},
         "state": graph.state.source,
         "input_bits": graph.input.type.bits,
-        "output_signed": output_type(scenario).signed,
+        "output_signed": output_type(scenario.network).signed,
         "vector_size": graph.input.size,
         "step_interval": schedule.step_interval,
         "output_interval": -(-schedule.sequence_interval(1) // emitting.units),

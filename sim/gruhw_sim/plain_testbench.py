@@ -15,8 +15,9 @@ import numpy as np
 
 from gruhw.fixed import IntArray
 from gruhw.model import Network
+from gruhw_hw.datapath import output_type
 from gruhw_hw.top import TOP, axi_width
-from gruhw_sim.expectations import Scenario, output_type, quiet_cycles
+from gruhw_sim.expectations import Scenario, quiet_cycles
 
 TESTBENCH = "testbench.v"
 STIMULUS = "stimulus.hex"
@@ -220,7 +221,7 @@ def plain_testbench(
     """
     scenario = Scenario.of(network, inputs, lengths)
     stream, schedule = scenario.stream(), scenario.schedule
-    input_bits, output_bits = axi_width(network.graph.input.type), axi_width(output_type(scenario))
+    input_bits, output_bits = axi_width(network.graph.input.type), axi_width(output_type(network))
     sequence = np.repeat(np.arange(len(lengths)), np.diff(stream["sequence_outputs"]))
     cycles = stream["output_cycle"] + stream["sequence_start"][sequence]
     quiet = quiet_cycles(schedule)

@@ -198,7 +198,7 @@ def _run_child(action: str, folder: Path, tool: Simulator) -> None:
         ).returncode
     finished = action == "build" or (folder / cocotb_job.RESULTS).is_file()
     if not finished or (action == "build" and status):
-        text = log.read_text(encoding="utf-8", errors="replace")
+        text = log.read_text(encoding="utf-8", errors="replace").replace(f"{folder}/", "")
         raise ToolError(f"{tool.name}: {_first_error(text, status)}")
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gruhw.errors import InputError
 
-ZIP_ERRORS = (zipfile.BadZipFile, zlib.error)
+ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, RuntimeError)
 """What reading a damaged archive raises, besides ordinary errors."""
 
 
@@ -97,7 +97,7 @@ def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
             member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
             member.compress_type = zipfile.ZIP_DEFLATED
             contents = io.BytesIO()
-            np.lib.format.write_array(contents, np.ascontiguousarray(array), allow_pickle=False)
+            np.lib.format.write_array(contents, np.asarray(array, order="C"), allow_pickle=False)
             archive.writestr(member, contents.getvalue())
     return buffer.getvalue()
 

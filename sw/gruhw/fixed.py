@@ -18,6 +18,10 @@ IntArray: TypeAlias = NDArray[np.int64]
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 
 
+LARGEST_SHIFT = 62
+"""The most places that a 64-bit integer is shifted by."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fixed:
     """A fixed-point type.
@@ -88,17 +92,23 @@ def requantise(values: IntArray, from_frac: int, to: Fixed) -> IntArray:
     Parameters
     ----------
     values
-        Integers of any shape.
+        Integers of any shape, of at most 62 bits.
     from_frac
         Their fraction bits.
     to
         The type of the result.
     """
     shift = from_frac - to.frac
-    if shift > 0:
+    if shift > LARGEST_SHIFT:
+        values = np.zeros_like(values)
+    elif shift > 0:
         values = (values + (np.int64(1) << (shift - 1))) >> shift
+    elif shift < -LARGEST_SHIFT:
+        values = np.sign(values) << LARGEST_SHIFT
     elif shift < 0:
-        values = values << -shift
+        # What would leave 63 bits saturates in any case.
+        limit = (1 << LARGEST_SHIFT) >> -shift
+        values = np.clip(values, -limit, limit) << -shift
     return np.clip(values, to.minimum, to.maximum)
 
 

@@ -230,6 +230,13 @@ class Genome(_Strict):
     model: FileReference | None = None
     samples: FileReference | None = None
 
+    @field_validator("version", mode="before")
+    @classmethod
+    def _validate_version(cls, value: object) -> object:
+        if type(value) is not int:  # pydantic takes True and 1.0 for 1
+            raise ValueError(f"version: input should be 1, not {value!r}")
+        return value
+
     @field_validator("genes", mode="before")
     @classmethod
     def _validate_genes(cls, value: object) -> dict[str, int]:
@@ -272,14 +279,17 @@ class Genome(_Strict):
             content = json.loads(text, object_pairs_hook=_unique_keys)
         except InputError as error:
             raise InputError(f"{source}: {error}") from error
-        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{source}: must be JSON, but: {error}") from error
+        for required in ("format", "version") if isinstance(content, dict) else ():
+            if required not in content:
+                raise InputError(f"{source}: {required} is required, but missing")
         try:
             return cls.model_validate(content)
         except InputError as error:
             raise InputError(f"{source}: genes: {error}") from error
         except ValidationError as error:
-            raise InputError(f"{source}: {_first_error(error)}") from error
+            raise InputError(f"{source}: {first_problem(error)}") from error
 
     @classmethod
     def load(cls, path: Path) -> "Genome":
@@ -296,13 +306,16 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _first_error(error: ValidationError) -> str:
+def first_problem(error: ValidationError) -> str:
     """The first problem that pydantic found, in one line."""
     first = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "value_error":
-        return message
+        last = str(first["loc"][-1]) if first["loc"] else ""
+        return field.removesuffix(last) + message
+    if first["type"] in ("model_type", "dict_type"):
+        return f"{field} must be an object, not {first['input']!r}".lstrip()
     if first["type"] == "missing":
         return f"{field} is required, but missing"
     if first["type"] == "extra_forbidden":

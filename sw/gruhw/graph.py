@@ -121,7 +121,8 @@ class Table(Node):
     def values(self, operand: Fixed) -> IntArray:
         """The result for each code of ``operand``, indexed by two's-complement code."""
         real = operand.codes() * operand.scale
-        exact = np.tanh(real) if self.function == "tanh" else 1.0 / (1.0 + np.exp(-real))
+        with np.errstate(over="ignore"):  # the reciprocal of infinity is the right zero
+            exact = np.tanh(real) if self.function == "tanh" else 1.0 / (1.0 + np.exp(-real))
         return quantise(exact, self.type)
 
 

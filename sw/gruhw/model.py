@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from safetensors import SafetensorError
 from safetensors.numpy import load as parse_safetensors
 from safetensors.numpy import save as format_safetensors
@@ -14,12 +15,42 @@ from safetensors.numpy import save as format_safetensors
 from gruhw.errors import InputError
 from gruhw.files import check_sha256, read_bytes
 from gruhw.fixed import FloatArray, IntArray, quantise
-from gruhw.genome import LINEAR, Genome, Sizes
+from gruhw.genome import LINEAR, Genome, Sizes, first_problem
 from gruhw.graph import Graph, build_graph
 from gruhw.parameters import Parameters, fit_accumulators, quantise_parameters
 
 LAYERS = (*LINEAR, "head")
 """Every layer that has weights and a bias."""
+
+FRACTION_BITS = range(-14, 25)
+"""What fraction bits may be, so that aligned sums of 12-bit results are exact in float64."""
+
+
+METADATA = "gruhw"
+"""The name of the model file's only metadata entry."""
+
+
+class _Header(BaseModel):
+    """What the model file holds besides tensors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    format: Literal["gruhw-model"] = "gruhw-model"
+    version: Literal["1"] = "1"
+    fractions: dict[str, Any]
+    input_signed: bool
+
+    @field_validator("fractions")
+    @classmethod
+    def _validate_fractions(cls, value: dict[str, Any]) -> dict[str, int]:
+        low, high = FRACTION_BITS[0], FRACTION_BITS[-1]
+        for name, bits in value.items():
+            if type(bits) is not int or bits not in FRACTION_BITS:
+                raise ValueError(
+                    f"fraction bits of {name} must be a whole number from {low} to {high}, "
+                    f"not {bits!r}"
+                )
+        return value
 
 
 @dataclass(frozen=True)
@@ -59,13 +90,10 @@ class Model:
         }
         tensors["input.scale"] = np.asarray(self.normalisation.scale, dtype=np.float64)
         tensors["input.offset"] = np.asarray(self.normalisation.offset, dtype=np.float64)
-        metadata = {
-            "format": "gruhw-model",
-            "version": "1",
-            "fractions": json.dumps(dict(sorted(self.fractions.items()))),
-            "input_signed": json.dumps(self.input_signed),
-        }
-        return format_safetensors(tensors, metadata=metadata)
+        fractions = dict(sorted(self.fractions.items()))
+        header = _Header(fractions=fractions, input_signed=self.input_signed)
+        # All under one name: safetensors writes several in random order.
+        return format_safetensors(tensors, metadata={METADATA: header.model_dump_json()})
 
     @classmethod
     def from_bytes(cls, data: bytes, source: Path) -> "Model":
@@ -78,22 +106,24 @@ class Model:
         """
         try:
             tensors = parse_safetensors(data)
-            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-            metadata = header["__metadata__"]
-            fractions = json.loads(metadata["fractions"])
+            described = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+            header = _Header.model_validate(json.loads(described["__metadata__"][METADATA]))
             weights = {layer: tensors[f"{layer}.weight"] for layer in LAYERS}
             biases = {layer: tensors[f"{layer}.bias"] for layer in LAYERS}
             normalisation = Normalisation(tensors["input.scale"], tensors["input.offset"])
-            input_signed = bool(json.loads(metadata["input_signed"]))
         except SafetensorError as error:
             raise InputError(f"{source}: must be a whole safetensors file: {error}") from error
-        except (KeyError, ValueError) as error:
+        except KeyError as error:
             raise InputError(f"{source}: must be a gruhw model, but {error} is missing") from error
+        except ValidationError as error:
+            raise InputError(f"{source}: {first_problem(error)}") from error
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{source}: metadata must be JSON, but: {error}") from error
         for name, tensor in tensors.items():
             if not np.isfinite(tensor).all():
                 found = tensor[~np.isfinite(tensor)].flat[0]
                 raise InputError(f"{source}: every value of {name} must be finite, not {found}")
-        return cls(weights, biases, fractions, input_signed, normalisation)
+        return cls(weights, biases, header.fractions, header.input_signed, normalisation)
 
     def check_sizes(self, sizes: Sizes, source: Path) -> None:
         """Raise :class:`InputError` unless every array has the shape that ``sizes`` requires."""

@@ -103,21 +103,13 @@ def test_requantise_rounds_half_up_and_saturates(value: int, expected: int) -> N
 
 @pytest.mark.parametrize(
     "shift",
-    [
-        62,
-        63,
-        *(
-            pytest.param(shift, marks=pytest.mark.xfail(reason="the shift exceeds 63 bits"))
-            for shift in (64, 70, 500)
-        ),
-    ],
+    [62, 63, 64, 70, 500],
 )
 def test_requantise_drops_any_number_of_bits(shift: int) -> None:
     assert requantise(np.array([-3, -1, 0, 5]), shift, Fixed(8, 0)).tolist() == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("shift", [58, 61, 64, 70])
-@pytest.mark.xfail(reason="the shifted value exceeds 63 bits")
 def test_requantise_saturates_at_any_finer_scale(shift: int) -> None:
     assert requantise(np.array([-96, 0, 96]), 0, Fixed(8, shift)).tolist() == [-128, 0, 127]
 

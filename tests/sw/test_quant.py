@@ -105,7 +105,6 @@ def test_lengths_default_to_all_steps() -> None:
         assert (values == module.integers(inputs, full)[name]).all()
 
 
-@pytest.mark.xfail(reason="biases beyond 25 bits are rounded in single precision")
 def test_large_biases_are_exact() -> None:
     module, network = trained(1, inputs=2, hidden=2, classes=2, low=SINGLE_BITS, high=SINGLE_BITS)
     assert module.compute_type == torch.float32
@@ -119,7 +118,6 @@ def test_large_biases_are_exact() -> None:
     assert_equals_reference(module, network, inputs, lengths)
 
 
-@pytest.mark.xfail(reason="results beyond 53 bits are inexact, and nothing limits fractions")
 def test_distant_fractions_are_exact() -> None:
     module, network = trained(1, inputs=2, hidden=2, classes=2, low=12, high=12)
     fractions = {**module.fractions, "W_ir": 0, "W_hr": 70, "add_r": 70}

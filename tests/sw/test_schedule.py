@@ -139,6 +139,21 @@ def test_serial_products_have_the_pipeline_to_themselves(schedule: Schedule) -> 
     assert schedule.serial_products == (slowest < schedule.step.unit_interval)
 
 
+@pytest.mark.parametrize(("inputs", "serial"), [(20, False), (21, True)])
+def test_serial_products_need_more_cycles_than_the_pipeline_has(inputs: int, serial: bool) -> None:
+    genes = homogeneous(4)
+    graph = build_graph(
+        Sizes(input=inputs, hidden=3, classes=2),
+        Genes({**genes, "sub_z": 7}),
+        dict.fromkeys(calibrated_tensors(genes), 0),
+        input_signed=True,
+    )
+    schedule = Schedule(graph, Folding(pe=1))
+    # W_hn 1, add_r 2, sig_r 3, mul_rh 9, add_n 10, tanh_n 11, mul_zn 20, add_h 21.
+    assert schedule.serial_products is serial
+    assert schedule.ready["add_h"] == (21 if serial else 10)
+
+
 @given(schedules())
 def test_steps_follow_as_soon_as_they_may(schedule: Schedule) -> None:
     assert schedule.step_interval == shortest_step_interval(schedule)

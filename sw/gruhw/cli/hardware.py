@@ -22,6 +22,7 @@ from gruhw.cli.console import (
     write_json,
 )
 from gruhw.design import Design
+from gruhw.download import cache_folder
 from gruhw.errors import InputError, ToolError
 
 
@@ -134,7 +135,13 @@ def simulate(
     network = design.network
     with working(f"simulating {samples} sequences with {simulator.value}"):
         report = run_simulation(
-            network, network.encode(split.x), split.lengths, split.y, simulator.value, seed=seed
+            network,
+            network.encode(split.x),
+            split.lengths,
+            split.y,
+            simulator.value,
+            seed=seed,
+            build_folder=cache_folder() / "simulation",
         )
     results.print(report.table())
     write_json(json, report.to_json())

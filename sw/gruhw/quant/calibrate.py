@@ -8,6 +8,7 @@ import torch
 from gruhw.fixed import Fixed, FloatArray, quantise
 from gruhw.genome import Genes, Sizes, homogeneous
 from gruhw.graph import Input, State, Table, build_graph, calibrated_tensors
+from gruhw.model import FRACTION_BITS
 from gruhw.quant.operators import Constants, ideal
 
 FINER_CANDIDATES = 6
@@ -35,7 +36,7 @@ def best_fraction(
     flat = np.asarray(values, dtype=np.float64).ravel()
     largest = float(np.abs(flat).max(initial=0.0))
     if largest == 0.0:
-        return bits - int(signed)
+        return _allowed(bits - int(signed))
     coarsest = bits - int(signed) - int(np.ceil(np.log2(largest)))
     target = flat if through is None else through(flat)
 
@@ -44,7 +45,12 @@ def best_fraction(
         rounded = quantise(flat, kind) * kind.scale
         return float(np.mean((target - (rounded if through is None else through(rounded))) ** 2))
 
-    return min(range(coarsest - 1, coarsest + FINER_CANDIDATES + 1), key=error)
+    candidates = range(coarsest - 1, coarsest + FINER_CANDIDATES + 1)
+    return min((_allowed(frac) for frac in candidates), key=error)
+
+
+def _allowed(frac: int) -> int:
+    return min(max(frac, FRACTION_BITS[0]), FRACTION_BITS[-1])
 
 
 def float_activations(

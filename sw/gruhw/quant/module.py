@@ -53,7 +53,7 @@ class QuantGRU(nn.Module):
             sizes, genes, self.fractions, input_signed=model.input_signed
         )
         self.compute_type = (
-            torch.float32 if _widest(self.graph) <= SINGLE_PRECISION_BITS else torch.float64
+            torch.float32 if _widest(self.graph, model) <= SINGLE_PRECISION_BITS else torch.float64
         )
         self.weights = nn.ParameterDict(_parameters(model.weights))
         self.biases = nn.ParameterDict(_parameters(model.biases))
@@ -211,13 +211,14 @@ def _parameters(arrays: Mapping[str, np.ndarray]) -> dict[str, nn.Parameter]:
     }
 
 
-def _widest(graph: Graph) -> int:
+def _widest(graph: Graph, model: Model) -> int:
     """The width of the widest exact result in the graph, before it is requantised."""
 
     def exact_bits(node: Node) -> int:
         operands = [graph[name].type for name in node.operands]
         if isinstance(node, Linear):
-            return node.accumulator.bits
+            bias = quantise(model.biases[node.name], Fixed(BIAS_BITS, node.accumulator.frac))
+            return 1 + max(node.accumulator.bits, Fixed.spanning(bias.tolist(), 0).bits)
         if isinstance(node, Multiply):
             return operands[0].product(operands[1]).bits
         if isinstance(node, Add):

@@ -1,0 +1,180 @@
+"""Generated Verilog against the reference, in both simulators; and hardware that is broken."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from broken_verilog import (
+    accepts_every_second_cycle,
+    drops_offered_elements,
+    resets_only_once,
+    wrong_operator,
+)
+from random_networks import random_network, random_sequences
+
+from gruhw.errors import InputError, ToolError
+from gruhw.genome import Output
+from gruhw.reference import run_reference
+from gruhw_hw.top import generate_verilog
+from gruhw_sim import simulate
+from gruhw_sim.report import SimulationReport
+from gruhw_sim.simulators import SIMULATORS, SimulatorName, probe
+
+TESTS = ["streams_never_stall", "random_gaps_and_backpressure", "reset_in_the_middle"]
+
+
+@pytest.fixture(scope="session")
+def builds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where compiled simulations are kept, on a path that no tool can take unquoted."""
+    return tmp_path_factory.mktemp("a 'b' ;c $d")
+
+
+def require(simulator: SimulatorName) -> None:
+    found = probe(simulator)
+    if not found.usable:
+        pytest.skip(f"{simulator} needs {', '.join(found.missing)}")
+
+
+def explain(report: SimulationReport) -> str:
+    problems = [f"{test.name}: {test.problem}" for test in report.tests if not test.passed]
+    return "\n".join([*problems, *map(str, report.mismatches)])
+
+
+FOLDINGS = [
+    # inputs, hidden units, classes, pe, output
+    (3, 4, 3, 1, "class"),
+    (5, 6, 4, 2, "states"),
+    (4, 7, 2, 3, "class"),
+    (2, 5, 5, 5, "states"),
+    (1, 1, 2, 1, "states"),
+    (6, 3, 7, 2, "class"),
+]
+
+
+@pytest.mark.parametrize(("inputs", "hidden", "classes", "pe", "output"), FOLDINGS)
+def test_icarus_agrees_with_the_reference(
+    inputs: int, hidden: int, classes: int, pe: int, output: Output
+) -> None:
+    require("icarus")
+    rng = np.random.default_rng([inputs, hidden, pe])
+    network = random_network(
+        rng, inputs=inputs, hidden=hidden, classes=classes, pe=pe, output=output
+    )
+    report = simulate(network, *random_sequences(rng, network, 4, 4), simulator="icarus")
+    assert [test.name for test in report.tests] == TESTS
+    assert report.passed, explain(report)
+
+
+def test_units_far_apart_multiply_bit_by_bit() -> None:
+    require("icarus")
+    rng = np.random.default_rng(1)
+    network = random_network(rng, inputs=28, hidden=12, classes=3)
+    report = simulate(network, *random_sequences(rng, network, 2, 2), simulator="icarus")
+    assert report.passed, explain(report)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("pe", "output"), [(1, "class"), (4, "states")])
+def test_verilator_agrees_with_the_reference(pe: int, output: Output, builds: Path) -> None:
+    require("verilator")
+    rng = np.random.default_rng(pe)
+    network = random_network(rng, inputs=4, hidden=6, classes=3, pe=pe, output=output)
+    inputs, lengths = random_sequences(rng, network, 5, 6)
+    labels = rng.integers(0, 3, 5)
+    report = simulate(network, inputs, lengths, labels, build_folder=builds)
+    assert report.passed, explain(report)
+    expected = run_reference(network, inputs, lengths).classes
+    assert report.reference_accuracy == (expected == labels).mean()
+    if output == "class":
+        assert report.classes is not None
+        assert report.classes.tolist() == expected.tolist()
+        assert report.accuracy == report.reference_accuracy
+    else:
+        assert report.classes is None
+        assert report.accuracy is None
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+def test_what_is_compiled_is_not_compiled_again(simulator: SimulatorName, builds: Path) -> None:
+    require(simulator)
+    network = random_network(np.random.default_rng(5), inputs=2, hidden=2, classes=2)
+    cwd, environment = Path.cwd(), dict(os.environ)
+    said: list[str] = []
+    for seed in range(2):
+        sequences = random_sequences(np.random.default_rng(seed), network, 2, 3)
+        report = simulate(
+            network,
+            *sequences,
+            simulator=simulator,
+            seed=seed,
+            build_folder=builds,
+            progress=said.append,
+        )
+        assert report.passed, explain(report)
+    assert said.count(f"compiling for {simulator}") == 1
+    assert Path.cwd() == cwd
+    assert dict(os.environ) == environment
+
+
+def simulate_broken(fault: Callable[[str], str]) -> SimulationReport:
+    require("icarus")
+    rng = np.random.default_rng(9)
+    network = random_network(rng, inputs=3, hidden=4, classes=3, pe=2)
+    verilog = generate_verilog(network).verilog
+    sequences = random_sequences(rng, network, 3, 4)
+    return simulate(network, *sequences, simulator="icarus", verilog=fault(verilog))
+
+
+def failed(report: SimulationReport) -> list[str]:
+    return [test.name for test in report.tests if not test.passed]
+
+
+def test_a_wrong_operator_is_found_where_it_is() -> None:
+    report = simulate_broken(lambda verilog: wrong_operator(verilog, "add_n"))
+    assert failed(report) == TESTS
+    assert not report.passed
+    first = report.mismatches[0]
+    assert (first.test, first.quantity, first.operator) == (TESTS[0], "value", "add_n")
+    assert report.tests[0].mismatches > len(report.mismatches) / 3
+
+
+def test_a_late_element_is_found() -> None:
+    report = simulate_broken(accepts_every_second_cycle)
+    assert failed(report) == [TESTS[0], TESTS[2]]
+    assert {found.quantity for found in report.mismatches} >= {"cycle"}
+
+
+def test_elements_lost_under_back_pressure_are_found() -> None:
+    report = simulate_broken(drops_offered_elements)
+    assert failed(report) == [TESTS[1]]
+    assert {found.quantity for found in report.mismatches} >= {"rule", "value"}
+
+
+def test_state_that_survives_a_reset_is_found() -> None:
+    report = simulate_broken(resets_only_once)
+    assert failed(report)[-1] == TESTS[2]
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+def test_verilog_that_does_not_compile_is_a_tool_error(simulator: SimulatorName) -> None:
+    require(simulator)
+    rng = np.random.default_rng(2)
+    network = random_network(rng, inputs=2, hidden=2, classes=2)
+    with pytest.raises(ToolError, match=rf"^{simulator}: .*gruhw\.v:\d"):
+        simulate(
+            network,
+            *random_sequences(rng, network, 1, 1),
+            simulator=simulator,
+            verilog="module gruhw(clk); nonsense\n",
+        )
+
+
+def test_no_sequences_are_wrong_input() -> None:
+    require("icarus")
+    rng = np.random.default_rng(2)
+    network = random_network(rng, inputs=2, hidden=2, classes=2)
+    inputs, lengths = random_sequences(rng, network, 1, 1)
+    with pytest.raises(InputError, match=r"^at least 1 sequence is required, but there are 0$"):
+        simulate(network, inputs[:0], lengths[:0], simulator="icarus")
