@@ -220,7 +220,7 @@ def test_preset_needs_all_its_genes() -> None:
         ),
         (
             {"samples": {"file": "a/b", "sha256": "0" * 64}},
-            "file must be the name of a file beside the genome, not 'a/b'",
+            "samples.file must be the name of a file beside the genome, not 'a/b'",
         ),
     ],
 )
