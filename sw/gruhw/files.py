@@ -58,8 +58,12 @@ def output_folder(folder: Path) -> Iterator[Path]:
         with tempfile.TemporaryFile(dir=folder):
             pass
         yield folder
+    except FileExistsError as error:
+        raise InputError(f"{folder}: must be a folder, but is a file") from error
     except OSError as error:
-        named = error.filename if isinstance(error.filename, str | os.PathLike) else folder
+        # Of a renaming, the second name is the one that the user knows.
+        names = (error.filename2, error.filename)
+        named = next((name for name in names if isinstance(name, str | os.PathLike)), folder)
         raise InputError(f"{named}: cannot be written: {describe(error)}") from error
 
 

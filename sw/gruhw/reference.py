@@ -87,12 +87,16 @@ class Reference:
     cycles
         The cycle in which the last state of each step stands in its register, shape [N, T]; -1
         past a sequence's end. See :mod:`gruhw.schedule` for where cycles start.
+    output_cycles
+        The cycle in which the accelerator offers each output element, if no stream stalls, in
+        the order of the stream: shape [N, elements]; -1 past a sequence's last.
     """
 
     operators: dict[str, IntArray]
     logits: IntArray
     classes: IntArray
     cycles: IntArray
+    output_cycles: IntArray
 
 
 def check_inputs(inputs: IntArray, lengths: IntArray, kind: Fixed, size: int) -> None:
@@ -150,7 +154,12 @@ def run_reference(network: Network, inputs: IntArray, lengths: IntArray) -> Refe
     cycles = np.full((count, steps), -1, dtype=np.int64)
     predicted = schedule.state_cycles(lengths)
     cycles[:, : predicted.shape[1]] = predicted
-    return Reference(trace, logits, logits.argmax(axis=1), cycles)
+    offered = {int(length): schedule.output_cycles(int(length)) for length in set(lengths)}
+    elements = max(map(len, offered.values()), default=0)
+    output_cycles = np.full((count, elements), -1, dtype=np.int64)
+    for length, due in offered.items():
+        output_cycles[lengths == length, : len(due)] = due
+    return Reference(trace, logits, logits.argmax(axis=1), cycles, output_cycles)
 
 
 def classify(network: Network, inputs: IntArray, lengths: IntArray) -> IntArray:

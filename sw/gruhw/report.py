@@ -1,8 +1,8 @@
 """Designs measured side by side: accuracy, size, cycles and area."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from rich.table import Table
@@ -15,6 +15,8 @@ from gruhw.schedule import Schedule
 from gruhw.tasks import load_task
 from gruhw_hw.synthesis import SynthesisReport, synthesise
 from gruhw_hw.top import TOP, generate_verilog
+
+Progress: TypeAlias = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,12 @@ class Comparison:
         return {"designs": [found.to_json() for found in self.measurements]}
 
 
-def measure(design: Design, targets: Sequence[str]) -> Measurement:
+def measure(
+    design: Design, targets: Sequence[str], progress: Progress | None = None
+) -> Measurement:
     """Evaluate a design on its task's test sequences and synthesise it for every target.
+
+    ``progress`` is called with what is being done.
 
     Raises
     ------
@@ -124,21 +130,30 @@ def measure(design: Design, targets: Sequence[str]) -> Measurement:
     """
     if design.genome.task is None:
         raise InputError(f"{design.path}: task is required, but missing")
+    tell = progress or (lambda text: None)
+    tell(f"evaluating {design.name}")
     test = load_task(design.genome.task).load().test
     design.check(test, f"task {design.genome.task}")
     network: Network = design.network
     verilog = generate_verilog(network).verilog
     schedule = Schedule(network.graph, network.genome.folding, network.genome.output)
+    correct = int(np.sum(classify(network, network.encode(test.x), test.lengths) == test.y))
+    reports = []
+    for target in targets:
+        tell(f"synthesising {design.name} for {target}")
+        reports.append(synthesise(verilog, TOP, target))
     return Measurement(
         design.name,
-        int(np.sum(classify(network, network.encode(test.x), test.lengths) == test.y)),
+        correct,
         len(test),
         network.weight_bits,
         schedule.sequence_interval(int(test.lengths.max())),
-        tuple(synthesise(verilog, TOP, target) for target in targets),
+        tuple(reports),
     )
 
 
-def compare(designs: Sequence[Design], targets: Sequence[str]) -> Comparison:
+def compare(
+    designs: Sequence[Design], targets: Sequence[str], progress: Progress | None = None
+) -> Comparison:
     """Measure several designs; see :func:`measure`."""
-    return Comparison(tuple(measure(design, targets) for design in designs))
+    return Comparison(tuple(measure(design, targets, progress) for design in designs))

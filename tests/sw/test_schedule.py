@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from random_networks import random_network, random_sequences
 
-from gruhw.genome import Folding, Genes, Sizes, homogeneous
+from gruhw.genome import Folding, Genes, Output, Sizes, homogeneous
 from gruhw.graph import Input, Linear, Multiply, State, build_graph, calibrated_tensors
+from gruhw.reference import run_reference
 from gruhw.schedule import STREAM_CYCLES, Phase, Schedule, latency
 
 ACCUMULATE_CYCLES = 3
@@ -265,3 +267,15 @@ def test_output_buffer_is_the_smallest_that_never_waits(schedule: Schedule) -> N
 def test_examples(units: int, terms: int, lanes: int, expected: list[int]) -> None:
     phase = Phase(units, terms, lanes)
     assert [phase.unit_cycle(unit) for unit in range(units)] == expected
+
+
+@pytest.mark.parametrize("output", ["class", "states"])
+def test_reference_gives_the_cycle_of_every_output_element(output: Output) -> None:
+    random = np.random.default_rng(1)
+    network = random_network(random, inputs=3, hidden=4, classes=3, output=output)
+    inputs, _ = random_sequences(random, network, 3, 5)
+    found = run_reference(network, inputs, np.array([5, 1, 3])).output_cycles
+    schedule = Schedule(network.graph, network.genome.folding, output)
+    for row, length in zip(found.tolist(), (5, 1, 3), strict=True):
+        due = schedule.output_cycles(length)
+        assert row == due + [-1] * (len(row) - len(due))

@@ -4,17 +4,21 @@ import sys
 from collections.abc import Sequence
 
 import typer
+from pydantic import ValidationError
 from typer.exceptions import TyperException
 
 from gruhw import __version__
 from gruhw.cli import hardware, learning
 from gruhw.cli.console import errors
-from gruhw.errors import GruhwError
+from gruhw.errors import GruhwError, InputError
+from gruhw.files import describe
+from gruhw.genome import first_problem
+
+INTERRUPTED = 130
+"""The exit status after Ctrl-C, as shells have it."""
 
 app = typer.Typer(
     name="gruhw",
-    help="Mixed-precision GRU accelerators: train, generate Verilog, synthesise, prove.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -37,26 +41,49 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _options(
+    context: typer.Context,
     version: bool = typer.Option(
         False, "--version", callback=_print_version, is_eager=True, help="Print the version."
     ),
 ) -> None:
     """Mixed-precision GRU accelerators: train, generate Verilog, synthesise, prove."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise InputError("a command is required, but missing")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the program and exit: 0 done, 1 the work failed, 2 the input was wrong."""
     try:
-        status = app(args=arguments, standalone_mode=False)
+        # Typer itself turns an interrupted command into this status.
+        status = app(args=arguments, prog_name="gruhw", standalone_mode=False)
+        if status == INTERRUPTED:
+            raise KeyboardInterrupt
     except GruhwError as error:
         errors.print(f"gruhw: {error}")
         status = error.exit_status
     except TyperException as error:
-        errors.print(f"gruhw: {' '.join(str(error).split())} (try gruhw --help)")
-        status = 2
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "gruhw"
+        errors.print(f"gruhw: {_explain(error)} (try {command} --help)")
+        status = InputError.exit_status
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename is not None else ""
+        errors.print(f"gruhw: {named}{describe(error)}")
+        status = GruhwError.exit_status
     except (KeyboardInterrupt, typer.Abort):
         errors.print("gruhw: interrupted")
-        status = 130
+        status = INTERRUPTED
     sys.exit(status or 0)
+
+
+def _explain(error: TyperException) -> str:
+    """What is wrong with the command line, in one line that names the option."""
+    problem = error.__cause__
+    if isinstance(error, typer.BadParameter) and isinstance(problem, ValidationError):
+        option = error.param.opts[0] if error.param else ""
+        return f"{option}: {first_problem(problem).removeprefix(': ')}"
+    words = " ".join(error.format_message().split()).rstrip(".")
+    return words[:1].lower() + words[1:]

@@ -1,7 +1,7 @@
 """What commands print: results on standard output, progress and errors on standard error."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from gruhw.files import write_atomic
+from gruhw.errors import InputError
+from gruhw.files import describe, output_folder, write_atomic
 
 
 class _Lines:
@@ -24,28 +25,52 @@ errors = _Lines()
 results = Console(highlight=False, soft_wrap=True, markup=False)
 progress = Console(stderr=True, highlight=False, markup=False)
 
+
+def writable(path: Path | None) -> Path | None:
+    """``path``, if a file can be written there: known before the work, not after it.
+
+    Raises
+    ------
+    InputError
+        If it cannot.
+    """
+    if path is None:
+        return None
+    try:
+        if path.is_dir():
+            raise InputError(f"{path}: must be a file, but is a folder")
+        folder = next(folder for folder in path.parents if folder.exists())
+        if not folder.is_dir():
+            raise InputError(f"{folder}: must be a folder, but is a file")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {describe(error)}") from error
+    with output_folder(folder):
+        return path
+
+
 GenomePath: TypeAlias = Annotated[
     Path, typer.Option("--genome", help="The design's genome file.", metavar="FILE")
 ]
 JsonPath: TypeAlias = Annotated[
-    Path | None, typer.Option("--json", help="Also write the result here.", metavar="FILE")
+    Path | None,
+    typer.Option("--json", help="Also write the result here.", metavar="FILE", callback=writable),
 ]
 Lanes: TypeAlias = Annotated[
     int | None,
-    typer.Option("--pe", help="Hidden units computed at a time, instead of the genome's."),
+    typer.Option(
+        "--pe", help="Hidden units computed at a time, instead of the genome's.", metavar="N"
+    ),
 ]
 
 
 @contextmanager
-def working(what: str) -> Iterator[None]:
-    """Show on a terminal that long work goes on."""
-    with progress.status(what) if progress.is_terminal else _nothing():
-        yield
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
+def working(what: str) -> Iterator[Callable[[str], None]]:
+    """Show on a terminal that long work goes on; yields what to call with what it now does."""
+    if not progress.is_terminal:
+        yield lambda now: None
+        return
+    with progress.status(what) as status:
+        yield status.update
 
 
 def figures(title: str, rows: Mapping[str, object]) -> Table:

@@ -19,6 +19,7 @@ from gruhw.cli.console import (
     progress,
     results,
     working,
+    writable,
     write_json,
 )
 from gruhw.design import Design
@@ -71,7 +72,7 @@ def generate(
     data: DataOption = None,
     json: JsonPath = None,
 ) -> None:
-    """Write the design folder: Verilog, ports, parameters, test vectors, testbench."""
+    """Write a design's Verilog, testbench, parameters and test vectors."""
     from gruhw.design import generate as write_design
 
     started = time.monotonic()
@@ -97,7 +98,7 @@ def synth(
     output: OutputOption = None,
     json: JsonPath = None,
 ) -> None:
-    """Synthesise with Yosys: what the design needs, in all and by operator."""
+    """Synthesise with Yosys and count what each operator needs."""
     from gruhw_hw.synthesis import synthesise
     from gruhw_hw.top import TOP, generate_verilog
 
@@ -112,17 +113,21 @@ def synth(
 
 def simulate(
     genome: GenomePath,
-    samples: Annotated[int, typer.Option(help="How many real sequences to simulate.", min=1)] = 8,
+    samples: Annotated[
+        int, typer.Option(help="How many real sequences to simulate.", min=1, metavar="N")
+    ] = 8,
     simulator: Annotated[
         Simulator, typer.Option(help="What to simulate with.")
     ] = Simulator.verilator,
-    seed: Annotated[int, typer.Option(help="Of the gaps and of the back-pressure.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the gaps and of the back-pressure.", metavar="N")
+    ] = 0,
     pe: Lanes = None,
     output: OutputOption = None,
     data: DataOption = None,
     json: JsonPath = None,
 ) -> None:
-    """Prove the Verilog equal to the reference, value by value and cycle by cycle."""
+    """Simulate the Verilog against the reference, value and cycle."""
     from gruhw_sim import simulate as run_simulation
 
     design = Design.load(genome, pe=pe, output=output.value if output else None)
@@ -133,7 +138,7 @@ def simulate(
         )
     split = split.take(np.arange(samples))
     network = design.network
-    with working(f"simulating {samples} sequences with {simulator.value}"):
+    with working("simulating") as tell:
         report = run_simulation(
             network,
             network.encode(split.x),
@@ -142,6 +147,7 @@ def simulate(
             simulator.value,
             seed=seed,
             build_folder=cache_folder() / "simulation",
+            progress=tell,
         )
     results.print(report.table())
     write_json(json, report.to_json())
@@ -155,21 +161,26 @@ def report(
         Path | None, typer.Option(help="Another design to compare with.", metavar="FILE")
     ] = None,
     target: Annotated[
-        list[Target] | None, typer.Option(help="What to synthesise for; may be repeated.")
+        list[Target] | None,
+        typer.Option(
+            help="What to synthesise for; may be repeated. ice40 and asic if absent.",
+            metavar=f"<{'|'.join(Target)}>",
+        ),
     ] = None,
     markdown: Annotated[
-        Path | None, typer.Option(help="Also write the table here.", metavar="FILE")
+        Path | None,
+        typer.Option(help="Also write the table here.", metavar="FILE", callback=writable),
     ] = None,
     json: JsonPath = None,
 ) -> None:
-    """Measure a design, beside a baseline: accuracy, size, cycles, area."""
+    """Compare accuracy, size, cycles and area of designs."""
     from gruhw.files import write_atomic
     from gruhw.report import compare
 
     paths = [genome, *([baseline] if baseline else [])]
     targets = [chosen.value for chosen in target or (Target.ice40, Target.asic)]
-    with working("measuring"):
-        comparison = compare([Design.load(path) for path in paths], targets)
+    with working("measuring") as tell:
+        comparison = compare([Design.load(path) for path in paths], targets, tell)
     results.print(comparison.table())
     if markdown is not None:
         write_atomic(markdown, comparison.markdown())

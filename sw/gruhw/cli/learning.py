@@ -11,10 +11,14 @@ from rich.table import Table
 from gruhw.cli.console import GenomePath, JsonPath, figures, progress, results, working, write_json
 from gruhw.design import Design
 from gruhw.errors import InputError
-from gruhw.genome import Genome, check_width, homogeneous
+from gruhw.genome import LEGAL_BITS, Genome, homogeneous
+from gruhw.tasks.custom import MAXIMUM_SIZE
 
 if TYPE_CHECKING:
     from gruhw.training import Epoch
+
+LARGEST_SEED = 2**63 - 1
+"""The largest seed that PyTorch takes."""
 
 
 class SplitName(StrEnum):
@@ -43,26 +47,51 @@ def tasks(json: JsonPath = None) -> None:
 
 
 def train(
-    task: Annotated[str, typer.Option(help="A task's name, or an .npz file.")],
+    task: Annotated[str, typer.Option(help="A task's name, or an .npz file.", metavar="TASK")],
     out: Annotated[Path, typer.Option(help="The design folder to write.", metavar="DIR")] = Path(
         "build/trained"
     ),
     genome: Annotated[
         Path | None, typer.Option(help="Take the widths and the folding from here.", metavar="FILE")
     ] = None,
-    bits: Annotated[int, typer.Option(help="The width of everything, without --genome.")] = 8,
+    bits: Annotated[
+        int,
+        typer.Option(
+            help="The width of everything, without --genome.",
+            min=LEGAL_BITS[0],
+            max=LEGAL_BITS[-1],
+            metavar="N",
+        ),
+    ] = 8,
     hidden: Annotated[
-        int | None, typer.Option(help="Hidden units; 32, or the genome's, if absent.", min=1)
+        int | None,
+        typer.Option(
+            help="Hidden units; 32, or the genome's, if absent.",
+            min=1,
+            max=MAXIMUM_SIZE,
+            metavar="N",
+        ),
     ] = None,
-    float_epochs: Annotated[int, typer.Option(help="Epochs in floating point.", min=0)] = 20,
-    epochs: Annotated[int, typer.Option(help="Epochs of the quantised network.", min=0)] = 40,
-    seed: Annotated[int, typer.Option(help="Of weights, order and variation.")] = 1,
+    float_epochs: Annotated[
+        int, typer.Option(help="Epochs in floating point.", min=0, metavar="N")
+    ] = 20,
+    epochs: Annotated[
+        int, typer.Option(help="Epochs of the quantised network.", min=0, metavar="N")
+    ] = 40,
+    seed: Annotated[
+        int,
+        typer.Option(
+            help="Seed of weights, order and variation.", min=0, max=LARGEST_SEED, metavar="N"
+        ),
+    ] = 1,
     json: JsonPath = None,
 ) -> None:
-    """Train a network in floating point, then quantised, and write its design folder."""
+    """Train a network, then its quantised form, and save the design."""
     from gruhw.tasks import load_task
     from gruhw.training import Recipe, train_design
 
+    if not _is_unicode(task):
+        raise InputError(f"task must be valid Unicode, which the genome can name, not {task!r}")
     template = Genome.load(genome) if genome else None
     if template is not None and hidden not in (None, template.sizes.hidden):
         raise InputError(
@@ -71,7 +100,7 @@ def train(
     found = train_design(
         load_task(task),
         template.sizes.hidden if template else hidden or 32,
-        template.widths if template else homogeneous(check_width("input", bits)),
+        template.widths if template else homogeneous(bits),
         Recipe(float_epochs=float_epochs, quantised_epochs=epochs, seed=seed),
         out,
         _print_epoch,
@@ -85,6 +114,14 @@ def train(
     write_json(json, {name.replace(" ", "_"): figure for name, figure in found.items()})
 
 
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a path of bytes that are not UTF-8
+        return False
+    return True
+
+
 def _print_epoch(epoch: "Epoch") -> None:
     progress.print(
         f"{epoch.phase:>9} {epoch.number:3}/{epoch.of}  loss {epoch.loss:.4f}  "
@@ -96,11 +133,14 @@ def evaluate(
     genome: GenomePath,
     split: Annotated[SplitName, typer.Option(help="Which part of the data.")] = SplitName.test,
     task: Annotated[
-        str | None, typer.Option(help="A task's name, or an .npz file, instead of the genome's.")
+        str | None,
+        typer.Option(
+            help="A task's name, or an .npz file, instead of the genome's.", metavar="TASK"
+        ),
     ] = None,
     json: JsonPath = None,
 ) -> None:
-    """Measure the accuracy that the hardware has, on all of a task's sequences."""
+    """Measure the accuracy of the integers that the hardware computes."""
     from gruhw.reference import classify
     from gruhw.tasks import load_task
 
