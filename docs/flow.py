@@ -74,8 +74,10 @@ def box(
     middle = x + width // 2
     first = y + height // 2 - 9 * len(lines) + 5
     return [
-        f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="7" fill="{colour}" '
-        f'stroke="{LINE}"/>',
+        (
+            f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="7" fill="{colour}" '
+            f'stroke="{LINE}"/>'
+        ),
         f'<text x="{middle}" y="{first}" font-size="15" font-weight="600">{escape(title)}</text>',
         *(
             f'<text x="{middle}" y="{first + 19 * number}" font-size="13">{escape(line)}</text>'
@@ -87,11 +89,16 @@ def box(
 def flow() -> str:
     """The picture as SVG."""
     text = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        f'width="{WIDTH}" height="{HEIGHT}" role="img" font-family="{escape(FONT)}">',
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
+            f'width="{WIDTH}" height="{HEIGHT}" role="img" font-family="{escape(FONT)}">'
+        ),
         "<title>From a trained network to Verilog that is equal to its reference</title>",
-        '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" '
-        f'markerHeight="8" orient="auto"><path d="M0 0L8 4L0 8Z" fill="{LINE}"/></marker></defs>',
+        (
+            '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" '
+            f'markerHeight="8" orient="auto"><path d="M0 0L8 4L0 8Z" fill="{LINE}"/>'
+            "</marker></defs>"
+        ),
         f'<g fill="none" stroke="{LINE}" stroke-width="1.8">',
         *(
             f'<path d="M{"L".join(f"{x} {y}" for x, y in points)}" marker-end="url(#head)"/>'

@@ -75,6 +75,8 @@ class Sequencer(wiring.Component):
             of_step, of_head = figure(step), figure(head or step)
             return of_step if of_step == of_head else Mux(in_head, of_head, of_step)
 
+        several = any(phase.groups > 1 for phase in (step, head or step))
+        start_of_last = of_phase(lambda phase: (phase.groups - 1) * phase.terms)
         last_term = Signal()
         last_of_phase = Signal()
         may_start = Signal()
@@ -84,7 +86,8 @@ class Sequencer(wiring.Component):
                 self.address == of_phase(lambda phase: phase.groups * phase.terms - 1)
             ),
             self.last_group.eq(
-                self.address == of_phase(lambda phase: (phase.groups - 1) * phase.terms)
+                # "== 0" would become "! address", which Verilator takes for a truncation.
+                self.address == start_of_last if several else ~self.address.any()
             ),
             self.step_term.eq(active & ~in_head),
             self.head_term.eq(active & in_head),

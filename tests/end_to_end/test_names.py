@@ -1,0 +1,81 @@
+"""Names and paths that shells, Yosys, make and simulators would read as something else."""
+
+import json
+from pathlib import Path
+
+import pytest
+from command_line import CommandLine, contents
+from tiny_task import write_tiny_task
+
+from gruhw_sim.simulators import SIMULATORS, probe
+
+TRAP = """a b';"$(touch trap)`touch trap`&touch trap #[b]x[/b] %s \\ *é"""
+
+
+@pytest.fixture
+def folder(gruhw: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder of such a name, with a design in it, and with the cache in it."""
+    folder = tmp_path / TRAP
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    write_tiny_task(Path(f"{TRAP}.npz"))
+    gruhw.succeeds(
+        *("train", "--task", f"{TRAP}.npz", "--out", f"-{TRAP}", "--json", f"{TRAP}.json"),
+        *("--bits", "2", "--hidden", "2", "--float-epochs", "1", "--epochs", "0"),
+    )
+    # The genome file and the model under such names too.
+    design, model = folder / f"-{TRAP}", f"{TRAP}.safetensors"
+    genome = json.loads((design / "genome.json").read_text())
+    (design / genome["model"]["file"]).rename(design / model)
+    genome["model"]["file"] = model
+    (design / "genome.json").unlink()
+    (design / f"{TRAP}.json").write_text(json.dumps(genome))
+    return folder
+
+
+def genome_of(folder: Path) -> Path:
+    return folder / f"-{TRAP}" / f"{TRAP}.json"
+
+
+def check_nothing_ran(tmp_path: Path) -> None:
+    assert [name for name in contents(tmp_path) if Path(name).name == "trap"] == []
+    assert not Path("trap").exists()
+
+
+def test_train_and_evaluate(folder: Path, gruhw: CommandLine, tmp_path: Path) -> None:
+    figures = json.loads((folder / f"{TRAP}.json").read_text())
+    result = gruhw.succeeds("evaluate", "--genome", genome_of(folder), "--json", "e.json")
+    assert json.loads((folder / "e.json").read_text())["accuracy"] == figures["test_accuracy"]
+    assert f"Accuracy of -{TRAP}, computed in integers" in result.out
+    check_nothing_ran(tmp_path)
+
+
+def test_generate(folder: Path, gruhw: CommandLine, tmp_path: Path) -> None:
+    result = gruhw.succeeds("generate", "--genome", genome_of(folder), "--out", f"{TRAP}/{TRAP}")
+    written = contents(folder / TRAP / TRAP)
+    assert f"{TRAP}.safetensors" in written
+    assert f"{TRAP}.safetensors" in json.loads(written["manifest.json"])["files"]
+    assert f"Design folder {TRAP}/{TRAP}" in result.out
+    check_nothing_ran(tmp_path)
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+def test_simulate(simulator: str, folder: Path, gruhw: CommandLine, tmp_path: Path) -> None:
+    found = probe(simulator)  # type: ignore[arg-type]  # one of SIMULATORS
+    if not found.usable:
+        pytest.skip(f"{simulator} needs {', '.join(found.missing)}")
+    for _ in range(2):  # the second time from the cache
+        gruhw.succeeds(
+            *("simulate", "--genome", genome_of(folder), "--samples", "1", "--data"),
+            *(f"{TRAP}.npz", "--simulator", simulator, "--json", f"{TRAP}.json"),
+        )
+    assert json.loads((folder / f"{TRAP}.json").read_text())["passed"]
+    check_nothing_ran(tmp_path)
+
+
+@pytest.mark.slow
+def test_synth(folder: Path, gruhw: CommandLine, tmp_path: Path) -> None:
+    gruhw.succeeds("synth", "--genome", genome_of(folder), "--json", f"{TRAP}.json")
+    assert json.loads((folder / f"{TRAP}.json").read_text())["total"]["luts"] > 0
+    check_nothing_ran(tmp_path)

@@ -1,0 +1,86 @@
+"""Running commands of gruhw, in this process and in others."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from gruhw.cli import main
+
+REPOSITORY = Path(__file__).parents[2]
+DESIGN = REPOSITORY / "designs" / "mnist-rows" / "genome.json"
+
+SCRIPT = """
+from importlib.metadata import entry_points
+(script,) = entry_points(group="console_scripts", name="gruhw")
+script.load()()
+"""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+    def rows(self) -> list[list[str]]:
+        """The cells of all tables, without headings."""
+        lines = [line for line in self.out.splitlines() if line.startswith("│")]
+        return [[cell.strip() for cell in line.strip("│").split("│")] for line in lines]
+
+
+class CommandLine:
+    """Runs gruhw in this process."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, *arguments: str | Path) -> Result:
+        self._capsys.readouterr()
+        with pytest.raises(SystemExit) as exit_request:
+            main([str(argument) for argument in arguments])
+        status = exit_request.value.code
+        assert isinstance(status, int)
+        return Result(status, *self._capsys.readouterr())
+
+    def succeeds(self, *arguments: str | Path) -> Result:
+        """Run a command that must end well."""
+        result = self(*arguments)
+        assert result.status == 0, result.err
+        return result
+
+
+def run_process(
+    *arguments: str | Path,
+    cwd: Path,
+    hash_seed: str = "random",
+    stdout: IO[str] | int = subprocess.PIPE,
+) -> Result:
+    """Run the installed script in a process of its own."""
+    finished = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    return Result(finished.returncode, finished.stdout or "", finished.stderr)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All files below ``folder``, hidden ones too, by relative path."""
+
+    def files() -> Iterator[Path]:
+        return (path for path in sorted(folder.rglob("*")) if path.is_file())
+
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files()}
