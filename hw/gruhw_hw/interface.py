@@ -63,6 +63,7 @@ def describe_interface(accelerator: Accelerator) -> dict[str, Any]:
             "order": f"{graph.input.size} elements a time step; tlast with a sequence's last",
         },
         "output": {
+            "contents": schedule.output,
             "element": describe_type(accelerator.output_type),
             "order": (
                 f"{graph.head.outputs} logits, then the class index with tlast"
@@ -70,10 +71,12 @@ def describe_interface(accelerator: Accelerator) -> dict[str, Any]:
                 else f"{graph.state.size} states a time step; tlast with a sequence's last"
             ),
         },
+        "lanes": schedule.step.lanes,
         "memories": memories,
         "cycles": {
             "first_term": schedule.first_term,
             "step_interval": schedule.step_interval,
+            "head_interval": schedule.sequence_interval(0),
             "outputs_of_one_step": schedule.output_cycles(1),
         },
     }

@@ -18,6 +18,8 @@ def own_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]
     for name in UNWANTED:
         patch.delenv(name, raising=False)
     patch.setenv("XDG_CACHE_HOME", str(cache))
+    # Networks this small train slower on many threads than on one.
+    patch.setenv("OMP_NUM_THREADS", "1")
     for name in ("http_proxy", "https_proxy", "HTTPS_PROXY"):
         patch.setenv(name, "http://127.0.0.1:9")
     patch.delenv("no_proxy", raising=False)

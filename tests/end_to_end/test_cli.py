@@ -38,6 +38,7 @@ UP5K_LUTS = 5280
 UP5K_BLOCK_RAMS = 30
 BITS = 6
 HIDDEN = 4
+EPOCHS = 150
 
 TEMPLATE = {
     "format": "gruhw-genome",
@@ -64,7 +65,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_tiny_task(folder / "task.npz")
     result = run_process(
         *("train", "--task", "task.npz", "--out", "design", "--bits", str(BITS)),
-        *("--hidden", str(HIDDEN), "--float-epochs", "40", "--epochs", "1"),
+        *("--hidden", str(HIDDEN), "--float-epochs", str(EPOCHS), "--epochs", "1"),
         *("--json", "train.json"),
         cwd=folder,
     )
@@ -114,21 +115,23 @@ def test_tasks(gruhw: CommandLine, tmp_path: Path) -> None:
 
 def test_train(trained: Path) -> None:
     found = read_json(trained / "train.json")
-    assert found["validation_accuracy"] > 0.6
+    assert found["validation_accuracy"] > 0.9
     assert found["weight_bits"] == BITS * (3 * HIDDEN * (CLASSES + HIDDEN) + CLASSES * HIDDEN)
     genome = read_json(trained / "design" / "genome.json")
     assert genome["sizes"] == {"input": CLASSES, "hidden": HIDDEN, "classes": CLASSES}
     assert set(genome["genes"].values()) == {BITS}
     assert genome["task"] == "task.npz"
     record = read_json(trained / "design" / "training.json")
-    assert record["recipe"]["float_epochs"] == 40
+    assert record["recipe"]["float_epochs"] == EPOCHS
     assert record["recipe"]["quantised_epochs"] == 1
     assert {k.replace(" ", "_"): v for k, v in record["figures"].items()} == found
 
     shown = f"{found['test_accuracy']:.2%}"
     assert re.search(rf"│ test accuracy +│ {shown} *│", (trained / "out.txt").read_text())
     epochs = (trained / "err.txt").read_text().splitlines()
-    expected = [("float", str(n + 1), "40") for n in range(40)] + [("quantised", "1", "1")]
+    expected = [("float", str(n + 1), str(EPOCHS)) for n in range(EPOCHS)] + [
+        ("quantised", "1", "1")
+    ]
     pattern = re.compile(r" *(\w+) +(\d+)/(\d+)  loss \d\.\d{4}  validation \d+\.\d\d%")
     assert [match.groups() for line in epochs if (match := pattern.fullmatch(line))] == expected
     assert len(epochs) == len(expected)
@@ -211,6 +214,7 @@ def check_simulation(found: dict[str, Any], rows: list[list[str]], sequences: in
     assert len(rows) == 3
 
 
+@pytest.mark.slow
 def test_simulate_a_trained_design(trained: Path, gruhw: CommandLine, tmp_path: Path) -> None:
     require("verilator")
     genome = trained / "design" / "genome.json"
@@ -261,7 +265,7 @@ def test_a_mismatch_is_status_1(
     )
     message = f"gruhw: {genome}: the hardware differs from the reference\n"
     assert (result.status, result.err) == (1, message)
-    assert [row[1] for row in result.rows()][0] == "different"
+    assert result.rows()[0][:2] == ["streams_never_stall", "different"]
     assert "streams_never_stall: value of add_n, sequence 0, step 0, unit 0" in result.out
     assert not read_json(tmp_path / "s.json")["passed"]
 

@@ -167,7 +167,7 @@ CONSTANTS = ("weight", "weight_frac", "bias")
 def test_tables_hold_their_functions(folder: Path) -> None:
     parameters = load(folder / "parameters.npz")
     for name, operand in TABLES.items():
-        bits, frac = parameters[f"{operand}.bits"], parameters[f"{operand}.frac"]
+        bits, frac = int(parameters[f"{operand}.bits"]), parameters[f"{operand}.frac"]
         codes = np.arange(2**bits)
         assert parameters[f"{operand}.signed"]
         real = np.where(codes < 2 ** (bits - 1), codes, codes - 2**bits) * 2.0**-frac
@@ -185,7 +185,7 @@ def test_vectors_are_what_the_contract_lists(folder: Path, genome: dict[str, Any
     count, steps, _ = vectors["x"].shape
     assert count == min(16, len(samples["y_test"]))
     assert steps == samples["x_test"].shape[1]
-    shapes = dict.fromkeys(OPERATORS, (count, steps, sizes["hidden"]))
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(OPERATORS, (count, steps, sizes["hidden"]))
     shapes |= {"x": (count, steps, sizes["input"]), "length": (count,), "class": (count,)}
     shapes |= {"logits": (count, sizes["classes"]), "cycle": (count, steps)}
     assert {name: array.shape for name, array in vectors.items()} == shapes

@@ -84,6 +84,6 @@ def _explain(error: TyperException) -> str:
     problem = error.__cause__
     if isinstance(error, typer.BadParameter) and isinstance(problem, ValidationError):
         option = error.param.opts[0] if error.param else ""
-        return f"{option}: {first_problem(problem).removeprefix(': ')}"
+        return f"{option}: {first_problem(problem).removeprefix(': ').rstrip('.')}"
     words = " ".join(error.format_message().split()).rstrip(".")
     return words[:1].lower() + words[1:]

@@ -72,7 +72,7 @@ def generate(
     data: DataOption = None,
     json: JsonPath = None,
 ) -> None:
-    """Write a design's Verilog, testbench, parameters and test vectors."""
+    """Write a design's Verilog, parameters and test vectors."""
     from gruhw.design import generate as write_design
 
     started = time.monotonic()

@@ -91,7 +91,7 @@ def train(
     from gruhw.training import Recipe, train_design
 
     if not _is_unicode(task):
-        raise InputError(f"task must be valid Unicode, which the genome can name, not {task!r}")
+        raise InputError(f"task must be valid Unicode, which a genome can name, not {task!r}")
     template = Genome.load(genome) if genome else None
     if template is not None and hidden not in (None, template.sizes.hidden):
         raise InputError(
