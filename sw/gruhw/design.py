@@ -80,8 +80,10 @@ class Design:
         """What people call the design: the name of its folder."""
         return self.path.resolve().parent.name
 
-    def samples(self, data: Path | None = None) -> Split:
+    def samples(self, data: Path | None = None, *, wanted: int = 1) -> Split:
         """Real test sequences: from ``data``, from the design's own samples, or from its task.
+
+        The task's are used where the design's own are fewer than ``wanted``.
 
         Raises
         ------
@@ -89,16 +91,20 @@ class Design:
             If there are none, or they do not fit the network.
         """
         if data is not None:
-            found, source = load_samples(data), str(data)
-        elif self.genome.samples is not None:
-            reference = self.genome.samples
+            found = load_samples(data)
+            self.check(found, str(data))
+            return found
+        reference, task = self.genome.samples, self.genome.task
+        if reference is not None:
             path, contents = read_reference(self.path.parent, reference.file, reference.sha256)
-            found, source = load_samples(path, contents), str(path)
-        elif self.genome.task is not None:
-            found, source = load_task(self.genome.task).load().test, f"task {self.genome.task}"
-        else:
+            found = load_samples(path, contents)
+            self.check(found, str(path))
+            if len(found) >= wanted or task is None:
+                return found
+        if task is None:
             raise InputError(f"{self.path}: samples or task is required, but missing")
-        self.check(found, source)
+        found = load_task(task).load().test
+        self.check(found, f"task {task}")
         return found
 
     def check(self, split: Split, source: str) -> None:

@@ -20,7 +20,6 @@ GENOME = Path("design/genome.json")
 MODEL = Path("design/model.safetensors")
 SIZES = json.loads(DESIGN.read_text())["sizes"]
 HIDDEN, INPUTS, CLASSES = SIZES["hidden"], SIZES["input"], SIZES["classes"]
-SAMPLES = 300
 
 Refused: TypeAlias = Callable[..., None]
 
@@ -463,9 +462,10 @@ def test_unknown_option_before_the_command(refused: Refused) -> None:
 
 
 def test_too_many_samples(refused: Refused) -> None:
+    save("data.npz", x_test=np.zeros((3, 2, INPUTS)), y_test=np.zeros(3, int))
     refused(
-        f"samples must be 1 to the {SAMPLES} sequences there are, not {SAMPLES + 1}",
-        *("simulate", "--genome", GENOME, "--samples", str(SAMPLES + 1)),
+        "samples must be 1 to the 3 sequences there are, not 4",
+        *("simulate", "--genome", GENOME, "--data", "data.npz", "--samples", "4"),
     )
 
 

@@ -158,6 +158,7 @@ def test_evaluate_counts_what_train_did(
 ) -> None:
     monkeypatch.chdir(trained)
     figures = read_json(trained / "train.json")
+    sequences = {"val": 9, "test": 24}
     for split, figure in (("val", "validation_accuracy"), ("test", "test_accuracy")):
         path = tmp_path / f"{split}.json"
         result = gruhw.succeeds(
@@ -165,6 +166,7 @@ def test_evaluate_counts_what_train_did(
         )
         found = read_json(path)
         assert found["accuracy"] == figures[figure] == found["correct"] / found["sequences"]
+        assert found["sequences"] == sequences[split]
         assert (found["task"], found["split"]) == ("task.npz", split)
         assert found["weight_bits"] == figures["weight_bits"]
         assert ["accuracy", f"{found['accuracy']:.2%}"] in result.rows()

@@ -71,7 +71,11 @@ def test_it_is_complete_and_its_manifest_right(folder: Path, genome: dict[str, A
         assert hashes[genome[kind]["file"]] == genome[kind]["sha256"]
 
 
-def test_the_same_bytes_again(folder: Path, gruhw: CommandLine, tmp_path: Path) -> None:
+def test_the_same_bytes_again(
+    folder: Path, gruhw: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.time", lambda: 2e9)
+    monkeypatch.setattr("time.localtime", lambda *_: (2033, 5, 18, 0, 0, 0, 0, 0, 0))
     result = gruhw.succeeds("generate", "--genome", DESIGN, "--out", "again", "--json", "r.json")
     assert contents(tmp_path / "again") == contents(folder)
     sizes = {name: len(data) for name, data in contents(folder).items()}

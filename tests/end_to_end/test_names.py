@@ -9,7 +9,9 @@ from tiny_task import write_tiny_task
 
 from gruhw_sim.simulators import SimulatorName, probe
 
-TRAP = """a b';"$(touch trap)`touch trap`&touch trap #[b]x %s \\ *é"""
+TRAP = """a b$(touch trap)';touch trap;'";touch trap;" #[b]x %s \\ *é"""
+"""Whether a shell reads it bare or in either kind of quotes, it makes a file ``trap``."""
+
 MODEL = f"{TRAP}.safetensors".replace("\\", "")
 """A genome names no file with a backslash: on another system that would be a path."""
 

@@ -32,7 +32,8 @@ class OtherReference:
         rounded = np.floor(values * 2.0 ** (self.frac(name) - frac) + 0.5)
         bits, signed = self.bits(name), bool(self.parameters[f"{name}.signed"])
         low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
-        return np.clip(rounded, low, high).astype(np.int64)
+        found: NDArray[Any] = np.clip(rounded, low, high).astype(np.int64)
+        return found
 
     def linear(self, name: str, operand: NDArray[Any], operand_frac: int) -> NDArray[Any]:
         weight, bias = self.parameters[f"{name}.weight"], self.parameters[f"{name}.bias"]
@@ -43,7 +44,8 @@ class OtherReference:
     def table(self, name: str, operand: str, values: NDArray[Any]) -> NDArray[Any]:
         contents: NDArray[Any] = self.parameters[f"{name}.table"]
         assert contents.shape == (2 ** self.bits(operand),)
-        return contents[values % 2 ** self.bits(operand)]
+        looked_up: NDArray[Any] = contents[values % 2 ** self.bits(operand)]
+        return looked_up
 
     def step(self, x: NDArray[Any], h: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """All operators of one time step, from inputs [N, I] and states [N, H]."""

@@ -131,7 +131,7 @@ def simulate(
     from gruhw_sim import simulate as run_simulation
 
     design = Design.load(genome, pe=pe, output=output.value if output else None)
-    split = design.samples(data)
+    split = design.samples(data, wanted=samples)
     if samples > len(split):
         raise InputError(
             f"samples must be 1 to the {len(split)} sequences there are, not {samples}"
