@@ -160,8 +160,10 @@ def tool_versions() -> dict[str, str]:
     }
 
 
-def generate(design: Design, out: Path, samples: Split) -> dict[str, int]:
-    """Write the design folder ``out``; the same design and samples give the same bytes.
+def generate(design: Design, out: Path, samples: Split, *, blocks: bool = False) -> dict[str, int]:
+    """Write the design folder ``out``; the same arguments give the same bytes.
+
+    ``blocks`` leaves products to the multiplier blocks of the device.
 
     Returns
     -------
@@ -173,12 +175,14 @@ def generate(design: Design, out: Path, samples: Split) -> dict[str, int]:
     InputError
         If the folder cannot be written.
     """
+    if out.resolve() == design.path.resolve().parent:
+        raise InputError(f"{out}: must be another folder than that of {design.path}")
     with output_folder(out):
         pass
     network, genome = design.network, design.genome
     few = samples.take(np.arange(min(VECTORS, len(samples))))
     simulated = few.take(np.arange(min(TESTBENCH_SEQUENCES, len(few))))
-    hardware = generate_verilog(network)
+    hardware = generate_verilog(network, blocks=blocks)
     files: dict[str, bytes | str] = {
         VERILOG: hardware.verilog,
         "genome.json": genome.to_json(),

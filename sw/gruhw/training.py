@@ -22,6 +22,9 @@ from gruhw.tasks import Split, Task, TaskData
 SAMPLES = 300
 """Test sequences that travel with a design, so that it can be simulated without its data."""
 
+COMPILED_BATCHES = 500
+"""Batches from which on compiling the time steps pays off."""
+
 EVALUATION_BATCH = 1000
 """Sequences that are classified at a time."""
 
@@ -128,7 +131,7 @@ def train_quantised(
     def prepare(raw: NDArray[Any]) -> Tensor:
         return torch.from_numpy(network.encode(raw).astype(np.float32))
 
-    if recipe.quantised_epochs > 1:
+    if recipe.quantised_epochs * (len(data.train) // recipe.batch) >= COMPILED_BATCHES:
         network.compile_steps()
     fit = _Fit(network, prepare, task, data, recipe)
     fit.run("quantised", recipe.quantised_epochs, recipe.quantised_rate, progress)

@@ -274,6 +274,13 @@ def test_output_on_a_file(refused: Refused) -> None:
     )
 
 
+def test_output_on_the_design_itself(refused: Refused) -> None:
+    refused(
+        f"{GENOME.parent}: must be another folder than that of {GENOME}",
+        *("generate", "--genome", GENOME, "--out", GENOME.parent),
+    )
+
+
 def test_training_below_a_file(refused: Refused) -> None:
     write_tiny_task(Path("task.npz"))
     refused(

@@ -55,6 +55,9 @@ OutputOption = Annotated[
     OutputKind | None,
     typer.Option("--output", help="The output stream's contents, instead of the genome's."),
 ]
+DspOption = Annotated[
+    bool, typer.Option("--dsp", help="Leave products to multiplier blocks of the device.")
+]
 DataOption = Annotated[
     Path | None,
     typer.Option("--data", help="Sequences (.npz) to use instead of the design's.", metavar="FILE"),
@@ -70,6 +73,7 @@ def generate(
     pe: Lanes = None,
     output: OutputOption = None,
     data: DataOption = None,
+    dsp: DspOption = False,
     json: JsonPath = None,
 ) -> None:
     """Write a design's Verilog, parameters and test vectors."""
@@ -79,7 +83,7 @@ def generate(
     design = Design.load(genome, pe=pe, output=output.value if output else None)
     folder = out or Path("build") / design.name
     with working("generating"):
-        sizes = write_design(design, folder, design.samples(data))
+        sizes = write_design(design, folder, design.samples(data), blocks=dsp)
     table = figures(f"Design folder {folder}", {k: f"{v:,} bytes" for k, v in sizes.items()})
     results.print(table)
     progress.print(f"generated in {time.monotonic() - started:.1f} s")
@@ -93,7 +97,7 @@ def synth(
         Path | None,
         typer.Option(help="Standard cells for asic; IHP SG13G2 if absent.", metavar="FILE"),
     ] = None,
-    dsp: Annotated[bool, typer.Option("--dsp", help="Use multiplier blocks.")] = False,
+    dsp: DspOption = False,
     pe: Lanes = None,
     output: OutputOption = None,
     json: JsonPath = None,
@@ -125,9 +129,11 @@ def simulate(
     pe: Lanes = None,
     output: OutputOption = None,
     data: DataOption = None,
+    dsp: DspOption = False,
     json: JsonPath = None,
 ) -> None:
     """Simulate the Verilog against the reference, value and cycle."""
+    from gruhw_hw.top import generate_verilog
     from gruhw_sim import simulate as run_simulation
 
     design = Design.load(genome, pe=pe, output=output.value if output else None)
@@ -145,6 +151,7 @@ def simulate(
             split.lengths,
             split.y,
             simulator.value,
+            verilog=generate_verilog(network, blocks=dsp).verilog,
             seed=seed,
             build_folder=cache_folder() / "simulation",
             progress=tell,
