@@ -22,7 +22,7 @@ def lint(folder: Path, verilog: str) -> list[str]:
         pytest.skip(f"Verilator needs {', '.join(found.missing)}")
     (folder / "gruhw.v").write_text(verilog)
     finished = subprocess.run(
-        [found.root / "bin" / "verilator", "--lint-only", "-Wall", "gruhw.v"],
+        [found.root / "bin" / "verilator_bin", "--lint-only", "-Wall", "gruhw.v"],
         cwd=folder,
         env={**os.environ, "VERILATOR_ROOT": str(found.root)},
         capture_output=True,
