@@ -165,7 +165,15 @@ def _link_tools(folder: Path, tool: Simulator) -> None:
     """Make the tools reachable on paths that every tool can take."""
     links = {cocotb_job.COCOTB: cocotb_tools.config.libs_dir.parent, "python": Path(sys.executable)}
     if tool.root:
-        links["verilator"] = tool.root
+        # Verilator's scripts look for their neighbours behind links, so they are copied.
+        (folder / "verilator" / "bin").mkdir(parents=True)
+        links["verilator/include"] = tool.root / "include"
+        for program in (tool.root / "bin").iterdir():
+            place = f"verilator/bin/{program.name}"
+            if program.name == "verilator_bin":
+                links[place] = program
+            else:
+                shutil.copy(program, folder / place)
     for name, target in links.items():
         (folder / name).symlink_to(target)
 

@@ -106,8 +106,11 @@ class QuantGRU(nn.Module):
     def compile_steps(self) -> None:
         """Compile the time steps with ``torch.compile``: same results, several times faster.
 
-        Needs a C++ compiler; pays off after a few epochs.
+        Needs a C++ compiler; pays off after a few epochs. Does nothing where PyTorch is
+        installed in a folder with a blank in its path, which its compiler cannot take.
         """
+        if any(mark.isspace() for mark in torch.__file__):
+            return
         # The compiler cannot look into cached properties before they are cached.
         for name in ("input", "state", "operators"):
             getattr(self.graph, name)
