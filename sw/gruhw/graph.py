@@ -26,6 +26,26 @@ from gruhw.genome import LINEAR, Genes, Sizes
 Function: TypeAlias = Literal["sigmoid", "tanh"]
 
 
+FRACTION_BITS = range(-14, 25)
+"""What fraction bits may be, so that aligned sums of 12-bit results are exact in float64."""
+
+
+def check_fraction(name: str, bits: object) -> int:
+    """Return ``bits`` if they may be the fraction bits of the tensor ``name``.
+
+    Raises
+    ------
+    InputError
+        If they are not a whole number within :data:`FRACTION_BITS`.
+    """
+    if type(bits) is not int or bits not in FRACTION_BITS:
+        low, high = FRACTION_BITS[0], FRACTION_BITS[-1]
+        raise InputError(
+            f"fraction bits of {name} must be a whole number from {low} to {high}, not {bits!r}"
+        )
+    return bits
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
     """An operator: its unique name and the type of each element of its result."""
@@ -242,11 +262,13 @@ def build_graph(
     Raises
     ------
     InputError
-        If a fraction is missing.
+        If a fraction is missing or outside :data:`FRACTION_BITS`.
     """
     missing = sorted(calibrated_tensors(genes).keys() - fractions.keys())
     if missing:
         raise InputError(f"fraction bits of {missing[0]} are required, but missing")
+    for name, bits in fractions.items():
+        check_fraction(name, bits)
 
     def calibrated(name: str, *, signed: bool = True) -> Fixed:
         return Fixed(genes[name], fractions[name], signed)

@@ -16,14 +16,11 @@ from gruhw.errors import InputError
 from gruhw.files import check_sha256, read_bytes
 from gruhw.fixed import FloatArray, IntArray, quantise
 from gruhw.genome import LINEAR, Genome, Sizes, first_problem
-from gruhw.graph import Graph, build_graph
+from gruhw.graph import Graph, build_graph, check_fraction
 from gruhw.parameters import Parameters, fit_accumulators, quantise_parameters
 
 LAYERS = (*LINEAR, "head")
 """Every layer that has weights and a bias."""
-
-FRACTION_BITS = range(-14, 25)
-"""What fraction bits may be, so that aligned sums of 12-bit results are exact in float64."""
 
 
 METADATA = "gruhw"
@@ -43,14 +40,7 @@ class _Header(BaseModel):
     @field_validator("fractions")
     @classmethod
     def _validate_fractions(cls, value: dict[str, Any]) -> dict[str, int]:
-        low, high = FRACTION_BITS[0], FRACTION_BITS[-1]
-        for name, bits in value.items():
-            if type(bits) is not int or bits not in FRACTION_BITS:
-                raise ValueError(
-                    f"fraction bits of {name} must be a whole number from {low} to {high}, "
-                    f"not {bits!r}"
-                )
-        return value
+        return {name: check_fraction(name, bits) for name, bits in value.items()}
 
 
 @dataclass(frozen=True)
@@ -117,6 +107,8 @@ class Model:
             raise InputError(f"{source}: must be a gruhw model, but {error} is missing") from error
         except ValidationError as error:
             raise InputError(f"{source}: {first_problem(error)}") from error
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from error
         except (ValueError, RecursionError) as error:
             raise InputError(f"{source}: metadata must be JSON, but: {error}") from error
         for name, tensor in tensors.items():

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from random_networks import random_network, random_sequences
 from torch import nn
 
+from gruhw.errors import InputError
 from gruhw.fixed import Fixed, IntArray
 from gruhw.genome import GENES, Genes, Genome, Sizes, homogeneous
-from gruhw.graph import calibrated_tensors
+from gruhw.graph import FRACTION_BITS, calibrated_tensors
 from gruhw.model import LAYERS, Model, Network, Normalisation
 from gruhw.quant import QuantGRU, calibrate, float_layers, from_float
 from gruhw.quant.calibrate import FINER_CANDIDATES, best_fraction, float_activations
@@ -114,13 +115,25 @@ def test_large_biases_are_exact() -> None:
     module = QuantGRU(module.sizes, module.genes, model)
     network = Network.build(network.genome, model)
     inputs, lengths = random_sequences(np.random.default_rng(1), network, 50, 2)
-    assert module.compute_type == torch.float32
+    assert module.compute_type == torch.float64
     assert_equals_reference(module, network, inputs, lengths)
 
 
-def test_distant_fractions_are_exact() -> None:
+def test_fractions_that_double_precision_cannot_align_are_refused() -> None:
+    module, _ = trained(1, inputs=2, hidden=2, classes=2, low=12, high=12)
+    model = replace(module.model(), fractions={**module.fractions, "W_hr": 70})
+    with pytest.raises(
+        InputError,
+        match=r"^fraction bits of W_hr must be a whole number from -14 to 24, not 70$",
+    ):
+        QuantGRU(module.sizes, module.genes, model)
+
+
+@pytest.mark.parametrize("extreme", [FRACTION_BITS[0], FRACTION_BITS[-1]])
+def test_extreme_fractions_are_exact(extreme: int) -> None:
     module, network = trained(1, inputs=2, hidden=2, classes=2, low=12, high=12)
-    fractions = {**module.fractions, "W_ir": 0, "W_hr": 70, "add_r": 70}
+    opposite = FRACTION_BITS[0] if extreme > 0 else FRACTION_BITS[-1]
+    fractions = {**module.fractions, "W_ir": opposite, "W_hr": extreme, "add_r": extreme}
     model = replace(module.model(), fractions=fractions)
     module = QuantGRU(module.sizes, module.genes, model)
     network = Network.build(network.genome, model)

@@ -7,8 +7,7 @@ import torch
 
 from gruhw.fixed import Fixed, FloatArray, quantise
 from gruhw.genome import Genes, Sizes, homogeneous
-from gruhw.graph import Input, State, Table, build_graph, calibrated_tensors
-from gruhw.model import FRACTION_BITS
+from gruhw.graph import FRACTION_BITS, Input, State, Table, build_graph, calibrated_tensors
 from gruhw.quant.operators import Constants, ideal
 
 FINER_CANDIDATES = 6
