@@ -48,6 +48,7 @@ class Measurement:
         """The figures for people, by name."""
         rows = {
             "test accuracy": f"{self.correct / self.sequences:.2%}",
+            "test sequences": f"{self.sequences:,}",
             "weight bits": f"{self.weight_bits:,}",
             "cycles a sequence": f"{self.sequence_cycles:,}",
         }
