@@ -151,7 +151,7 @@ def simulate(
             split.lengths,
             split.y,
             simulator.value,
-            verilog=generate_verilog(network, blocks=dsp).verilog,
+            verilog=generate_verilog(network, blocks=True).verilog if dsp else None,
             seed=seed,
             build_folder=cache_folder() / "simulation",
             progress=tell,
