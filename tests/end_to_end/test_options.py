@@ -1,0 +1,20 @@
+"""The choices that the command line offers are those that the packages behind it have."""
+
+from typing import get_args
+
+from gruhw.cli.hardware import OutputKind, Simulator, Target
+from gruhw.genome import Output
+from gruhw_hw.synthesis.targets import TARGETS
+from gruhw_sim.simulators import SimulatorName
+
+
+def test_targets() -> None:
+    assert [str(target) for target in Target] == list(TARGETS)
+
+
+def test_simulators() -> None:
+    assert {str(simulator) for simulator in Simulator} == set(get_args(SimulatorName))
+
+
+def test_outputs() -> None:
+    assert {str(output) for output in OutputKind} == set(get_args(Output))
