@@ -25,10 +25,6 @@ CLASS = "class"
 PROBED_SEQUENCES = 2
 """How many sequences have every operator's integers checked, not only states and logits."""
 
-STALLED_CYCLES = 40_000
-"""About how many cycles the sequences of the tests with stalls and resets take. Longer ones are
-cut to their first steps: it is the boundaries that stalls can break."""
-
 
 @dataclass(frozen=True)
 class Scenario:
@@ -151,25 +147,6 @@ class Scenario:
 
 def _rows(*columns: IntArray | int) -> NDArray[Any]:
     return np.stack([column.ravel() for column in np.broadcast_arrays(*columns)], axis=-1)
-
-
-def shortened(scenario: Scenario, cycles: int) -> Scenario:
-    """The same sequences, cut to their first steps and to a few of them to last about ``cycles``.
-
-    Three sequences remain, if there are so many, and two steps.
-    """
-    schedule, lengths = scenario.schedule, scenario.lengths
-
-    def total(count: int, steps: int) -> int:
-        return sum(schedule.sequence_interval(int(min(n, steps))) for n in lengths[:count])
-
-    count, steps = len(lengths), int(lengths.max())
-    while steps > 2 and total(count, steps) > cycles:
-        steps = max(2, steps // 2)
-    while count > 3 and total(count, steps) > cycles:
-        count = max(3, count // 2)
-    cut = np.minimum(lengths[:count], steps)
-    return Scenario.of(scenario.network, scenario.inputs[:count, :steps], cut)
 
 
 def quiet_cycles(schedule: Schedule) -> int:

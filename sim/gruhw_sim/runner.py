@@ -24,7 +24,7 @@ from gruhw.fixed import IntArray
 from gruhw.model import Network
 from gruhw_hw.top import generate_verilog
 from gruhw_sim import cocotb_job
-from gruhw_sim.expectations import STALLED_CYCLES, Scenario, job, shortened
+from gruhw_sim.expectations import Scenario, job
 from gruhw_sim.report import Mismatch, SimulationReport, TestOutcome
 from gruhw_sim.simulators import Simulator, SimulatorName, find_simulator
 
@@ -150,13 +150,12 @@ def _work_folder() -> Iterator[Path]:
 
 def _write_job(folder: Path, scenario: Scenario, verilog: str, seed: int) -> None:
     """Write all that the child process reads."""
-    stalled = shortened(scenario, STALLED_CYCLES)
     facts = job(scenario, seed)
     (folder / cocotb_job.SOURCE).write_text(verilog)
     (folder / cocotb_job.JOB).write_text(json.dumps(facts))
     for name, arrays in (
         ("scenario", scenario.stream() | scenario.probes()),
-        ("stalled", stalled.stream() | stalled.states()),
+        ("stalled", scenario.stream() | scenario.states()),
     ):
         (folder / f"{name}.npz").write_bytes(npz_bytes(arrays))
 
