@@ -199,7 +199,6 @@ class _Fit:
         train, recipe = self.data.train, self.recipe
         if epochs == 0:
             return
-        labels, lengths = torch.from_numpy(train.y), torch.from_numpy(train.lengths)
         # Masking finished sequences costs time that sequences of one length need not spend.
         uniform = bool((train.lengths == train.x.shape[1]).all())
         size = min(recipe.batch, len(train))
@@ -213,12 +212,13 @@ class _Fit:
             self.network.train()
             total = 0.0
             for chosen in generator.permutation(len(train))[: batches * size].reshape(batches, -1):
-                raw = train.x[chosen]
+                part = train.take(chosen)
                 if self.task.augment is not None:
-                    raw = self.task.augment(raw, generator)
+                    part = self.task.augment(part, generator)
                 optimiser.zero_grad()
-                logits = self.network(self.prepare(raw), None if uniform else lengths[chosen])
-                loss = nn.functional.cross_entropy(logits, labels[chosen])
+                lengths = None if uniform else torch.from_numpy(part.lengths)
+                logits = self.network(self.prepare(part.x), lengths)
+                loss = nn.functional.cross_entropy(logits, torch.from_numpy(part.y))
                 loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
                 nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
                 optimiser.step()

@@ -14,9 +14,6 @@ SPLIT_SEED = 20240601
 """Seeds the choice of validation samples, so that every machine holds out the same ones."""
 
 
-Augmentation: TypeAlias = Callable[[NDArray[Any], np.random.Generator], NDArray[Any]]
-
-
 @dataclass(frozen=True, eq=False)
 class Split:
     """Labelled sequences.
@@ -41,6 +38,10 @@ class Split:
     def take(self, indices: IntArray) -> "Split":
         """The sequences at ``indices``, in that order."""
         return Split(self.x[indices], self.y[indices], self.lengths[indices])
+
+
+Augmentation: TypeAlias = Callable[[Split, np.random.Generator], Split]
+"""Varies raw training sequences, and maybe their lengths, without changing their class."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Task:
     scale, offset
         The normalisation of each input element, shape [inputs].
     augment
-        Varies raw training sequences, shape [N, T, I], without changing their class.
+        Varies training sequences without changing their class.
     """
 
     name: str

@@ -3,6 +3,7 @@
 import gzip
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -129,23 +130,17 @@ def _split(x: NDArray[Any], y: NDArray[Any]) -> Split:
     return Split(x, y.astype(np.int64), lengths)
 
 
-def shift_images(images: NDArray[Any], generator: np.random.Generator) -> NDArray[Any]:
-    """Each image moved by up to one pixel in both directions; what comes in is blank.
-
-    Parameters
-    ----------
-    images
-        Shape [N, rows, columns].
-    """
-    count, rows, columns = images.shape
-    padded = np.pad(images, ((0, 0), (1, 1), (1, 1)))
+def shift_images(images: Split, generator: np.random.Generator) -> Split:
+    """Each image moved by up to one pixel in both directions; what comes in is blank."""
+    count, rows, columns = images.x.shape
+    padded = np.pad(images.x, ((0, 0), (1, 1), (1, 1)))
     down, right = generator.integers(0, 3, size=(2, count))
     moved: NDArray[Any] = padded[
         np.arange(count)[:, None, None],
         (down[:, None] + np.arange(rows))[:, :, None],
         (right[:, None] + np.arange(columns))[:, None, :],
     ]
-    return moved
+    return replace(images, x=moved)
 
 
 MNIST_ROWS = Task(
