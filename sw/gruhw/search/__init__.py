@@ -1,0 +1,1 @@
+"""Search: which widths classify as well as 8 bits, for less."""

@@ -1,0 +1,120 @@
+"""What a search needs to know of accuracy: the seams between the search and the networks."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+from gruhw.genome import Genes, Genome, Sizes
+from gruhw.model import Model, Network
+
+
+class Evaluator(Protocol):
+    """Measures how accurate candidates are, without training each of them.
+
+    Attributes
+    ----------
+    total
+        Validation sequences.
+    fingerprint
+        Of everything that accuracies depend on: task, model, settings. What was stored under
+        another fingerprint is not used.
+    """
+
+    @property
+    def total(self) -> int: ...
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def correct(self, candidates: Sequence[Genome]) -> list[int]:
+        """How many validation sequences each candidate classifies right.
+
+        Exact, and independent of how candidates are grouped. Only the genes matter, not the
+        folding.
+        """
+        ...
+
+    def network(self, candidate: Genome) -> Network:
+        """The candidate bound to the shared weights, from which costs are computed."""
+        ...
+
+
+EvaluatorFactory: TypeAlias = Callable[[], Evaluator]
+"""Makes an evaluator; can be pickled, because each worker process makes its own."""
+
+
+@dataclass(frozen=True)
+class Refined:
+    """A candidate after quantisation-aware training of its own.
+
+    Parameters
+    ----------
+    genome
+        The candidate.
+    model
+        Its trained model.
+    correct
+        Validation sequences that it classifies right, computed in integers.
+    """
+
+    genome: Genome
+    model: Model
+    correct: int
+
+
+class Refiner(Protocol):
+    """Trains candidates further, each by itself: the result must not depend on the others.
+
+    Attributes
+    ----------
+    fingerprint
+        Of everything that the results depend on, besides the evaluator's fingerprint.
+    """
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def __call__(
+        self, candidates: Sequence[Genome], progress: Callable[[str], None]
+    ) -> Iterator[Refined]:
+        """Yield each candidate as soon as it is trained; ``progress`` takes one line."""
+        ...
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A task made ready for searching.
+
+    Parameters
+    ----------
+    task
+        As a genome names it.
+    sizes
+        Of the network.
+    steps
+        Steps of the task's longest sequence.
+    factory
+        Makes evaluators.
+    refiner
+        Trains the members of the front; None leaves the shared accuracies as they are.
+    mutation_weights
+        How often each gene mutates in proportion to the others, for those that do not mutate
+        as often as most (weight 1).
+    """
+
+    task: str | None
+    sizes: Sizes
+    steps: int
+    factory: EvaluatorFactory
+    refiner: Refiner | None = None
+    mutation_weights: Mapping[str, float] = field(default_factory=dict)
+
+
+def widths_text(genes: Genes) -> str:
+    """The canonical text of what an accuracy depends on: every width, in the order of genes."""
+    return " ".join(str(bits) for bits in genes.values())
+
+
+def genome_text(genome: Genome) -> str:
+    """The canonical text of a candidate; within one search, candidates differ in nothing else."""
+    return f"{widths_text(genome.widths)} pe {genome.folding.pe}"

@@ -1,0 +1,217 @@
+"""Fronts: who dominates whom, how much a front gains, and which member to take."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal, TypeAlias
+
+import moocore
+import numpy as np
+
+from gruhw.errors import InputError
+from gruhw.genome import Genome
+from gruhw.search.evaluation import genome_text
+
+Number: TypeAlias = int | float
+Rule: TypeAlias = Literal["smallest", "knee", "max-accuracy", "budget"]
+
+MARGIN = 10
+"""The reference point lies a tenth of the homogeneous range beyond its worst."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A genome and its figures.
+
+    Parameters
+    ----------
+    genome
+        Its widths and folding.
+    correct, total
+        Validation sequences classified right, and all of them.
+    costs
+        One figure for each cost of the search.
+    """
+
+    genome: Genome
+    correct: int
+    total: int
+    costs: tuple[Number, ...]
+
+    @property
+    def text(self) -> str:
+        """The genome's canonical text, which breaks ties."""
+        return genome_text(self.genome)
+
+    @property
+    def objectives(self) -> tuple[Number, ...]:
+        """What is minimised: sequences classified wrong, then the costs."""
+        return (self.total - self.correct, *self.costs)
+
+    @property
+    def accuracy(self) -> float:
+        """The part of the validation sequences that is classified right."""
+        return self.correct / self.total
+
+
+def non_dominated(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates that no other dominates, ordered by the first cost.
+
+    Of candidates with equal figures, the one whose text comes first stands for all.
+    """
+    unique: dict[tuple[Number, ...], Candidate] = {}
+    for candidate in candidates:
+        known = unique.setdefault(candidate.objectives, candidate)
+        if candidate.text < known.text:
+            unique[candidate.objectives] = candidate
+    if not unique:
+        return []
+    kept = moocore.is_nondominated(np.array(list(unique), dtype=np.float64))
+    front = [c for c, keep in zip(unique.values(), kept, strict=True) if keep]
+    return sorted(front, key=lambda c: (c.costs, c.objectives))
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The point that hypervolumes are measured from, and what the homogeneous front has.
+
+    Parameters
+    ----------
+    point
+        Objectives a little worse than the worst of the homogeneous genomes (H. Ishibuchi et
+        al., "How to specify a reference point in hypervolume calculation for fair performance
+        comparison", Evolutionary Computation 26(3), 2018).
+    homogeneous
+        The hypervolume of the homogeneous genomes.
+    """
+
+    point: tuple[float, ...]
+    homogeneous: float
+
+    @classmethod
+    def of(cls, baselines: Sequence[Candidate]) -> "Reference":
+        """From the homogeneous genomes, of which there is at least one."""
+        columns = list(zip(*(b.objectives for b in baselines), strict=True))
+        point = tuple(
+            float(max(column) + ((max(column) - min(column)) / MARGIN or 1)) for column in columns
+        )
+        return cls(point, hypervolume(baselines, point))
+
+    def gain(self, candidates: Sequence[Candidate]) -> float:
+        """The hypervolume of ``candidates`` in units of that of the homogeneous genomes."""
+        return hypervolume(candidates, self.point) / self.homogeneous
+
+
+def hypervolume(candidates: Sequence[Candidate], point: tuple[float, ...]) -> float:
+    """The volume of objectives that ``candidates`` dominate, bounded by ``point``."""
+    inside = [
+        c.objectives
+        for c in candidates
+        if all(value < bound for value, bound in zip(c.objectives, point, strict=True))
+    ]
+    if not inside:
+        return 0.0
+    # Sorted, because sums of floats depend on their order.
+    return float(moocore.hypervolume(np.array(sorted(inside), dtype=np.float64), ref=point))
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which member of a front to take.
+
+    Parameters
+    ----------
+    rule
+        ``smallest``: the cheapest that is at least as accurate as 8 bits; ``knee``;
+        ``max-accuracy``; ``budget``: the most accurate that costs at most ``budget``. Cheap is
+        meant in the first cost.
+    budget
+        In the unit of the first cost.
+    """
+
+    rule: Rule = "smallest"
+    budget: Fraction | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "Selection":
+        """From the command line; :class:`InputError` if it is no selection."""
+        name, equals, limit = text.partition("=")
+        if name == "budget" and equals:
+            try:
+                budget = Fraction(limit)
+            except (ValueError, ZeroDivisionError):
+                raise InputError(f"budget must be a number, not '{limit}'") from None
+            return cls("budget", budget)
+        if name in ("smallest", "knee", "max-accuracy") and not equals:
+            return cls(name)  # type: ignore[arg-type]  # narrowed by the line above
+        raise InputError(
+            f"select must be smallest, knee, max-accuracy or budget=NUMBER, not '{text}'"
+        )
+
+    def __str__(self) -> str:
+        if self.budget is None:
+            return self.rule
+        whole = self.budget.denominator == 1
+        return f"budget={self.budget.numerator if whole else float(self.budget)}"
+
+    def choose(self, candidates: Sequence[Candidate], baseline: int, unit: str) -> Candidate:
+        """The candidate to take.
+
+        Parameters
+        ----------
+        candidates
+            The front, or more than it: all genomes with exact figures.
+        baseline
+            Sequences that the 8-bit genome classifies right.
+        unit
+            Of the first cost, for the message.
+
+        Raises
+        ------
+        InputError
+            If nothing is within the budget, or nothing as accurate as the baseline.
+        """
+        if self.rule == "knee":
+            return knee(candidates)
+        if self.rule == "max-accuracy":
+            return min(candidates, key=_by_accuracy)
+        if self.budget is None:
+            eligible = [c for c in candidates if c.correct >= baseline]
+            if not eligible:
+                raise InputError(
+                    f"a genome that classifies {baseline} sequences is required, but the best "
+                    f"classifies {max(c.correct for c in candidates)}"
+                )
+            return min(eligible, key=lambda c: (c.costs[0], _by_accuracy(c)))
+        eligible = [c for c in candidates if c.costs[0] <= self.budget]
+        if not eligible:
+            cheapest = min(c.costs[0] for c in candidates)
+            raise InputError(
+                f"budget must be at least {cheapest:,} {unit}, which the cheapest genome needs, "
+                f"not {str(self).removeprefix('budget=')}"
+            )
+        return min(eligible, key=_by_accuracy)
+
+
+def _by_accuracy(candidate: Candidate) -> tuple[int, tuple[Number, ...], str]:
+    return (-candidate.correct, candidate.costs, candidate.text)
+
+
+def knee(candidates: Sequence[Candidate]) -> Candidate:
+    """The candidate farthest below the chord from the cheapest to the most accurate one.
+
+    Both axes, the first cost and the sequences classified wrong, are scaled to the chord's
+    ends (I. Das, "On characterizing the 'knee' of the Pareto curve based on normal-boundary
+    intersection", Structural Optimization 18, 1999).
+    """
+    cheap = min(candidates, key=lambda c: (c.costs[0], _by_accuracy(c)))
+    exact = min(candidates, key=_by_accuracy)
+    wide = Fraction(exact.costs[0]) - Fraction(cheap.costs[0])
+    high = exact.correct - cheap.correct
+
+    def above(candidate: Candidate) -> Fraction:
+        cost = Fraction(candidate.costs[0]) - Fraction(cheap.costs[0])
+        # Both terms are scaled by the area under the chord, so that nothing is divided.
+        return cost * high + (exact.correct - candidate.correct) * wide
+
+    return min(candidates, key=lambda c: (above(c), c.costs, c.text))

@@ -1,0 +1,230 @@
+"""What a search can minimise besides mistakes: costs of a network, by name."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Protocol, TypeAlias
+
+from gruhw.errors import InputError
+from gruhw.model import Network
+from gruhw.schedule import Schedule
+from gruhw.search.front import Number
+from gruhw_hw.energy import sequence_energy
+from gruhw_hw.synthesis.targets import TARGETS
+
+DEFAULT_TARGET = "ice40"
+"""The target that LUTs are counted for, if none is chosen."""
+
+CELLS = "asic"
+"""The target that has an area instead of LUTs."""
+
+MOST_COSTS = 3
+"""Costs that a search minimises at once; accuracy comes on top."""
+
+
+class Cost(Protocol):
+    """A figure to minimise; can be pickled.
+
+    Attributes
+    ----------
+    name
+        As users give it.
+    label
+        What it is, for people.
+    unit
+        Of the figure.
+    identity
+        All that the figures depend on besides the network.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def label(self) -> str: ...
+
+    @property
+    def unit(self) -> str: ...
+
+    @property
+    def identity(self) -> str: ...
+
+    def __call__(self, network: Network) -> Number:
+        """The figure of a network, an estimate if it takes long to measure."""
+        ...
+
+    def measure(self, network: Network) -> Number | None:
+        """The figure after real synthesis; None if the cost is exact already."""
+        ...
+
+
+@dataclass(frozen=True)
+class ExactCost:
+    """A cost that follows from the network alone.
+
+    Parameters
+    ----------
+    name, label, unit
+        As in :class:`Cost`.
+    steps
+        Steps of the sequence that it is counted for; 0 if it does not depend on it.
+    count
+        Computes it, from the network and ``steps``; a function of a module.
+    """
+
+    name: str
+    label: str
+    unit: str
+    steps: int
+    count: Callable[[Network, int], Number]
+
+    @property
+    def identity(self) -> str:
+        return f"{self.name} of {self.steps} steps" if self.steps else self.name
+
+    def __call__(self, network: Network) -> Number:
+        return self.count(network, self.steps)
+
+    def measure(self, network: Network) -> Number | None:
+        return None
+
+
+@dataclass(frozen=True)
+class AreaCost:
+    """LUTs of a device or standard-cell area: estimated while searching, then synthesised.
+
+    Parameters
+    ----------
+    name, label, unit
+        As in :class:`Cost`.
+    target
+        A name of :data:`gruhw_hw.synthesis.TARGETS`.
+    resource
+        A field of :class:`gruhw_hw.synthesis.Resources`.
+    """
+
+    name: str
+    label: str
+    unit: str
+    target: str
+    resource: str
+
+    @property
+    def identity(self) -> str:
+        return f"{self.resource} of {self.target}, {_area_model(self.target)[1]}"
+
+    def __call__(self, network: Network) -> Number:
+        model, _ = _area_model(self.target)
+        found: float = getattr(model.estimate(network), self.resource)
+        return round(found)
+
+    def measure(self, network: Network) -> Number | None:
+        found: float = getattr(_synthesised(network, self.target), self.resource)
+        return round(found)
+
+
+@cache
+def _area_model(target: str) -> tuple[Any, str]:
+    """The area model of a target, and the fingerprint of what it was fitted to."""
+    # It reads its fitted tables from a file, which other costs need not wait for.
+    from gruhw_hw.area import AreaModel
+
+    model = AreaModel.load(target)
+    return model, str(getattr(model, "fingerprint", ""))
+
+
+def _synthesised(network: Network, target: str) -> Any:
+    # Imported here, because Amaranth takes a second that most searches need not wait.
+    from gruhw_hw.synthesis import synthesise
+    from gruhw_hw.top import TOP, generate_verilog
+
+    verilog = generate_verilog(network).verilog
+    return synthesise(verilog, TOP, target, by_operator=False).total
+
+
+def _size(network: Network, steps: int) -> int:
+    return network.weight_bits
+
+
+def _memory(network: Network, steps: int) -> int:
+    from gruhw_hw.memory import memory_bits
+
+    return memory_bits(network)
+
+
+def _cycles(network: Network, steps: int) -> int:
+    genome = network.genome
+    return Schedule(network.graph, genome.folding, genome.output).sequence_interval(steps)
+
+
+def _energy(network: Network, steps: int) -> float:
+    return round(sequence_energy(network, steps), 1)
+
+
+def _make_size(target: str, steps: int) -> Cost:
+    return ExactCost("size", "model size", "weight bits", 0, _size)
+
+
+def _make_luts(target: str, steps: int) -> Cost:
+    if target == CELLS:
+        others = ", ".join(name for name in TARGETS if name != CELLS)
+        raise InputError(f"target of objective luts must be one of {others}, not {target!r}")
+    return AreaCost("luts", f"{target} LUTs", "LUTs", target, "luts")
+
+
+def _make_area(target: str, steps: int) -> Cost:
+    return AreaCost("area", "standard-cell area", "um2", CELLS, "area_um2")
+
+
+def _make_memory(target: str, steps: int) -> Cost:
+    return ExactCost("memory", "memory", "bits", 0, _memory)
+
+
+def _make_cycles(target: str, steps: int) -> Cost:
+    return ExactCost("cycles", f"cycles a sequence of {steps} steps", "cycles", steps, _cycles)
+
+
+def _make_energy(target: str, steps: int) -> Cost:
+    return ExactCost("energy", f"energy a sequence of {steps} steps (proxy)", "pJ", steps, _energy)
+
+
+_Maker: TypeAlias = Callable[[str, int], Cost]
+
+OBJECTIVES: Mapping[str, _Maker] = {
+    "size": _make_size,
+    "luts": _make_luts,
+    "area": _make_area,
+    "memory": _make_memory,
+    "cycles": _make_cycles,
+    "energy": _make_energy,
+}
+"""What makes each cost, by name, from a target and the steps of a sequence."""
+
+
+def make_costs(names: Sequence[str], *, target: str = DEFAULT_TARGET, steps: int) -> list[Cost]:
+    """The costs of these names, in their order.
+
+    Parameters
+    ----------
+    names
+        Of :data:`OBJECTIVES`, each once.
+    target
+        What LUTs are counted for.
+    steps
+        Steps of the sequence that cycles and energy are counted for.
+
+    Raises
+    ------
+    InputError
+        If a name or the target is unknown, or there are too many or too few names.
+    """
+    if not 1 <= len(names) <= MOST_COSTS or len(set(names)) < len(names):
+        raise InputError(
+            f"objectives must be 1 to {MOST_COSTS} different ones, not {', '.join(names) or 'none'}"
+        )
+    for name in names:
+        if name not in OBJECTIVES:
+            raise InputError(f"objective must be one of {', '.join(OBJECTIVES)}, not {name!r}")
+    if target not in TARGETS:
+        raise InputError(f"target must be one of {', '.join(TARGETS)}, not {target!r}")
+    return [OBJECTIVES[name](target, steps) for name in names]

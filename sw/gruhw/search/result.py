@@ -1,0 +1,163 @@
+"""What goes into a search and what comes out of it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from gruhw.model import Model
+from gruhw.search.front import Candidate, Number, Reference, Selection
+from gruhw.search.objectives import Cost
+from gruhw.search.space import SearchSpace
+
+BASELINE_BITS = 8
+"""The width of the homogeneous genome that others are compared with."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to search; with the task, all that the result depends on.
+
+    Parameters
+    ----------
+    population, generations
+        Of the evolution; see :func:`gruhw.search.evolve.evolve`.
+    seed
+        Of every random choice.
+    finalists
+        Members of the evolution's front that are fine-tuned, spread evenly over the first
+        cost if there are more.
+    selection
+        Which genome becomes ``best.json``.
+    """
+
+    population: int = 48
+    generations: int = 50
+    seed: int = 1
+    finalists: int = 12
+    selection: Selection = field(default_factory=Selection)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a search stands, for people who wait.
+
+    Parameters
+    ----------
+    phase
+        What is being done.
+    generation, generations
+        The one at work, and the last.
+    evaluated
+        Candidates evaluated since this process began.
+    rate
+        Of these, how many a second.
+    gain
+        The front's hypervolume in units of that of the homogeneous genomes.
+    best
+        The cheapest candidate so far that is as accurate as 8 bits.
+    left
+        Seconds until the evolution ends, if it goes on like this; None if unknown.
+    finished
+        Whether the generation is complete.
+    """
+
+    phase: str
+    generation: int = 0
+    generations: int = 0
+    evaluated: int = 0
+    rate: float = 0.0
+    gain: float = 0.0
+    best: Candidate | None = None
+    left: float | None = None
+    finished: bool = False
+
+
+def baseline_bits(space: SearchSpace) -> int:
+    """The baseline's width: 8, or the widest of a space that does not go so far."""
+    return BASELINE_BITS if BASELINE_BITS in space.widths else max(space.widths)
+
+
+Tell: TypeAlias = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Member:
+    """A candidate of the result.
+
+    Parameters
+    ----------
+    candidate
+        Its figures: after fine-tuning, if there was any.
+    shared
+        Its figures in the evolution, with shared weights.
+    model
+        Its own trained model; None without fine-tuning.
+    measured
+        What synthesis found, for the costs that are estimates, by name.
+    homogeneous
+        The width that all its free genes have; None if they differ.
+    """
+
+    candidate: Candidate
+    shared: Candidate
+    model: Model | None = None
+    measured: Mapping[str, Number] = field(default_factory=dict)
+    homogeneous: int | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """How good the front was after a generation; figures as in :class:`Progress`."""
+
+    generation: int
+    evaluations: int
+    gain: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a search found.
+
+    Parameters
+    ----------
+    space, settings
+        What was searched, and how.
+    costs
+        What was minimised besides mistakes.
+    front
+        The members that no other dominates, by ascending first cost.
+    baseline
+        The homogeneous genomes, the narrowest first.
+    selected
+        The member that the selection took.
+    evaluated
+        Every candidate of the evolution, with its shared accuracy.
+    history
+        The gain after every generation.
+    reference
+        What the final front's hypervolume is measured from: the homogeneous genomes after
+        fine-tuning, if there was any.
+    fine_tuned
+        Whether accuracies of ``front`` and ``baseline`` are those after fine-tuning.
+    """
+
+    space: SearchSpace
+    settings: Settings
+    costs: tuple[Cost, ...]
+    front: tuple[Member, ...]
+    baseline: tuple[Member, ...]
+    selected: Member
+    evaluated: tuple[Candidate, ...]
+    history: tuple[Step, ...]
+    reference: Reference
+    fine_tuned: bool
+
+    @property
+    def gain(self) -> float:
+        """The final front's hypervolume in units of that of the final homogeneous genomes."""
+        return self.reference.gain([member.candidate for member in self.front])
+
+    @property
+    def eight(self) -> Member:
+        """The baseline that the selected genome is compared with."""
+        return next(m for m in self.baseline if m.homogeneous == baseline_bits(self.space))

@@ -1,0 +1,330 @@
+"""A whole search: evolution, fine-tuning of the front, selection, synthesis of what is reported."""
+
+import time
+from collections.abc import Sequence
+
+from gruhw.errors import InputError
+from gruhw.genome import GENES, Genome
+from gruhw.model import Model, Network
+from gruhw.search.evaluation import Prepared, genome_text, widths_text
+from gruhw.search.evolve import Generation, check_population, evolve
+from gruhw.search.front import Candidate, Reference, non_dominated
+from gruhw.search.objectives import Cost
+from gruhw.search.result import Member, Progress, Result, Settings, Step, Tell, baseline_bits
+from gruhw.search.space import SearchSpace, Vector
+from gruhw.search.store import Store
+from gruhw.search.workers import Evaluated, Group, Workers
+
+
+def search(
+    prepared: Prepared,
+    space: SearchSpace,
+    costs: Sequence[Cost],
+    settings: Settings,
+    store: Store,
+    *,
+    workers: int = 1,
+    seeds: Sequence[Genome] = (),
+    tell: Tell = lambda progress: None,
+) -> Result:
+    """Search, or continue a search that was interrupted.
+
+    What ``store`` holds is not computed again; everything else is stored as soon as it is
+    known. The result is the same whether or not the search was interrupted, and for any
+    number of workers.
+
+    Parameters
+    ----------
+    prepared
+        The task, and what measures accuracy on it.
+    space
+        What to search.
+    costs
+        What to minimise besides mistakes; the first decides selections.
+    settings
+        How to search.
+    store
+        An open file of this search.
+    workers
+        Processes that evaluate.
+    seeds
+        Genomes to begin with, besides the homogeneous ones.
+    tell
+        Called with the progress.
+
+    Raises
+    ------
+    InputError
+        If ``store`` belongs to another search, or nothing fits the selection.
+    ToolError
+        If storing fails, or a worker or a tool does.
+    """
+    check_population(settings.population)
+    vectors = [space.vector(seed) for seed in seeds]
+    return _Search(prepared, space, tuple(costs), settings, store, workers, vectors, tell).run()
+
+
+class _Search:
+    """One search at work; parameters are those of :func:`search`."""
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        space: SearchSpace,
+        costs: tuple[Cost, ...],
+        settings: Settings,
+        store: Store,
+        workers: int,
+        seeds: list[Vector],
+        tell: Tell,
+    ) -> None:
+        self.prepared, self.space, self.costs, self.settings = prepared, space, costs, settings
+        self.store, self.workers, self.seeds, self.tell = store, workers, seeds, tell
+        self.evaluator = prepared.factory()
+        self.total = self.evaluator.total
+        self.evaluated = 0
+        self.began = time.monotonic()
+        self.generation: Generation | None = None
+        self.reference: Reference | None = None
+        self.gain = 1.0
+
+    def run(self) -> Result:
+        self._bind()
+        history = []
+        candidates: Sequence[Candidate] = ()
+        pool = Workers(self.prepared.factory, self.evaluator, self.costs, self.workers)
+        with pool:
+            for generation in evolve(
+                self.space,
+                lambda vectors: self._evaluate(vectors, pool),
+                population=self.settings.population,
+                generations=self.settings.generations,
+                seed=self.settings.seed,
+                seeds=self.seeds,
+            ):
+                self._note(generation)
+                history.append(Step(generation.number, generation.evaluations, self.gain))
+                candidates = generation.candidates
+        found = {candidate.text: candidate for candidate in candidates}
+        baselines = [
+            found[genome_text(self.space.genome(vector))] for vector in self.space.baselines()
+        ]
+        front, baseline = self._refined(non_dominated(candidates), baselines)
+        chosen = self.settings.selection.choose(
+            [member.candidate for member in front],
+            self._eight([member.candidate for member in baseline]).correct,
+            self.costs[0].unit,
+        )
+        front, baseline = self._measured(front), self._measured(baseline)
+        return Result(
+            space=self.space,
+            settings=self.settings,
+            costs=self.costs,
+            front=tuple(front),
+            baseline=tuple(baseline),
+            selected=next(member for member in front if member.candidate == chosen),
+            evaluated=tuple(candidates),
+            history=tuple(history),
+            reference=Reference.of([member.candidate for member in baseline]),
+            fine_tuned=self.prepared.refiner is not None,
+        )
+
+    def _bind(self) -> None:
+        """Refuse a store of another search: its figures, or the way to them, would differ."""
+        refiner, space = self.prepared.refiner, self.space
+        self.store.bind(
+            {
+                "task": self.prepared.task,
+                "sizes": self.prepared.sizes.model_dump(),
+                "genes": list(GENES),
+                "evaluator": self.evaluator.fingerprint,
+                "validation sequences": self.total,
+                "fine-tuning": refiner.fingerprint if refiner else None,
+                "objectives": [cost.identity for cost in self.costs],
+                "preset": space.preset.name,
+                "pe": list(space.pe),
+                "widths": list(space.widths),
+                "output": space.output,
+                "mutation weights": dict(space.mutation_weights),
+                "population": self.settings.population,
+                "seed": self.settings.seed,
+                "seeds": [list(vector) for vector in self.seeds],
+            }
+        )
+
+    def _evaluate(self, vectors: Sequence[Vector], pool: Workers) -> list[Candidate]:
+        """The candidates of ``vectors``: from the store, or evaluated and stored."""
+        genomes = [self.space.genome(vector) for vector in vectors]
+        self._work([self._group(genomes_of) for genomes_of in _by_widths(genomes)], pool)
+        return [self._known(genome) for genome in genomes]
+
+    def _group(self, genomes: Sequence[Genome]) -> Group:
+        unknown = [g for g in genomes if self.store.costs(genome_text(g)) is None]
+        return Group(tuple(unknown), self.store.correct(widths_text(genomes[0].widths)))
+
+    def _work(self, groups: Sequence[Group], pool: Workers) -> None:
+        groups = [group for group in groups if group.genomes]
+        for finished in pool(groups):
+            self._keep(finished)
+            self.evaluated += sum(len(found.costs) for found in finished)
+            self._report()
+
+    def _keep(self, finished: Sequence[Evaluated]) -> None:
+        self.store.add(
+            {widths_text(f.group.genomes[0].widths): f.correct for f in finished},
+            [
+                (genome_text(genome), costs)
+                for f in finished
+                for genome, costs in zip(f.group.genomes, f.costs, strict=True)
+            ],
+        )
+
+    def _known(self, genome: Genome) -> Candidate:
+        correct = self.store.correct(widths_text(genome.widths))
+        costs = self.store.costs(genome_text(genome))
+        if correct is None or correct > self.total or costs is None:
+            raise InputError(
+                f"{self.store.path}: must hold the figures of every evaluated genome, "
+                f"but those of {genome_text(genome)} are missing or wrong"
+            )
+        return Candidate(genome, correct, self.total, costs)
+
+    def _eight(self, baselines: Sequence[Candidate]) -> Candidate:
+        place = self.space.baselines().index(self.space.homogeneous(baseline_bits(self.space))[0])
+        return baselines[place]
+
+    def _note(self, generation: Generation) -> None:
+        baselines = generation.candidates[: len(self.space.baselines())]
+        if self.reference is None:
+            self.reference = Reference.of(baselines)
+            # An impossible budget is told of before hours of work, not after them.
+            if self.settings.selection.budget is not None:
+                self._select(generation.candidates, baselines)
+        self.generation = generation
+        self.gain = self.reference.gain(generation.front)
+        self._report(finished=True)
+
+    def _select(self, candidates: Sequence[Candidate], baselines: Sequence[Candidate]) -> Candidate:
+        baseline = self._eight(baselines).correct
+        return self.settings.selection.choose(candidates, baseline, self.costs[0].unit)
+
+    def _report(self, *, finished: bool = False) -> None:
+        seconds = time.monotonic() - self.began
+        rate = self.evaluated / seconds if seconds > 0 else 0.0
+        done = self.generation.number if self.generation else -1
+        generations = self.settings.generations
+        best = None
+        if self.generation is not None:
+            known = self.generation.candidates
+            eight = self._eight(known[: len(self.space.baselines())])
+            best = min(
+                (c for c in self.generation.front if c.correct >= eight.correct),
+                key=lambda c: c.costs,
+                default=None,
+            )
+        self.tell(
+            Progress(
+                phase="searching",
+                generation=done if finished else done + 1,
+                generations=generations,
+                evaluated=self.evaluated,
+                rate=rate,
+                gain=self.gain,
+                best=best,
+                left=(generations - done) * self.settings.population / rate if rate else None,
+                finished=finished,
+            )
+        )
+
+    def _finalists(self, front: list[Candidate], baselines: list[Candidate]) -> list[Candidate]:
+        """The members of the front that are fine-tuned: its ends, and some between them."""
+        wanted, last = self.settings.finalists, len(front) - 1
+        if len(front) <= wanted:
+            return front
+        places = {round(i * last / (wanted - 1)) for i in range(wanted)}
+        places.add(front.index(self._select(front, baselines)))
+        return [front[place] for place in sorted(places)]
+
+    def _refined(
+        self, front: list[Candidate], baselines: list[Candidate]
+    ) -> tuple[list[Member], list[Member]]:
+        """The final front and the homogeneous members, fine-tuned if there is a refiner."""
+        names = {
+            candidate.text: bits
+            for bits in self.space.widths
+            for candidate, vector in zip(baselines, self.space.baselines(), strict=True)
+            if vector in self.space.homogeneous(bits)
+        }
+        chosen = {c.text: c for c in (*baselines, *self._finalists(front, baselines))}
+        members = [
+            Member(shared, shared, homogeneous=names.get(text)) for text, shared in chosen.items()
+        ]
+        if self.prepared.refiner is not None:
+            self._refine([member.shared.genome for member in members])
+            members = [self._with_model(member) for member in members]
+        kept = non_dominated([member.candidate for member in members])
+        by_text = {member.candidate.text: member for member in members}
+        return [by_text[c.text] for c in kept], members[: len(baselines)]
+
+    def _refine(self, genomes: Sequence[Genome]) -> None:
+        """Fine-tune those of ``genomes`` whose result is not stored, one of each widths."""
+        refiner = self.prepared.refiner
+        groups = _by_widths(genomes)
+        missing = [g[0] for g in groups if self.store.refined(widths_text(g[0].widths)) is None]
+        if refiner is None or not missing:
+            return
+        text = f"fine-tuning {len(missing)} of {len(groups)}"
+        self.tell(Progress(text, finished=True))
+        found = refiner(missing, lambda now: self.tell(Progress(f"{text}: {now}")))
+        for number, refined in enumerate(found, start=1):
+            widths = widths_text(refined.genome.widths)
+            self.store.add_refined(widths, refined.correct, refined.model.to_bytes())
+            share = refined.correct / self.total
+            self.tell(
+                Progress(
+                    f"fine-tuned {number} of {len(missing)}: validation {share:.2%}", finished=True
+                )
+            )
+
+    def _with_model(self, member: Member) -> Member:
+        """The member with the figures of its own trained model, which is read from the store."""
+        genome = member.shared.genome
+        stored = self.store.refined(widths_text(genome.widths))
+        if stored is None:
+            raise InputError(f"{self.store.path}: a fine-tuned model is required, but missing")
+        correct, data = stored
+        model = Model.from_bytes(data, self.store.path)
+        network = Network.build(genome, model)
+        costs = tuple(cost(network) for cost in self.costs)
+        candidate = Candidate(genome, correct, self.total, costs)
+        return Member(candidate, member.shared, model, homogeneous=member.homogeneous)
+
+    def _network(self, member: Member) -> Network:
+        genome = member.candidate.genome
+        if member.model is None:
+            return self.evaluator.network(genome)
+        return Network.build(genome, member.model)
+
+    def _measured(self, members: Sequence[Member]) -> list[Member]:
+        """The members with what synthesis finds, for the costs that are estimates."""
+        found = []
+        for number, member in enumerate(members, start=1):
+            text = member.candidate.text
+            if (figures := self.store.measured(text)) is None:
+                self.tell(Progress(f"synthesising {number} of {len(members)}"))
+                network = self._network(member)
+                measured = {cost.name: cost.measure(network) for cost in self.costs}
+                figures = {name: f for name, f in measured.items() if f is not None}
+                self.store.add_measured(text, figures)
+            found.append(
+                Member(member.candidate, member.shared, member.model, figures, member.homogeneous)
+            )
+        return found
+
+
+def _by_widths(genomes: Sequence[Genome]) -> list[list[Genome]]:
+    """The genomes, those of equal widths together."""
+    groups: dict[str, list[Genome]] = {}
+    for genome in genomes:
+        groups.setdefault(widths_text(genome.widths), []).append(genome)
+    return list(groups.values())

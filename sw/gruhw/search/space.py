@@ -1,0 +1,170 @@
+"""The search space: which genes move, between which widths, and how candidates vary."""
+
+import itertools
+import math
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeAlias
+
+from gruhw.errors import InputError
+from gruhw.genome import SEARCHED_BITS, Folding, Genome, Output, Preset, Sizes
+
+Vector: TypeAlias = tuple[int, ...]
+"""A candidate: the widths of the preset's free genes, then ``pe`` if that is searched too."""
+
+MUTATIONS = 2.0
+"""Genes that a mutation changes, on average."""
+
+RESET_PROBABILITY = 0.2
+"""How often a mutated gene takes any value, instead of the next one up or down."""
+
+KEEP_PROBABILITY = 0.5
+"""How often a gene of a random candidate has its candidate's base width."""
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """All candidates of a search.
+
+    Parameters
+    ----------
+    preset
+        Says which genes are free.
+    sizes
+        Of the network.
+    task
+        What genomes name as their task.
+    output
+        What the accelerator's output stream carries.
+    widths
+        The widths that free genes take, ascending.
+    pe
+        The foldings that are tried, ascending: a gene if there are several.
+    mutation_weights
+        How often a free gene mutates in proportion to the others; 1 if absent.
+
+    Raises
+    ------
+    InputError
+        If a folding does not suit the network, or there is none, or one appears twice.
+    """
+
+    preset: Preset
+    sizes: Sizes
+    task: str | None = None
+    output: Output = "class"
+    widths: tuple[int, ...] = tuple(SEARCHED_BITS)
+    pe: tuple[int, ...] = (1,)
+    mutation_weights: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.pe or list(self.pe) != sorted(set(self.pe)):
+            shown = ",".join(map(str, self.pe))
+            raise InputError(f"pe must be ascending numbers, each once, not '{shown}'")
+        for pe in self.pe:
+            Folding.checked(pe, self.sizes)
+
+    @cached_property
+    def choices(self) -> tuple[tuple[int, ...], ...]:
+        """What each element of a vector may be, ascending."""
+        folding = (self.pe,) if len(self.pe) > 1 else ()
+        return (*(self.widths for _ in self.preset.free), *folding)
+
+    @property
+    def size(self) -> int:
+        """How many candidates there are."""
+        return math.prod(len(choice) for choice in self.choices)
+
+    @cached_property
+    def _mutation_probabilities(self) -> tuple[float, ...]:
+        weights = [self.mutation_weights.get(name, 1.0) for name in self.preset.free]
+        weights += [1.0] * (len(self.choices) - len(weights))
+        total = sum(weights)
+        return tuple(min(1.0, MUTATIONS * weight / total) for weight in weights)
+
+    def genome(self, vector: Vector) -> Genome:
+        """The candidate as a genome."""
+        free = len(self.preset.free)
+        genes = self.preset.genes(dict(zip(self.preset.free, vector[:free], strict=True)))
+        (pe,) = vector[free:] or self.pe
+        return Genome(
+            task=self.task,
+            sizes=self.sizes,
+            genes=dict(genes),
+            folding=Folding(pe=pe),
+            output=self.output,
+        )
+
+    def vector(self, genome: Genome) -> Vector:
+        """The vector of a genome.
+
+        Raises
+        ------
+        InputError
+            If the genome is no candidate of this space.
+        """
+        found = tuple(genome.genes[name] for name in self.preset.free)
+        if len(self.pe) > 1:
+            found = (*found, genome.folding.pe)
+        inside = all(value in choice for value, choice in zip(found, self.choices, strict=True))
+        if not inside or self.genome(found).widths != genome.widths:
+            low, high = self.widths[0], self.widths[-1]
+            raise InputError(
+                f"a genome to start from must have the genes of preset {self.preset.name}, "
+                f"{low} to {high} bits, not {genome.genes}"
+            )
+        return found
+
+    def homogeneous(self, bits: int) -> list[Vector]:
+        """``bits`` for every free gene, once for each folding."""
+        widths = (bits,) * len(self.preset.free)
+        return [(*widths, pe) for pe in self.pe] if len(self.pe) > 1 else [widths]
+
+    def baselines(self) -> list[Vector]:
+        """The homogeneous candidates, from the narrowest to the widest."""
+        return [vector for bits in self.widths for vector in self.homogeneous(bits)]
+
+    def every(self) -> Iterator[Vector]:
+        """Every candidate: for spaces that are small enough."""
+        return itertools.product(*self.choices)
+
+    def draw(self, generator: random.Random) -> Vector:
+        """A candidate near a homogeneous one: half of its genes lie up to two widths off."""
+        base = generator.choice(self.widths)
+
+        def width() -> int:
+            if generator.random() < KEEP_PROBABILITY:
+                return base
+            place = self.widths.index(base) + generator.choice((-2, -1, 1, 2))
+            return self.widths[min(max(place, 0), len(self.widths) - 1)]
+
+        free = len(self.preset.free)
+        folding = (generator.choice(choice) for choice in self.choices[free:])
+        return (*(width() for _ in range(free)), *folding)
+
+    def mutate(self, vector: Vector, generator: random.Random) -> Vector:
+        """A neighbour: a few genes one width up or down, now and then any other width."""
+        changed = list(vector)
+        probabilities = self._mutation_probabilities
+        chosen = [i for i, p in enumerate(probabilities) if generator.random() < p]
+        if not chosen:
+            chosen = generator.choices(range(len(vector)), weights=probabilities)
+        for index in chosen:
+            choice = self.choices[index]
+            others = [value for value in choice if value != vector[index]]
+            if not others:
+                continue
+            if generator.random() >= RESET_PROBABILITY:
+                place = choice.index(vector[index])
+                others = [choice[i] for i in (place - 1, place + 1) if 0 <= i < len(choice)]
+            changed[index] = generator.choice(others)
+        return tuple(changed)
+
+    def cross(self, left: Vector, right: Vector, generator: random.Random) -> tuple[Vector, Vector]:
+        """Two children, each gene of which comes from either parent (uniform crossover)."""
+        pairs = [
+            (b, a) if generator.random() < 0.5 else (a, b) for a, b in zip(left, right, strict=True)
+        ]
+        return tuple(a for a, _ in pairs), tuple(b for _, b in pairs)

@@ -1,0 +1,121 @@
+"""A search whose accuracy is a formula: fast, deterministic, and without a network to train."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from gruhw.genome import GENES, LINEAR, Genes, Genome, Preset, Sizes
+from gruhw.graph import calibrated_tensors
+from gruhw.model import Model, Network, Normalisation
+from gruhw.search.evaluation import Prepared, Refined
+from gruhw.search.space import SearchSpace
+
+SIZES = Sizes(input=3, hidden=4, classes=2)
+STEPS = 5
+TOTAL = 1000
+ENOUGH = 20.0
+"""What may be lost for nothing: as in real networks, some widths are wider than necessary."""
+
+
+def toy_model(genes: Genes, sizes: Sizes = SIZES) -> Model:
+    """A model of fixed random weights, with fraction bits that span -1 to 1."""
+    rng = np.random.default_rng(3)
+    shapes = {op: (sizes.hidden, sizes.input) for op in LINEAR[:3]}
+    shapes |= {op: (sizes.hidden, sizes.hidden) for op in LINEAR[3:]}
+    shapes["head"] = (sizes.classes, sizes.hidden)
+    weights = {name: rng.normal(0, 0.4, shape) for name, shape in shapes.items()}
+    biases = {name: np.zeros(shape[0]) for name, shape in shapes.items()}
+    fractions = {name: bits - 1 for name, bits in calibrated_tensors(genes).items()}
+    ones, zeros = np.ones(sizes.input), np.zeros(sizes.input)
+    return Model(weights, biases, fractions, True, Normalisation(ones, zeros))
+
+
+def toy_correct(genome: Genome) -> int:
+    """Each gene loses sequences as it narrows, some many and some few; a bit of roughness."""
+    lost = 0.0
+    for place, gene in enumerate(GENES):
+        importance = 2 + (place * 7) % 11
+        lost += importance * 2.0 ** (4 - genome.genes[gene])
+    rough = sum((place + 3) * bits for place, bits in enumerate(genome.genes.values())) % 5
+    return max(TOTAL // 10, TOTAL - round(max(0.0, lost - ENOUGH)) - rough)
+
+
+@dataclass(frozen=True)
+class ToyEvaluator:
+    """Accuracy by formula; costs by the network of fixed weights.
+
+    ``log`` names a file that gets a line for every genome that is evaluated.
+    """
+
+    delay: float = 0.0
+    log: str | None = None
+    total: int = TOTAL
+    fingerprint: str = "toy"
+
+    def correct(self, candidates: Sequence[Genome]) -> list[int]:
+        time.sleep(self.delay * len(candidates))
+        if self.log is not None:
+            with open(self.log, "a") as file:  # noqa: PTH123  # one write a line, from any process
+                for candidate in candidates:
+                    file.write(" ".join(map(str, candidate.genes.values())) + "\n")
+        return [toy_correct(candidate) for candidate in candidates]
+
+    def network(self, candidate: Genome) -> Network:
+        return Network.build(candidate, toy_model(candidate.widths, candidate.sizes))
+
+
+@dataclass(frozen=True)
+class ToyFactory:
+    """Makes toy evaluators, also in other processes."""
+
+    delay: float = 0.0
+    log: str | None = None
+
+    def __call__(self) -> ToyEvaluator:
+        return ToyEvaluator(self.delay, self.log)
+
+
+@dataclass(frozen=True)
+class ToyRefiner:
+    """Training that wins back half of the mistakes."""
+
+    delay: float = 0.0
+    log: str | None = None
+    fingerprint: str = "toy"
+
+    def __call__(
+        self, candidates: Sequence[Genome], progress: Callable[[str], None]
+    ) -> Iterator[Refined]:
+        for candidate in candidates:
+            time.sleep(self.delay)
+            progress("epoch 1")
+            if self.log is not None:
+                with open(self.log, "a") as file:  # noqa: PTH123
+                    file.write("refined " + " ".join(map(str, candidate.genes.values())) + "\n")
+            correct = toy_correct(candidate)
+            yield Refined(candidate, toy_model(candidate.widths), correct + (TOTAL - correct) // 2)
+
+
+def toy_prepared(*, delay: float = 0.0, log: str | None = None, refine: bool = True) -> Prepared:
+    """A toy task, ready for searching."""
+    refiner = ToyRefiner(delay, log) if refine else None
+    return Prepared("toy", SIZES, STEPS, ToyFactory(delay, log), refiner)
+
+
+TINY_FREE = ("W_ir.weight", "W_hn.weight", "add_h", "tanh_n")
+
+
+@dataclass(frozen=True)
+class TinySpace:
+    """A space small enough to enumerate: four free genes of few widths."""
+
+    widths: tuple[int, ...] = (2, 3, 4, 5, 6)
+
+    @cached_property
+    def space(self) -> SearchSpace:
+        fixed = {gene: 6 for gene in GENES if gene not in TINY_FREE}
+        preset = Preset("tiny", TINY_FREE, {}, fixed)
+        return SearchSpace(preset, SIZES, "toy", widths=self.widths)
