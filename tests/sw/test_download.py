@@ -1,15 +1,20 @@
 """Files with a pinned hash: where they are looked for, and what is said when they are wrong."""
 
 import hashlib
+import os
 import re
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from gruhw.download import cache_folder, fetch
+from gruhw.download import cache_folder, fetch, fetch_checked
 from gruhw.errors import InputError, ToolError
 
 CONTENTS = b"what the file must hold" * 9000
@@ -19,27 +24,53 @@ VARIABLE = "GRUHW_DATA"
 
 
 class Server:
-    """A web server on this machine that counts what it was asked for."""
+    """A web server on this machine that counts what it was asked for.
+
+    ``/short`` closes the connection after 1000 bytes, ``/slow`` stalls after 1000 bytes until
+    :attr:`go_on` is set. ``/file`` serves ranges, ``/whole`` ignores that it is asked for one.
+    """
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.ranges: list[str | None] = []
+        self.stalled = threading.Event()
+        self.go_on = threading.Event()
         server = self
-        pages: Mapping[str, bytes] = {"/file": CONTENTS, "/wrong": b"something else"}
+        wrong = b"something else"
+        pages: Mapping[str, bytes] = {"/file": CONTENTS, "/whole": CONTENTS, "/wrong": wrong}
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 server.asked.append(self.path)
-                if self.path == "/short":
+                server.ranges.append(self.headers["Range"])
+                if self.path in ("/short", "/slow"):
                     self.send_response(200)
                     self.send_header("Content-Length", str(len(CONTENTS)))
                     self.end_headers()
                     self.wfile.write(CONTENTS[:1000])
-                elif self.path in pages:
+                    if self.path == "/slow":
+                        server.stalled.set()
+                        server.go_on.wait(30)
+                        self.wfile.write(CONTENTS[1000:])
+                elif self.path not in pages:
+                    self.send_error(404)
+                elif self.headers["Range"] is None or self.path == "/whole":
                     self.send_response(200)
                     self.end_headers()
                     self.wfile.write(pages[self.path])
                 else:
-                    self.send_error(404)
+                    self.send_rest(pages[self.path])
+
+            def send_rest(self, page: bytes) -> None:
+                start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+                if start >= len(page):
+                    self.send_error(416)
+                    return
+                self.send_response(206)
+                self.send_header("Content-Range", f"bytes {start}-{len(page) - 1}/{len(page)}")
+                self.send_header("Content-Length", str(len(page) - start))
+                self.end_headers()
+                self.wfile.write(page[start:])
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
                 pass
@@ -53,6 +84,7 @@ class Server:
 def server() -> Iterator[Server]:
     running = Server()
     yield running
+    running.go_on.set()
     running.http.shutdown()
     running.http.server_close()
 
@@ -78,10 +110,133 @@ def test_downloads_once_into_the_cache(server: Server, capsys: pytest.CaptureFix
     assert captured.err == ""
 
 
+def part() -> Path:
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    return cache_folder() / "name.bin.part"
+
+
+def check_complete() -> None:
+    assert [file.name for file in cache_folder().iterdir()] == ["name.bin"]
+    assert (cache_folder() / "name.bin").read_bytes() == CONTENTS
+
+
 def test_goes_on_to_the_next_mirror(server: Server) -> None:
     urls = [f"{server.base}/{page}" for page in ("missing", "wrong", "short", "file")]
     assert get(*urls)[1] == CONTENTS
     assert server.asked == ["/missing", "/wrong", "/short", "/file"]
+    # What the third one sent need not be sent again.
+    assert server.ranges == [None, None, None, "bytes=1000-"]
+    check_complete()
+
+
+def test_a_cut_connection_is_resumed(server: Server) -> None:
+    with pytest.raises(ToolError) as raised:
+        get(f"{server.base}/short")
+    assert str(raised.value) == (
+        f"name.bin: cannot be downloaded from {server.base}/short (connection closed after 1000 "
+        f"of {len(CONTENTS)} bytes); to work offline, put it into a folder and name that in "
+        f"GRUHW_DATA"
+    )
+    assert part().read_bytes() == CONTENTS[:1000]
+    assert get(f"{server.base}/file") == (cache_folder() / "name.bin", CONTENTS)
+    assert server.ranges == [None, "bytes=1000-"]
+    check_complete()
+
+
+def test_a_server_without_ranges_starts_anew(server: Server) -> None:
+    part().write_bytes(CONTENTS[:1000])
+    assert get(f"{server.base}/whole")[1] == CONTENTS
+    assert server.ranges == ["bytes=1000-"]
+    check_complete()
+
+
+@pytest.mark.parametrize(
+    ("left", "ranges"),
+    [
+        pytest.param(b"?" * 1000, ["bytes=1000-", None], id="other_contents"),
+        pytest.param(CONTENTS + b"?", [f"bytes={len(CONTENTS) + 1}-", None], id="too_long"),
+        pytest.param(CONTENTS, [], id="complete"),
+        pytest.param(b"", [None], id="empty"),
+    ],
+)
+def test_what_an_earlier_download_left(
+    left: bytes, ranges: list[str | None], server: Server
+) -> None:
+    part().write_bytes(left)
+    assert get(f"{server.base}/file")[1] == CONTENTS
+    assert server.ranges == ranges
+    check_complete()
+
+
+def test_nothing_is_left_of_wrong_contents(server: Server) -> None:
+    part().write_bytes(b"?" * 1000)
+    with pytest.raises(ToolError, match="SHA-256 must be"):
+        get(f"{server.base}/wrong")
+    # That server has no byte 1000, and then serves something else.
+    assert server.ranges == ["bytes=1000-", None]
+    assert list(cache_folder().iterdir()) == []
+
+
+def test_interrupting_keeps_what_arrived(server: Server) -> None:
+    def interrupt() -> None:
+        server.stalled.wait(30)
+        time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        get(f"{server.base}/slow")
+    assert CONTENTS.startswith(part().read_bytes())
+    assert get(f"{server.base}/file")[1] == CONTENTS
+    check_complete()
+
+
+def test_two_processes_fetch_one_file(server: Server) -> None:
+    script = (
+        "import sys\n"
+        "from gruhw.download import fetch\n"
+        "data = fetch('name.bin', (sys.argv[1],), sys.argv[2])[1]\n"
+        "print(len(data))\n"
+    )
+    command = [sys.executable, "-c", script, f"{server.base}/slow", PIN]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
+    assert server.stalled.wait(60)
+    time.sleep(1)
+    server.go_on.set()
+    for process in processes:
+        out, _ = process.communicate(timeout=60)
+        assert (process.returncode, out) == (0, b"%d\n" % len(CONTENTS))
+    assert server.asked == ["/slow"]
+    check_complete()
+
+
+def test_contents_that_are_pinned_otherwise(server: Server) -> None:
+    def check(path: Path, data: bytes) -> None:
+        if not data.startswith(b"what"):
+            raise InputError(f"{path}: must begin with what")
+
+    for _ in range(2):
+        assert fetch_checked("name.bin", (f"{server.base}/file",), check)[1] == CONTENTS
+    assert server.asked == ["/file"]
+    with pytest.raises(ToolError) as raised:
+        fetch_checked("other.bin", (f"{server.base}/wrong",), check)
+    assert str(raised.value) == (
+        f"other.bin: cannot be downloaded from {server.base}/wrong (must begin with what)"
+    )
+    (cache_folder() / "name.bin").write_bytes(b"?")
+    with pytest.raises(InputError) as refused:
+        fetch_checked("name.bin", (), check)
+    assert str(refused.value) == f"{cache_folder() / 'name.bin'}: must begin with what"
+
+
+def test_a_bar_is_shown_on_a_terminal(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    part().write_bytes(CONTENTS[:1000])
+    get(f"{server.base}/file")
+    assert "name.bin" in capsys.readouterr().err
 
 
 def test_the_users_folder_comes_before_the_cache(
@@ -145,7 +300,8 @@ def test_what_arrived_wrong_is_named_and_not_kept(server: Server) -> None:
         f"{urls[1]} (SHA-256 must be {PIN}, not {WRONG}), "
         f"{urls[2]} (connection closed after 1000 of {len(CONTENTS)} bytes)"
     )
-    assert not cache_folder().exists()
+    assert [file.name for file in cache_folder().iterdir()] == ["name.bin.part"]
+    assert part().read_bytes() == CONTENTS[:1000]
 
 
 def test_an_unwritable_cache_is_named(
