@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from typer.exceptions import TyperException
 
 from gruhw import __version__
-from gruhw.cli import hardware, learning
+from gruhw.cli import hardware, learning, search
 from gruhw.cli.console import errors
 from gruhw.errors import GruhwError, InputError
 from gruhw.files import describe
@@ -26,6 +26,7 @@ app = typer.Typer(
 for command in (
     learning.tasks,
     learning.train,
+    search.search,
     hardware.generate,
     hardware.simulate,
     hardware.synth,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from gruhw.genome import Genes, Genome, Sizes
@@ -108,6 +109,49 @@ class Prepared:
     factory: EvaluatorFactory
     refiner: Refiner | None = None
     mutation_weights: Mapping[str, float] = field(default_factory=dict)
+
+
+class Prepare(Protocol):
+    """Makes a task ready for searching: loads its data, and trains what candidates share.
+
+    Parameters
+    ----------
+    task
+        A task's name, or the path of an ``.npz`` file.
+    model
+        A trained design to start from, its genome file or its model; None to train one.
+    out
+        The search's folder. What took long is kept in it, so that a search that was killed
+        finds the same again.
+    hidden
+        Hidden units; None for those of ``model``, or the default.
+    seed
+        Of every random choice.
+    fine_tune_epochs
+        Epochs of the refiner; with 0 there is none, or it trains nothing.
+    quick
+        Whether to spend as little time as possible.
+    tell
+        Takes one line about the progress.
+
+    Raises
+    ------
+    InputError
+        If there is no such task, or the model is wrong or does not fit.
+    """
+
+    def __call__(
+        self,
+        task: str,
+        model: Path | None,
+        out: Path,
+        *,
+        hidden: int | None,
+        seed: int,
+        fine_tune_epochs: int,
+        quick: bool,
+        tell: Callable[[str], None],
+    ) -> Prepared: ...
 
 
 def widths_text(genes: Genes) -> str:

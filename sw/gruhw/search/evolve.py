@@ -4,6 +4,7 @@ Every step follows from the seed and the candidates' figures. DEAP draws from th
 that all of Python and NumPy share; :class:`SharedGenerators` lends it some of our own.
 """
 
+import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,9 @@ ATTEMPTS = 20
 """Mutations that are tried before a random candidate replaces a child that is known already."""
 
 SMALLEST_POPULATION = 8
+
+ENUMERABLE = 100_000
+"""Spaces up to this size are searched to the last candidate, if there is time."""
 
 Evaluate: TypeAlias = Callable[[Sequence[Vector]], list[Candidate]]
 """Evaluates a batch of candidates, in its order."""
@@ -55,11 +59,16 @@ class SharedGenerators:
 
 
 class _Individual:
-    """A candidate as DEAP's operators take it."""
+    """A candidate as DEAP's operators take it.
+
+    Mistakes count by their logarithm. Who dominates whom stays the same, but the population
+    spreads evenly from one mistake to all, instead of crowding where every second is wrong.
+    """
 
     def __init__(self, vector: Vector, candidate: Candidate, fitness: type[base.Fitness]) -> None:
         self.vector = vector
-        self.fitness = fitness(candidate.objectives)
+        wrong, *costs = candidate.objectives
+        self.fitness = fitness((math.log2(wrong + 1), *costs))
 
 
 class _Selection:
@@ -79,12 +88,15 @@ class _Selection:
             return list(self._many(individuals, count)) if len(individuals) > count else individuals
 
     def parents(self, survivors: list[_Individual]) -> list[_Individual]:
+        """Parents in the order of their mistakes: neighbours mix better than strangers."""
         with self._generators.lent():
             # The tournament takes four at a time.
             fours = len(survivors) - len(survivors) % 4
             if self._many is None and fours:
-                return list(tools.selTournamentDCD(survivors, fours))
-            return random.sample(survivors, len(survivors))
+                chosen = list(tools.selTournamentDCD(survivors, fours))
+            else:
+                chosen = random.sample(survivors, len(survivors))
+        return sorted(chosen, key=lambda parent: (parent.fitness.values, parent.vector))
 
 
 def _reference_points(objectives: int, population: int) -> Any:

@@ -133,6 +133,11 @@ def _area_model(target: str) -> tuple[Any, str]:
     return model, str(getattr(model, "fingerprint", ""))
 
 
+def with_unit(cost: Cost) -> str:
+    """The cost's label with its unit, for axes and tables."""
+    return cost.label if cost.unit in cost.label else f"{cost.label} / {cost.unit}"
+
+
 def _synthesised(network: Network, target: str) -> Any:
     # Imported here, because Amaranth takes a second that most searches need not wait.
     from gruhw_hw.synthesis import synthesise
@@ -157,8 +162,8 @@ def _cycles(network: Network, steps: int) -> int:
     return Schedule(network.graph, genome.folding, genome.output).sequence_interval(steps)
 
 
-def _energy(network: Network, steps: int) -> float:
-    return round(sequence_energy(network, steps), 1)
+def _energy(network: Network, steps: int) -> int:
+    return round(sequence_energy(network, steps))
 
 
 def _make_size(target: str, steps: int) -> Cost:

@@ -46,7 +46,7 @@ class Progress:
     phase
         What is being done.
     generation, generations
-        The one at work, and the last.
+        The one at work, and the last; None outside the evolution.
     evaluated
         Candidates evaluated since this process began.
     rate
@@ -62,8 +62,8 @@ class Progress:
     """
 
     phase: str
-    generation: int = 0
-    generations: int = 0
+    generation: int | None = None
+    generations: int | None = None
     evaluated: int = 0
     rate: float = 0.0
     gain: float = 0.0

@@ -56,11 +56,6 @@ class Store:
     def __init__(self, folder: Path, *, create: bool) -> None:
         self.path = folder / FILE
         exists = self.path.exists()
-        if create and exists:
-            raise InputError(
-                f"{folder}: holds a search already: continue it with --resume, "
-                "or choose another folder with --out"
-            )
         if not create and not exists:
             raise InputError(f"{self.path}: a search to resume is required, but missing")
         with output_folder(folder):
@@ -70,12 +65,18 @@ class Store:
             self._connection = sqlite3.connect(self.path, timeout=0, isolation_level=None)
         try:
             with self._explained():
-                self._open(create=create)
+                self._open()
+            # One that never came to its first evaluation has nothing to lose.
+            if create and self.get("settings") is not None:
+                raise InputError(
+                    f"{folder}: holds a search already: continue it with --resume, "
+                    "or choose another folder with --out"
+                )
         except BaseException:
             self._connection.close()
             raise
 
-    def _open(self, *, create: bool) -> None:
+    def _open(self) -> None:
         # The operating system releases an exclusive lock with its process, however it ends.
         self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
         self._connection.execute("PRAGMA journal_mode=WAL")
@@ -83,7 +84,7 @@ class Store:
         with self._transaction(), closing(self._connection.cursor()) as cursor:
             tables = cursor.execute("SELECT name FROM sqlite_master").fetchall()
             # Killed before its first commit, a search leaves an empty file.
-            if create or not tables:
+            if not tables:
                 for table in TABLES:
                     cursor.execute(table)
                 self._set("format", FORMAT)

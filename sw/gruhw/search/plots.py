@@ -1,0 +1,207 @@
+"""The pictures of a search: its front, and the genomes along it."""
+
+import io
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+from gruhw.genome import GENES, LINEAR, OPERATORS
+from gruhw.search.clusters import cluster, widths_of
+from gruhw.search.front import Candidate, Number
+from gruhw.search.objectives import Cost, with_unit
+from gruhw.search.result import Member, Result
+
+DPI = 150
+
+ACCURACIES = (10, 20, 40, 60, 70, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9, 99.95, 99.99)
+"""Ticks of the accuracy axis, in percent."""
+
+FRONT, HOMOGENEOUS, SELECTED, EVALUATED = "#0b5fa5", "#c2571a", "#111111", "#b9c3cc"
+
+CLUSTER_COLOURS = ("#4477aa", "#997700", "#994477")
+
+
+def draw_front(result: Result) -> bytes:
+    """``pareto.png``: accuracy over every cost; the same result gives the same bytes.
+
+    The accuracy axis is logarithmic in the sequences classified wrong, because what matters
+    lies close to the best accuracy.
+    """
+    count = len(result.costs)
+    figure = Figure(figsize=(7.2 if count == 1 else 5.4 * count, 5.0), layout="constrained")
+    axes = figure.subplots(1, count, sharey=True, squeeze=False)[0]
+    for place, (axis, cost) in enumerate(zip(axes, result.costs, strict=True)):
+        _draw_cost(axis, result, cost, place, steps=count == 1)
+    axes[0].set_ylabel("validation accuracy")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside upper left", ncols=2 if count == 1 else 4, frameon=False
+    )
+    return _png(figure)
+
+
+def _wrong(candidate: Candidate) -> float:
+    """The part that is classified wrong; what a logarithm has no place for counts half a one."""
+    return max(candidate.total - candidate.correct, 0.5) / candidate.total
+
+
+def _draw_cost(axis: Axes, result: Result, cost: Cost, place: int, *, steps: bool) -> None:
+    def points(candidates: Sequence[Candidate]) -> tuple[list[Number], list[float]]:
+        return [c.costs[place] for c in candidates], [_wrong(c) for c in candidates]
+
+    front = [member.candidate for member in result.front]
+    baseline = [member.candidate for member in result.baseline]
+    shown = [*front, *baseline]
+    name = "evaluated" + (", before fine-tuning" if result.fine_tuned else "")
+    axis.scatter(*points(result.evaluated), s=7, color=EVALUATED, linewidths=0, label=name)
+    axis.plot(
+        *points(baseline), color=HOMOGENEOUS, marker="s", markersize=5, linewidth=1,
+        linestyle=":" , label="homogeneous widths",
+    )  # fmt: skip
+    for member in result.baseline:
+        candidate = member.candidate
+        axis.annotate(
+            f"{member.homogeneous}", (candidate.costs[place], _wrong(candidate)), xytext=(8, -6),
+            textcoords="offset points", color=HOMOGENEOUS, fontsize=8,
+        )  # fmt: skip
+    axis.plot(
+        *points(front), color=FRONT, marker="o", markersize=5, linewidth=1.3,
+        linestyle="-" if steps else "none", drawstyle="steps-post", label="front",
+    )  # fmt: skip
+    chosen = result.selected.candidate
+    axis.plot(
+        *points([chosen]), color=SELECTED, marker="o", markersize=12, linestyle="none",
+        fillstyle="none", markeredgewidth=1.6, label=f"selected ({result.settings.selection})",
+    )  # fmt: skip
+
+    # Room above the best and below the worst; what is worse than both lines is not shown.
+    worst, best = max(map(_wrong, shown)), min(map(_wrong, shown))
+    axis.set_yscale("log")
+    axis.set_ylim(min(1.0, worst * 1.25), best / 1.35)
+    ticks = [a for a in ACCURACIES if best / 1.35 <= 1 - a / 100 <= min(1.0, worst * 1.25)]
+    axis.yaxis.set_major_locator(FixedLocator([1 - a / 100 for a in ticks]))
+    axis.yaxis.set_major_formatter(FixedFormatter([f"{a:g} %" for a in ticks]))
+    axis.yaxis.set_minor_locator(NullLocator())
+    axis.yaxis.set_tick_params(labelleft=place == 0)
+    low, high = (f(c.costs[place] for c in shown) for f in (min, max))
+    margin = (high - low) * 0.06 or max(1, high * 0.05)
+    axis.set_xlim(low - margin, high + margin)
+    axis.xaxis.set_major_locator(MaxNLocator(6))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axis.set_xlabel(with_unit(cost))
+    axis.grid(color="#e6e6e6", linewidth=0.6)
+    axis.set_axisbelow(True)
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(False)
+
+
+def draw_genomes(result: Result) -> bytes:
+    """``genomes.png``: the width of every gene along the front, and on average in each cluster."""
+    front = result.front
+    widths = widths_of([member.candidate.genome for member in front])
+    groups = cluster([member.candidate.genome for member in front])
+    count = max(groups) + 1
+    means = np.stack(
+        [widths[:, [g == group for g in groups]].mean(axis=1) for group in range(count)], axis=1
+    )
+    low, high = result.space.widths[0], max(result.space.widths[-1], int(widths.max()))
+    colours = ListedColormap([_shade((b - low) / max(1, high - low)) for b in range(low, high + 1)])
+    norm = BoundaryNorm(np.arange(low - 0.5, high + 1), colours.N)
+
+    figure = Figure(
+        figsize=(3.6 + 0.42 * max(len(front), 6) + 0.6 * count, 8.6), layout="constrained"
+    )
+    grid = figure.subplots(
+        2, 2, width_ratios=[max(len(front), 6), 1.4 * count], height_ratios=[1, len(GENES)],
+        squeeze=False,
+    )  # fmt: skip
+    strip, legend_of_strip = grid[0]
+    axis, average = grid[1]
+    image = axis.imshow(widths, cmap=colours, norm=norm, aspect="auto", interpolation="nearest")
+    average.imshow(means, cmap=colours, norm=norm, aspect="auto", interpolation="nearest")
+    _write_cells(axis, widths, "{:.0f}", (low + high) / 2)
+    _write_cells(average, means, "{:.1f}", (low + high) / 2)
+
+    axis.set_yticks(range(len(GENES)), [_gene_label(gene) for gene in GENES], fontsize=8)
+    labels = [_column_label(member, result.costs[0]) for member in front]
+    axis.set_xticks(range(len(front)), labels, rotation=90, fontsize=8)
+    axis.get_xticklabels()[front.index(result.selected)].set_fontweight("bold")
+    axis.set_xlabel(
+        f"{with_unit(result.costs[0])}, validation accuracy (bold: selected)", fontsize=9
+    )
+    names = [f"cluster {chr(ord('A') + group)}" for group in range(count)]
+    average.set_xticks(range(count), names, rotation=90, fontsize=8)
+    average.set_yticks([])
+    average.set_xlabel("mean", fontsize=9)
+
+    _draw_strip(strip, groups)
+    _draw_strip(legend_of_strip, list(range(count)))
+    for edge in _boundaries(groups):
+        axis.axvline(edge, color="white", linewidth=3)
+        axis.axvline(edge, color="black", linewidth=1)
+    for plot in (axis, average):
+        for row in (0.5, len(LINEAR) + 0.5, len(OPERATORS) + 0.5):
+            plot.axhline(row, color="white", linewidth=1.5)
+        plot.tick_params(length=0)
+        for spine in plot.spines.values():
+            spine.set_visible(False)
+    bar = figure.colorbar(image, ax=list(grid[:, 1]), ticks=range(low, high + 1), fraction=0.25)
+    bar.set_label("width / bits", fontsize=9)
+    bar.ax.tick_params(length=0, labelsize=8)
+    return _png(figure)
+
+
+def _shade(part: float) -> tuple[float, float, float]:
+    """From a light to a dark blue: wide genes stand out, in black and white too."""
+    light, dark = np.array([0.93, 0.96, 0.99]), np.array([0.03, 0.19, 0.42])
+    red, green, blue = light + (dark - light) * part
+    return float(red), float(green), float(blue)
+
+
+def _write_cells(axis: Axes, values: np.ndarray, form: str, middle: float) -> None:
+    for row, line in enumerate(values):
+        for column, value in enumerate(line):
+            colour = "white" if value > middle else "black"
+            axis.text(
+                column, row, form.format(value), ha="center", va="center", fontsize=7, color=colour
+            )
+
+
+def _gene_label(gene: str) -> str:
+    operator, _, weight = gene.partition(".")
+    return f"{operator} weights" if weight else operator
+
+
+def _column_label(member: Member, cost: Cost) -> str:
+    bits = f" ({member.homogeneous} bits)" if member.homogeneous else ""
+    return f"{member.candidate.costs[0]:,}, {member.candidate.accuracy:.2%}{bits}"
+
+
+def _boundaries(groups: Sequence[int]) -> list[float]:
+    pairs = enumerate(pairwise(groups))
+    return [place + 0.5 for place, (left, right) in pairs if left != right]
+
+
+def _draw_strip(axis: Axes, groups: Sequence[int]) -> None:
+    colours = ListedColormap(CLUSTER_COLOURS)
+    norm = BoundaryNorm(np.arange(len(CLUSTER_COLOURS) + 1) - 0.5, colours.N)
+    axis.imshow([groups], cmap=colours, norm=norm, aspect="auto", interpolation="nearest")
+    for column, group in enumerate(groups):
+        axis.text(
+            column, 0, chr(ord("A") + group), ha="center", va="center", fontsize=8, color="white"
+        )
+    axis.set_axis_off()
+
+
+def _png(figure: Figure) -> bytes:
+    """The picture as a PNG file without the date and version that it would otherwise hold."""
+    FigureCanvasAgg(figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    return buffer.getvalue()

@@ -1,0 +1,176 @@
+"""The files of a finished search; the same search writes the same bytes."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gruhw.files import sha256, write_atomic
+from gruhw.genome import GENES, FileReference
+from gruhw.search.clusters import cluster
+from gruhw.search.front import Candidate
+from gruhw.search.objectives import with_unit
+from gruhw.search.plots import draw_front, draw_genomes
+from gruhw.search.result import Member, Result, baseline_bits
+
+BEST = "best.json"
+BEST_MODEL = "best.safetensors"
+
+
+def describe_member(result: Result, member: Member) -> dict[str, Any]:
+    """A member's figures for programs."""
+    described: dict[str, Any] = {
+        "selected": member == result.selected,
+        "homogeneous": member.homogeneous,
+        **_accuracy(member.candidate),
+        "costs": _costs(result, member.candidate),
+    }
+    if result.fine_tuned:
+        described["before_fine_tuning"] = {
+            **_accuracy(member.shared),
+            "costs": _costs(result, member.shared),
+        }
+    if member.measured:
+        described["synthesised"] = dict(member.measured)
+    genome = member.candidate.genome
+    return described | {"folding": genome.folding.model_dump(), "genes": dict(genome.genes)}
+
+
+def _accuracy(candidate: Candidate) -> dict[str, Any]:
+    return {"correct": candidate.correct, "accuracy": candidate.accuracy}
+
+
+def _costs(result: Result, candidate: Candidate) -> dict[str, Any]:
+    return dict(zip((cost.name for cost in result.costs), candidate.costs, strict=True))
+
+
+def describe(result: Result) -> dict[str, Any]:
+    """A search's result for programs: the contents of ``pareto.json``."""
+    settings, space = result.settings, result.space
+    groups = cluster([member.candidate.genome for member in result.front])
+    return {
+        "format": "gruhw-pareto",
+        "version": 1,
+        "task": space.task,
+        "sizes": space.sizes.model_dump(),
+        "preset": space.preset.name,
+        "pe": list(space.pe),
+        "objectives": [
+            {"name": cost.name, "label": cost.label, "unit": cost.unit, "identity": cost.identity}
+            for cost in result.costs
+        ],
+        "validation_sequences": result.selected.candidate.total,
+        "population": settings.population,
+        "generations": settings.generations,
+        "seed": settings.seed,
+        "select": str(settings.selection),
+        "fine_tuned": result.fine_tuned,
+        "evaluations": len(result.evaluated),
+        "hypervolume": {
+            "reference": list(result.reference.point),
+            "homogeneous": result.reference.homogeneous,
+            "gain": result.gain,
+        },
+        "front": [
+            {**describe_member(result, member), "cluster": group}
+            for member, group in zip(result.front, groups, strict=True)
+        ],
+        "homogeneous": [describe_member(result, member) for member in result.baseline],
+        "history": [
+            {"generation": s.generation, "evaluations": s.evaluations, "gain": s.gain}
+            for s in result.history
+        ],
+    }
+
+
+def front_csv(result: Result) -> str:
+    """The front, then the homogeneous genomes, one a line: the contents of ``pareto.csv``."""
+    costs = [cost.name for cost in result.costs]
+    measured = [name for name in costs if name in result.selected.measured]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        [
+            *("part", "selected", "homogeneous", "correct", "accuracy"),
+            *(("shared_correct", "shared_accuracy") if result.fine_tuned else ()),
+            *costs,
+            *(f"synthesised_{name}" for name in measured),
+            "pe",
+            *GENES,
+        ]
+    )
+    for part, members in (("front", result.front), ("homogeneous", result.baseline)):
+        for member in members:
+            found, shared, genome = member.candidate, member.shared, member.candidate.genome
+            before = (shared.correct, shared.accuracy) if result.fine_tuned else ()
+            writer.writerow(
+                [
+                    *(part, int(member == result.selected), member.homogeneous or ""),
+                    *(found.correct, found.accuracy, *before, *found.costs),
+                    *(member.measured[name] for name in measured),
+                    genome.folding.pe,
+                    *(genome.genes[gene] for gene in GENES),
+                ]
+            )
+    return text.getvalue()
+
+
+def write_results(result: Result, out: Path) -> list[str]:
+    """Write every file of the result into the folder ``out``.
+
+    Returns
+    -------
+    list
+        Their names. ``best.json`` is the last, so that it never names a model of another run.
+
+    Raises
+    ------
+    InputError
+        If one cannot be written; the others are as they were, or new.
+    """
+    files: dict[str, bytes | str] = {
+        "pareto.json": _json(describe(result)),
+        "pareto.csv": front_csv(result),
+        "pareto.png": draw_front(result),
+        "genomes.png": draw_genomes(result),
+    }
+    genome = result.selected.candidate.genome
+    if result.selected.model is not None:
+        model = result.selected.model.to_bytes()
+        files[BEST_MODEL] = model
+        reference = FileReference(file=BEST_MODEL, sha256=sha256(model))
+        genome = genome.model_copy(update={"model": reference})
+    files[BEST] = genome.to_json()
+    for name, contents in files.items():
+        write_atomic(out / name, contents)
+    return list(files)
+
+
+def summary(result: Result) -> dict[str, str]:
+    """The result for people: the selected genome beside the homogeneous baseline."""
+    selected, eight = result.selected, result.eight
+    bits = baseline_bits(result.space)
+    rows = {
+        "selected": str(result.settings.selection),
+        "validation accuracy": f"{selected.candidate.accuracy:.2%}",
+        f"validation accuracy of {bits} bits": f"{eight.candidate.accuracy:.2%}",
+    }
+    pairs = zip(selected.candidate.costs, eight.candidate.costs, strict=True)
+    for cost, (figure, other) in zip(result.costs, pairs, strict=True):
+        share = f", {figure / other - 1:+.1%}" if other else ""
+        name = with_unit(cost)
+        rows[name] = f"{figure:,} (of {bits} bits: {other:,}{share})"
+        if cost.name in selected.measured:
+            found, base = selected.measured[cost.name], eight.measured[cost.name]
+            rows[f"{name}, synthesised"] = f"{found:,} (of {bits} bits: {base:,})"
+    return rows | {
+        "members of the front": str(len(result.front)),
+        "hypervolume": f"{result.gain:.3f} times that of homogeneous widths",
+        "evaluations": f"{len(result.evaluated):,}",
+    }
+
+
+def _json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=2) + "\n"
