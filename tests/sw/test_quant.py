@@ -19,7 +19,7 @@ from gruhw.graph import FRACTION_BITS, calibrated_tensors
 from gruhw.model import LAYERS, Model, Network, Normalisation
 from gruhw.quant import QuantGRU, calibrate, float_layers, from_float
 from gruhw.quant.calibrate import FINER_CANDIDATES, best_fraction, float_activations
-from gruhw.quant.functional import fake_quantise, tabulated
+from gruhw.quant.functional import Grid, fake_quantise, tabulated
 from gruhw.reference import run_reference
 
 SINGLE_BITS = 4
@@ -141,28 +141,6 @@ def test_extreme_fractions_are_exact(extreme: int) -> None:
     assert_equals_reference(module, network, inputs, lengths)
 
 
-@pytest.mark.slow
-def test_compiled_steps_give_the_same_results() -> None:
-    module, network = trained(2, inputs=3, hidden=4, classes=3, low=2, high=8)
-    inputs, lengths = random_sequences(np.random.default_rng(2), network, 6, 2)
-    codes, steps = torch.from_numpy(inputs), torch.from_numpy(lengths)
-
-    def logits_and_gradient() -> tuple[torch.Tensor, torch.Tensor]:
-        module.zero_grad()
-        logits = module(codes, steps)
-        (logits**2).sum().backward()
-        gradient = module.weights["W_hn"].grad
-        assert gradient is not None
-        return logits.detach(), gradient.clone()
-
-    before = logits_and_gradient()
-    module.compile_steps()
-    after = logits_and_gradient()
-    assert torch.equal(before[0], after[0])
-    assert before[1].any()
-    assert torch.allclose(before[1], after[1], rtol=1e-4)
-
-
 def float_layer_pair(
     inputs: int, hidden: int, classes: int, bias: bool
 ) -> tuple[nn.GRU, nn.Linear]:
@@ -262,7 +240,8 @@ def test_model_is_what_was_given() -> None:
 
 def gradient_through(kind: Fixed, values: list[float]) -> list[float]:
     tensor = torch.tensor(values, requires_grad=True)
-    fake_quantise(tensor, kind).backward(torch.arange(1.0, len(values) + 1))
+    found = fake_quantise(tensor, Grid.of([kind], torch.float32))
+    found[0, 0].backward(torch.arange(1.0, len(values) + 1))
     assert tensor.grad is not None
     return tensor.grad.tolist()
 

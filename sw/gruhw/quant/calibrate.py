@@ -1,14 +1,16 @@
 """The choice of fraction bits for every tensor and width, from float weights and real inputs."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
 from gruhw.fixed import Fixed, FloatArray, quantise
-from gruhw.genome import Genes, Sizes, homogeneous
-from gruhw.graph import FRACTION_BITS, Input, State, Table, build_graph, calibrated_tensors
-from gruhw.quant.operators import Constants, ideal
+from gruhw.genome import Genes, Sizes
+from gruhw.graph import FRACTION_BITS, Input, State, calibrated_tensors
+from gruhw.quant.operators import ideal
+from gruhw.quant.population import layer_tensors, structure_of
 
 FINER_CANDIDATES = 6
 """How many fraction bits beyond the clipping-free choice are tried."""
@@ -63,14 +65,7 @@ def float_activations(
 
     Steps past the end of a sequence are left out: each result has shape [steps, elements].
     """
-    # The ideal function of a graph does not depend on its types.
-    placeholder = homogeneous(8)
-    zero = dict.fromkeys(calibrated_tensors(placeholder), 0)
-    graph = build_graph(sizes, placeholder, zero, input_signed=True)
-    constants: Constants = {
-        op.name: (torch.tensor(weights[op.name]).double(), torch.tensor(biases[op.name]).double())
-        for op in graph.linears
-    }
+    graph, layers = structure_of(sizes), layer_tensors(weights, biases)
     x = torch.tensor(inputs, dtype=torch.float64)
     state = x.new_zeros(x.shape[0], sizes.hidden)
     alive = np.full(x.shape[0], x.shape[1]) if lengths is None else lengths
@@ -83,10 +78,74 @@ def float_activations(
             elif isinstance(node, State):
                 results[node.name] = state
             else:
-                results[node.name] = ideal(node, [results[o] for o in node.operands], constants)
+                results[node.name] = ideal(node, [results[o] for o in node.operands], layers)
             found[node.name].append(results[node.name].numpy()[alive > step])
         state = results[graph.state.source]
     return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Fraction bits for every tensor at every width, chosen when first asked for.
+
+    Parameters
+    ----------
+    weights
+        Float weights by layer.
+    activations
+        The real-valued results of every operator, by name: see :func:`float_activations`.
+    """
+
+    weights: Mapping[str, FloatArray]
+    activations: Mapping[str, FloatArray]
+    _found: dict[tuple[str, int], int] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def measure(
+        cls,
+        sizes: Sizes,
+        weights: Mapping[str, np.ndarray],
+        biases: Mapping[str, np.ndarray],
+        inputs: FloatArray,
+        lengths: np.ndarray | None = None,
+    ) -> "Calibration":
+        """Calibrate on normalised real sequences, shape [N, T, inputs]; a few hundred suffice.
+
+        ``lengths`` are the steps of each sequence, shape [N]; all T if absent.
+        """
+        return cls(weights, float_activations(sizes, weights, biases, inputs, lengths))
+
+    @property
+    def input_signed(self) -> bool:
+        """Whether input elements are two's complement."""
+        return bool(self.activations["input"].min() < 0)
+
+    def fraction(self, tensor: str, bits: int) -> int:
+        """The fraction bits of ``tensor``, as :func:`calibrated_tensors` names it."""
+        if (tensor, bits) not in self._found:
+            layer, _, is_weight = tensor.partition(".")
+            values = self.weights[layer] if is_weight else self.activations[tensor]
+            self._found[tensor, bits] = best_fraction(
+                values,
+                bits,
+                signed=self.input_signed if tensor == "input" else True,
+                through=None if is_weight else _consumer(tensor),
+            )
+        return self._found[tensor, bits]
+
+    def fractions(self, genes: Genes) -> dict[str, int]:
+        """The fraction bits of every tensor at the widths of ``genes``."""
+        widths = calibrated_tensors(genes)
+        return {tensor: self.fraction(tensor, bits) for tensor, bits in widths.items()}
+
+
+def _consumer(tensor: str) -> Callable[[FloatArray], FloatArray] | None:
+    """The table that reads an operator's result, as a function; None if there is none."""
+    graph = structure_of(Sizes(input=1, hidden=1, classes=2))
+    table = next((table for table in graph.tables if table.operand == tensor), None)
+    if table is None:
+        return None
+    return lambda values: ideal(table, [torch.from_numpy(values)], {}).numpy()
 
 
 def calibrate(
@@ -99,35 +158,7 @@ def calibrate(
 ) -> tuple[dict[str, int], bool]:
     """Fraction bits for every tensor of ``genes``, and whether the input is signed.
 
-    Parameters
-    ----------
-    weights, biases
-        Float parameters by layer.
-    inputs
-        Normalised real sequences, shape [N, T, inputs]; a few hundred suffice.
-    lengths
-        Steps of each sequence, shape [N]; all T if absent.
+    Parameters are those of :meth:`Calibration.measure`.
     """
-    activations = float_activations(sizes, weights, biases, inputs, lengths)
-    input_signed = bool(activations["input"].min() < 0)
-    zero = dict.fromkeys(calibrated_tensors(genes), 0)
-    graph = build_graph(sizes, genes, zero, input_signed=input_signed)
-    consumers = {node.operand: node for node in graph.step if isinstance(node, Table)}
-
-    def through(name: str) -> Callable[[FloatArray], FloatArray] | None:
-        if name not in consumers:
-            return None
-        table = consumers[name]
-        return lambda values: ideal(table, [torch.from_numpy(values)], {}).numpy()
-
-    fractions: dict[str, int] = {}
-    for tensor, bits in calibrated_tensors(genes).items():
-        layer, _, is_weight = tensor.partition(".")
-        if is_weight:
-            fractions[tensor] = best_fraction(weights[layer], bits)
-        else:
-            signed = input_signed if tensor == "input" else True
-            fractions[tensor] = best_fraction(
-                activations[tensor], bits, signed=signed, through=through(tensor)
-            )
-    return fractions, input_signed
+    calibration = Calibration.measure(sizes, weights, biases, inputs, lengths)
+    return calibration.fractions(genes), calibration.input_signed

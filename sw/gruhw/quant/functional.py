@@ -4,7 +4,8 @@ Forward passes give exact fixed-point values, as reals; backward passes see the 
 function, with no gradient where a value saturates.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,23 +13,52 @@ from torch import Tensor
 from gruhw.fixed import Fixed
 
 
+class Grid(NamedTuple):
+    """The types of a tensor in each of G networks, as tensors of shape [G, 1, 1].
+
+    Tensors, not numbers: a compiled function then serves any types.
+    """
+
+    scale: Tensor
+    """``2**frac``."""
+    unit: Tensor
+    """``2**-frac``."""
+    low: Tensor
+    """The smallest integer code."""
+    high: Tensor
+    """The largest one."""
+
+    @classmethod
+    def of(cls, kinds: Sequence[Fixed], dtype: torch.dtype) -> "Grid":
+        """The grid of one type for each network."""
+        columns = (
+            [2.0**kind.frac for kind in kinds],
+            [kind.scale for kind in kinds],
+            [kind.minimum for kind in kinds],
+            [kind.maximum for kind in kinds],
+        )
+        return cls(*(torch.tensor(column, dtype=dtype)[:, None, None] for column in columns))
+
+
 class _Requantise(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, values: Tensor, scale: float, low: float, high: float) -> Tensor:
+    def forward(
+        ctx: Any, values: Tensor, scale: Tensor, unit: Tensor, low: Tensor, high: Tensor
+    ) -> Tensor:
         rounded = torch.floor(values * scale + 0.5)
-        clipped = rounded.clamp(low, high)
+        clipped = torch.minimum(torch.maximum(rounded, low), high)
         ctx.save_for_backward(rounded == clipped)
-        return clipped * (1.0 / scale)
+        return clipped * unit
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
         (inside,) = ctx.saved_tensors
-        return gradients[0] * inside, None, None, None
+        return gradients[0] * inside, None, None, None, None
 
 
-def fake_quantise(values: Tensor, to: Fixed) -> Tensor:
-    """Real ``values`` rounded half up to the grid of ``to`` and saturated to its range."""
-    return _Requantise.apply(values, 2.0**to.frac, float(to.minimum), float(to.maximum))  # type: ignore[no-any-return,no-untyped-call]  # torch leaves apply untyped
+def fake_quantise(values: Tensor, to: Grid) -> Tensor:
+    """Real ``values``, shape [G, ..., ...], rounded half up to a grid and saturated."""
+    return _Requantise.apply(values, *to)  # type: ignore[no-any-return,no-untyped-call]  # torch leaves apply untyped
 
 
 class _Tabulated(torch.autograd.Function):

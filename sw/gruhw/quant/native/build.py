@@ -1,0 +1,66 @@
+"""Compiling the time steps of a network, once for its sizes and this processor."""
+
+import ctypes
+import os
+import shlex
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from gruhw.download import cache_folder
+from gruhw.errors import ToolError
+from gruhw.files import output_folder, sha256
+from gruhw.graph import Graph
+from gruhw.quant.native.source import cpp_source
+
+FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared", "-w")
+"""For this processor: the library is never moved to another."""
+
+
+@cache
+def load_library(structure: Graph) -> ctypes.CDLL:
+    """The compiled time steps of networks with this structure, from the cache if it has them.
+
+    Raises
+    ------
+    ToolError
+        If there is no C++ compiler, or it fails.
+    """
+    text = cpp_source(structure)
+    folder = cache_folder() / "native"
+    path = folder / f"{sha256((text + _processor()).encode())}.so"
+    if not path.exists():
+        with output_folder(folder), tempfile.TemporaryDirectory(dir=folder) as name:
+            source, library = Path(name) / "steps.cpp", Path(name) / "steps.so"
+            source.write_text(text)
+            _compile([*FLAGS, "-o", str(library), str(source)])
+            library.replace(path)
+    return ctypes.CDLL(str(path))
+
+
+@cache
+def _processor() -> str:
+    """What the compiler defines for this processor: its own version and what it may use."""
+    return _compile(["-march=native", "-fopenmp", "-dM", "-E", "-x", "c++", os.devnull])
+
+
+def _compile(arguments: list[str]) -> str:
+    command = shlex.split(os.environ.get("CXX", "c++"))
+    try:
+        done = subprocess.run(
+            [*command, *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+        )
+    except OSError as error:
+        raise ToolError(
+            f"a C++ compiler is required to train, but {command[0]} cannot be run: name one in CXX"
+        ) from error
+    if done.returncode != 0:
+        first = next((line for line in done.stderr.splitlines() if "error" in line), "")
+        raise ToolError(f"{command[0]}: ended with status {done.returncode}: {first}")
+    return done.stdout
