@@ -1,13 +1,15 @@
 """A search whose accuracy is a formula: fast, deterministic, and without a network to train."""
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from multiprocessing import parent_process
 
 import numpy as np
 
-from gruhw.genome import GENES, LINEAR, Genes, Genome, Preset, Sizes
+from gruhw.genome import GENES, LINEAR, PRESETS, Genes, Genome, Preset, Sizes
 from gruhw.graph import calibrated_tensors
 from gruhw.model import Model, Network, Normalisation
 from gruhw.search.evaluation import Prepared, Refined
@@ -23,8 +25,8 @@ ENOUGH = 20.0
 def toy_model(genes: Genes, sizes: Sizes = SIZES) -> Model:
     """A model of fixed random weights, with fraction bits that span -1 to 1."""
     rng = np.random.default_rng(3)
-    shapes = {op: (sizes.hidden, sizes.input) for op in LINEAR[:3]}
-    shapes |= {op: (sizes.hidden, sizes.hidden) for op in LINEAR[3:]}
+    shapes = dict.fromkeys(LINEAR[:3], (sizes.hidden, sizes.input))
+    shapes |= dict.fromkeys(LINEAR[3:], (sizes.hidden, sizes.hidden))
     shapes["head"] = (sizes.classes, sizes.hidden)
     weights = {name: rng.normal(0, 0.4, shape) for name, shape in shapes.items()}
     biases = {name: np.zeros(shape[0]) for name, shape in shapes.items()}
@@ -79,6 +81,16 @@ class ToyFactory:
 
 
 @dataclass(frozen=True)
+class DyingFactory:
+    """Makes an evaluator here, and ends every other process that asks for one."""
+
+    def __call__(self) -> ToyEvaluator:
+        if parent_process() is not None:
+            os._exit(3)
+        return ToyEvaluator()
+
+
+@dataclass(frozen=True)
 class ToyRefiner:
     """Training that wins back half of the mistakes."""
 
@@ -119,3 +131,7 @@ class TinySpace:
         fixed = {gene: 6 for gene in GENES if gene not in TINY_FREE}
         preset = Preset("tiny", TINY_FREE, {}, fixed)
         return SearchSpace(preset, SIZES, "toy", widths=self.widths)
+
+
+PAPER_SPACE = SearchSpace(PRESETS["operators17"], SIZES, "toy", pe=(1, 2))
+"""A space with tied genes, and the folding as a gene."""

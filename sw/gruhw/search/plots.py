@@ -168,9 +168,13 @@ def _write_cells(axis: Axes, values: np.ndarray, form: str, middle: float) -> No
     for row, line in enumerate(values):
         for column, value in enumerate(line):
             colour = "white" if value > middle else "black"
-            axis.text(
-                column, row, form.format(value), ha="center", va="center", fontsize=7, color=colour
-            )
+            _write(axis, column, row, form.format(value), colour, size=7)
+
+
+def _write(axis: Axes, column: int, row: int, text: str, colour: str, *, size: int) -> None:
+    found = axis.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
+    # Inside a cell it takes no room, and measuring hundreds of them would take a second.
+    found.set_in_layout(False)
 
 
 def _gene_label(gene: str) -> str:
@@ -193,9 +197,7 @@ def _draw_strip(axis: Axes, groups: Sequence[int]) -> None:
     norm = BoundaryNorm(np.arange(len(CLUSTER_COLOURS) + 1) - 0.5, colours.N)
     axis.imshow([groups], cmap=colours, norm=norm, aspect="auto", interpolation="nearest")
     for column, group in enumerate(groups):
-        axis.text(
-            column, 0, chr(ord("A") + group), ha="center", va="center", fontsize=8, color="white"
-        )
+        _write(axis, column, 0, chr(ord("A") + group), "white", size=8)
     axis.set_axis_off()
 
 

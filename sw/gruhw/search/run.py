@@ -8,7 +8,7 @@ from gruhw.genome import GENES, Genome
 from gruhw.model import Model, Network
 from gruhw.search.evaluation import Prepared, genome_text, widths_text
 from gruhw.search.evolve import Generation, check_population, evolve
-from gruhw.search.front import Candidate, Reference, non_dominated
+from gruhw.search.front import Candidate, Reference, Selection, non_dominated
 from gruhw.search.objectives import Cost
 from gruhw.search.result import Member, Progress, Result, Settings, Step, Tell, baseline_bits
 from gruhw.search.space import SearchSpace, Vector
@@ -110,10 +110,10 @@ class _Search:
             found[genome_text(self.space.genome(vector))] for vector in self.space.baselines()
         ]
         front, baseline = self._refined(non_dominated(candidates), baselines)
-        chosen = self.settings.selection.choose(
+        chosen = self._select(
             [member.candidate for member in front],
-            self._eight([member.candidate for member in baseline]).correct,
-            self.costs[0].unit,
+            [member.candidate for member in baseline],
+            self.settings.selection,
         )
         front, baseline = self._measured(front), self._measured(baseline)
         return Result(
@@ -199,14 +199,19 @@ class _Search:
             self.reference = Reference.of(baselines)
             # An impossible budget is told of before hours of work, not after them.
             if self.settings.selection.budget is not None:
-                self._select(generation.candidates, baselines)
+                self._select(generation.candidates, baselines, self.settings.selection)
         self.generation = generation
         self.gain = self.reference.gain(generation.front)
         self._report(finished=True)
 
-    def _select(self, candidates: Sequence[Candidate], baselines: Sequence[Candidate]) -> Candidate:
+    def _select(
+        self,
+        candidates: Sequence[Candidate],
+        baselines: Sequence[Candidate],
+        selection: Selection,
+    ) -> Candidate:
         baseline = self._eight(baselines).correct
-        return self.settings.selection.choose(candidates, baseline, self.costs[0].unit)
+        return selection.choose(candidates, baseline, self.costs[0].unit)
 
     def _report(self, *, finished: bool = False) -> None:
         seconds = time.monotonic() - self.began
@@ -237,12 +242,17 @@ class _Search:
         )
 
     def _finalists(self, front: list[Candidate], baselines: list[Candidate]) -> list[Candidate]:
-        """The members of the front that are fine-tuned: its ends, and some between them."""
+        """The members of the front that are fine-tuned: its ends, and some between them.
+
+        Those that rules select are among them, so that a front does not depend on the rule
+        unless that names a budget.
+        """
         wanted, last = self.settings.finalists, len(front) - 1
         if len(front) <= wanted:
             return front
         places = {round(i * last / (wanted - 1)) for i in range(wanted)}
-        places.add(front.index(self._select(front, baselines)))
+        for selection in (Selection(), Selection("knee"), self.settings.selection):
+            places.add(front.index(self._select(front, baselines, selection)))
         return [front[place] for place in sorted(places)]
 
     def _refined(

@@ -30,7 +30,7 @@ TABLES = (
     "CREATE TABLE measured (genome TEXT PRIMARY KEY, figures TEXT NOT NULL)",
 )
 
-INPUT_ERRORS = ("locked", "readonly", "read-only", "unable to open")
+INPUT_ERRORS = ("readonly", "read-only", "unable to open")
 """What SQLite says of a file that is the user's to mend, besides damage."""
 
 
@@ -119,10 +119,17 @@ class Store:
                     f"{self.path.parent}: must be used by one search at a time, "
                     "but another is at work in it"
                 ) from error
+            if "no such" in text:
+                raise InputError(
+                    f"{self.path}: must be a whole search file, but: {text}"
+                ) from error
             kind = InputError if any(part in text for part in INPUT_ERRORS) else ToolError
             raise kind(f"{self.path}: cannot be used: {text}") from error
         except sqlite3.DatabaseError as error:
-            raise InputError(f"{self.path}: must be a whole search file, but: {error}") from error
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> InputError:
+        return InputError(f"{self.path}: must be a whole search file, but: {error}")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -180,7 +187,7 @@ class Store:
         try:
             return json.loads(str(text))
         except ValueError as error:
-            raise InputError(f"{self.path}: must be a whole search file, but: {error}") from error
+            raise self._damaged(error) from error
 
     def _whole(self, value: object) -> int:
         if type(value) is not int or value < 0:

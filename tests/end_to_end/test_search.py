@@ -1,0 +1,249 @@
+"""The command ``gruhw search``, on a toy evaluator."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from command_line import CommandLine, contents
+from tiny_task import write_tiny_task
+from toy_search import STEPS, toy_prepared
+
+from gruhw.cli import search as command
+from gruhw.cli.search import Objective, PresetName
+from gruhw.genome import PRESETS
+from gruhw.search import results
+from gruhw.search.evaluation import Prepared
+from gruhw.search.front import Rule, Selection
+from gruhw.search.objectives import OBJECTIVES
+from gruhw.search.store import FILE
+
+ARGUMENTS = ("search", "--task", "task.npz", "--out", "out", "--workers", "1")
+SMALL = ("--population", "12", "--generations", "4", "--finalists", "3")
+RESULTS = {
+    "best.json", "best.safetensors", "genomes.png", "pareto.csv", "pareto.json", "pareto.png", FILE
+}  # fmt: skip
+
+
+def prepare_toy(
+    task: str,
+    model: Path | None,
+    out: Path,
+    *,
+    hidden: int | None,
+    seed: int,
+    fine_tune_epochs: int,
+    quick: bool,
+    tell: Callable[[str], None],
+) -> Prepared:
+    tell("training what all share")
+    delay = float(os.environ.get("TOY_DELAY", "0"))
+    return toy_prepared(delay=delay, refine=fine_tune_epochs > 0)
+
+
+@pytest.fixture(autouse=True)
+def toy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(command, "_preparation", lambda: prepare_toy)
+    write_tiny_task(tmp_path / "task.npz")
+
+
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take most of a small search's time."""
+    for name in ("draw_front", "draw_genomes"):
+        monkeypatch.setattr(results, name, lambda result: b"")
+
+
+def test_choices() -> None:
+    assert [str(name) for name in Objective] == list(OBJECTIVES)
+    assert {str(name) for name in PresetName} == set(PRESETS)
+    assert {Selection.parse("budget=1").rule, "smallest", "knee", "max-accuracy"} == set(
+        get_args(Rule)
+    )
+
+
+def test_search(gruhw: CommandLine, tmp_path: Path) -> None:
+    result = gruhw.succeeds(*ARGUMENTS, *SMALL, "--json", "found.json")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == RESULTS
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found == json.loads((tmp_path / "out" / "pareto.json").read_text())
+    assert (found["population"], found["generations"]) == (12, 4)
+    assert [objective["name"] for objective in found["objectives"]] == ["size"]
+    (chosen,) = (member for member in found["front"] if member["selected"])
+    rows = dict(result.rows())
+    assert rows["validation accuracy"] == f"{chosen['accuracy']:.2%}"
+    assert rows["model size / weight bits"].startswith(f"{chosen['costs']['size']:,} ")
+
+    lines = result.err.splitlines()
+    assert lines[0] == "training what all share"
+    generations = [line for line in lines if line.startswith("generation ")]
+    assert [line.split()[1] for line in generations] == [f"{n}/4" for n in range(5)]
+    for words in ("evaluations/s", "hypervolume", "best", "left"):
+        assert words in generations[2]
+    assert any(line.startswith("fine-tuned 1 of ") for line in lines)
+    assert "written: pareto.json, " in result.err
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_quick_is_small_unless_it_is_told_otherwise(gruhw: CommandLine, tmp_path: Path) -> None:
+    gruhw.succeeds(*ARGUMENTS, "--quick", "--generations", "2")
+    found = json.loads((tmp_path / "out" / "pareto.json").read_text())
+    assert (found["population"], found["generations"]) == (command.QUICK["population"], 2)
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_options_reach_the_search(gruhw: CommandLine, tmp_path: Path) -> None:
+    gruhw.succeeds(
+        *ARGUMENTS, *SMALL, "--objective", "energy", "--objective", "size", "--pe", "2,1",
+        "--preset", "operators17", "--seed", "5", "--fine-tune-epochs", "0", "--select", "knee",
+    )  # fmt: skip
+    found = json.loads((tmp_path / "out" / "pareto.json").read_text())
+    assert [objective["name"] for objective in found["objectives"]] == ["energy", "size"]
+    assert found["objectives"][0]["identity"] == f"energy of {STEPS} steps"
+    assert (found["preset"], found["pe"], found["seed"]) == ("operators17", [1, 2], 5)
+    assert (found["select"], found["fine_tuned"]) == ("knee", False)
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_resume_needs_no_options(gruhw: CommandLine, tmp_path: Path) -> None:
+    gruhw.succeeds(*ARGUMENTS, *SMALL, "--seed", "3")
+    before = contents(tmp_path / "out")
+    for name in ("pareto.json", "best.json"):
+        (tmp_path / "out" / name).unlink()
+    gruhw.succeeds("search", "--out", "out", "--resume")
+    after = contents(tmp_path / "out")
+    assert {k: v for k, v in after.items() if k != FILE} == {
+        k: v for k, v in before.items() if k != FILE
+    }
+    gruhw.succeeds("search", "--out", "out", "--resume", "--select", "max-accuracy")
+    found = json.loads((tmp_path / "out" / "pareto.json").read_text())
+    assert found["select"] == "max-accuracy"
+    gruhw.succeeds("search", "--out", "out", "--resume", "--generations", "5")
+    found = json.loads((tmp_path / "out" / "pareto.json").read_text())
+    assert (found["select"], found["generations"]) == ("max-accuracy", 5)
+
+
+def refuses(gruhw: CommandLine, line: str, *arguments: str) -> None:
+    result = gruhw(*arguments)
+    lines = result.err.splitlines()
+    assert (result.status, result.out, lines[-1]) == (2, "", f"gruhw: {line}")
+
+
+def test_what_is_wrong_is_said_before_anything_is_written(
+    gruhw: CommandLine, tmp_path: Path
+) -> None:
+    before = contents(tmp_path)
+    wrong = {
+        "task must be mnist-rows": ("search", "--out", "out", "--task", "nothing"),
+        "task is required, but missing: give --task, or --resume": ("search", "--out", "out"),
+        "population must be a multiple of 4, at least 8, not 9": (*ARGUMENTS, "--population", "9"),
+        "pe must be numbers with commas between them, not '1;2'": (*ARGUMENTS, "--pe", "1;2"),
+        "budget must be a number, not 'x'": (*ARGUMENTS, "--select", "budget=x"),
+        "objectives must be 1 to 3 different ones, not size, size": (
+            *ARGUMENTS, *("--objective", "size") * 2
+        ),
+        "target of objective luts must be one of ice40, ecp5, xc7, gowin, not 'asic'": (
+            *ARGUMENTS, "--objective", "luts", "--target", "asic"
+        ),
+        f"out/{FILE}: a search to resume is required, but missing": (
+            "search", "--out", "out", "--resume"
+        ),
+    }  # fmt: skip
+    for line, arguments in wrong.items():
+        result = gruhw(*arguments)
+        assert (result.status, result.out) == (2, "")
+        assert result.err.startswith(f"gruhw: {line}")
+        assert result.err.count("\n") == 1
+        assert contents(tmp_path) == before
+    result = gruhw(*ARGUMENTS, "--objective", "colour")
+    assert result.status == 2
+    assert "'colour' is not one of 'size', 'luts', 'area', 'memory'" in result.err
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_folder_holds_one_search(gruhw: CommandLine, tmp_path: Path) -> None:
+    gruhw.succeeds(*ARGUMENTS, *SMALL)
+    before = contents(tmp_path)
+    refuses(
+        gruhw,
+        "out: holds a search already: continue it with --resume, or choose another folder "
+        "with --out",
+        *ARGUMENTS,
+    )
+    refuses(
+        gruhw,
+        "out: seed must be 1, as when the search began, not 2",
+        *("search", "--out", "out", "--resume", "--seed", "2"),
+    )
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_an_impossible_budget_costs_nothing(gruhw: CommandLine, tmp_path: Path) -> None:
+    result = gruhw(*ARGUMENTS, *SMALL, "--select", "budget=7")
+    assert result.status == 2
+    line = result.err.splitlines()[-1]
+    assert line.startswith("gruhw: budget must be at least ")
+    assert line.endswith(" weight bits, which the cheapest genome needs, not 7")
+    gruhw.succeeds("search", "--out", "out", "--resume", "--select", "smallest")
+    refuses_budget = gruhw("search", "--out", "out", "--resume", "--select", "budget=7")
+    assert refuses_budget.status == 2
+    gruhw.succeeds("search", "--out", "out", "--resume")
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_damaged_search_is_kept(gruhw: CommandLine, tmp_path: Path) -> None:
+    gruhw.succeeds(*ARGUMENTS, *SMALL)
+    path = tmp_path / "out" / FILE
+    path.write_bytes(path.read_bytes()[:5000])
+    before = contents(tmp_path)
+    result = gruhw("search", "--out", "out", "--resume")
+    assert result.status == 2
+    assert result.err.startswith(f"gruhw: out/{FILE}: must be a whole search file, but: ")
+    assert result.err.count("\n") == 1
+    assert contents(tmp_path) == before
+
+
+SCRIPT = """
+from test_search_program import command, prepare_toy
+command._preparation = lambda: prepare_toy
+from gruhw.cli import main
+if __name__ == "__main__":
+    main()
+"""
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_ctrl_c_says_how_to_resume(gruhw: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "test_search_program.py").write_text(Path(__file__).read_text())
+    (tmp_path / "program.py").write_text(SCRIPT)
+    support = Path(__file__).parents[1] / "support"
+    process = subprocess.Popen(
+        [sys.executable, "program.py", *ARGUMENTS[:-1], "2", *SMALL, "--generations", "400"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(support), "TOY_DELAY": "0.02"},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    lines = [process.stderr.readline()]
+    while "generation 1/" not in lines[-1]:
+        assert lines[-1], lines
+        lines.append(process.stderr.readline())
+    time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    rest = process.communicate(timeout=30)[1].splitlines()
+    assert process.returncode == 130
+    assert [line for line in rest if not line.startswith("generation ")] == [
+        "gruhw: interrupted; what is known is stored: continue with gruhw search --resume --out out"
+    ]
+    resumed = gruhw.succeeds("search", "--out", "out", "--resume", "--generations", "3")
+    assert "generation 3/3" in resumed.err

@@ -1,0 +1,107 @@
+"""Costs by name, and the energy proxy."""
+
+import pickle
+
+import numpy as np
+import pytest
+from random_networks import random_network
+from toy_search import SIZES, STEPS, toy_model
+
+from gruhw.errors import InputError
+from gruhw.genome import GENES, Folding, Genes, Genome, Sizes, homogeneous
+from gruhw.graph import Node
+from gruhw.model import Network
+from gruhw.schedule import Schedule
+from gruhw.search.objectives import OBJECTIVES, make_costs, with_unit
+from gruhw_hw.energy import node_energy, sequence_energy
+
+NETWORK = random_network(np.random.default_rng(1), inputs=3, hidden=5, classes=2)
+
+
+def build(genes: Genes, pe: int = 1, sizes: Sizes = SIZES) -> Network:
+    genome = Genome(sizes=sizes, genes=dict(genes), folding=Folding(pe=pe))
+    return Network.build(genome, toy_model(genes, sizes))
+
+
+def test_exact_costs_are_those_of_the_network() -> None:
+    size, cycles = make_costs(["size", "cycles"], steps=STEPS)
+    assert size(NETWORK) == NETWORK.weight_bits
+    schedule = Schedule(NETWORK.graph, NETWORK.genome.folding)
+    assert cycles(NETWORK) == schedule.sequence_interval(STEPS)
+    assert size.measure(NETWORK) is None
+
+
+def test_costs_can_be_sent_to_workers() -> None:
+    names = ["energy", "cycles", "size"]
+    costs = make_costs(names, steps=STEPS)
+    again = pickle.loads(pickle.dumps(costs))  # noqa: S301
+    assert again == costs
+    assert [cost(NETWORK) for cost in again] == [cost(NETWORK) for cost in costs]
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_cost_says_what_it_is(name: str) -> None:
+    (cost,) = make_costs([name], steps=STEPS)
+    assert cost.name == name
+    assert cost.unit in with_unit(cost)
+
+
+@pytest.mark.parametrize(
+    ("names", "target", "message"),
+    [
+        (
+            ["colour"],
+            "ice40",
+            "objective must be one of size, luts, area, memory, cycles, energy, not 'colour'",
+        ),
+        (["luts"], "x", "target must be one of ice40, ecp5, xc7, gowin, asic, not 'x'"),
+        (
+            ["luts"],
+            "asic",
+            "target of objective luts must be one of ice40, ecp5, xc7, gowin, not 'asic'",
+        ),
+        ([], "ice40", "objectives must be 1 to 3 different ones, not none"),
+        (["size"] * 2, "ice40", "objectives must be 1 to 3 different ones, not size, size"),
+        (
+            ["size", "luts", "area", "memory"],
+            "ice40",
+            "objectives must be 1 to 3 different ones, not size, luts, area, memory",
+        ),
+    ],
+)
+def test_wrong_objectives(names: list[str], target: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        make_costs(names, target=target, steps=STEPS)
+    assert str(caught.value) == message
+
+
+def test_energy_never_falls_when_a_width_rises() -> None:
+    rng = np.random.default_rng(5)
+    for _ in range(10):
+        genes = {gene: int(rng.integers(2, 8)) for gene in GENES}
+        before = sequence_energy(build(Genes(genes)), STEPS)
+        for gene in GENES:
+            after = sequence_energy(build(Genes(genes | {gene: genes[gene] + 1})), STEPS)
+            assert after > before, gene
+
+
+def test_energy_grows_with_work() -> None:
+    network = build(homogeneous(6))
+    one, two = sequence_energy(network, 1), sequence_energy(network, 2)
+    head = 2 * one - two
+    assert 0 < head < one
+    assert sequence_energy(network, 10) == pytest.approx(head + 10 * (one - head))
+    larger = build(homogeneous(6), sizes=Sizes(input=3, hidden=8, classes=2))
+    assert sequence_energy(larger, 3) > 2 * sequence_energy(network, 3)
+
+
+def test_lanes_share_what_they_read() -> None:
+    energies = [sequence_energy(build(homogeneous(6), pe), STEPS) for pe in (1, 2, 4)]
+    assert energies[0] > energies[1] > energies[2]
+
+
+def test_every_operator_has_an_energy() -> None:
+    phase = Schedule(NETWORK.graph, NETWORK.genome.folding).step
+    assert all(node_energy(node, NETWORK.graph, phase) > 0 for node in NETWORK.graph.operators)
+    with pytest.raises(TypeError, match="no energy for Node"):
+        node_energy(Node(name="x", type=NETWORK.graph.input.type), NETWORK.graph, phase)

@@ -1,0 +1,122 @@
+"""The files of a search say what was found, in the same bytes every time."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+from toy_search import PAPER_SPACE, STEPS, TOTAL, toy_prepared
+
+from gruhw.genome import GENES, Genome
+from gruhw.model import Network
+from gruhw.search.clusters import CLUSTERS, cluster, widths_of
+from gruhw.search.front import Number
+from gruhw.search.objectives import make_costs
+from gruhw.search.plots import draw_front, draw_genomes
+from gruhw.search.result import Result, Settings
+from gruhw.search.results import describe, front_csv, summary, write_results
+from gruhw.search.run import search
+from gruhw.search.store import Store
+
+
+class Estimate:
+    """A cost that synthesis corrects."""
+
+    name, label, unit, identity = "luts", "toy LUTs", "LUTs", "toy"
+
+    def __call__(self, network: Network) -> Number:
+        return sum(network.genome.genes.values())
+
+    def measure(self, network: Network) -> Number | None:
+        return self(network) + network.genome.genes["add_h"]
+
+
+def found(folder: Path, *, refine: bool, names: tuple[str, ...] = ("size",)) -> Result:
+    costs = [Estimate(), *make_costs(names, steps=STEPS)] if names else [Estimate()]
+    settings = Settings(population=16, generations=5, finalists=6)
+    with Store(folder, create=True) as store:
+        return search(toy_prepared(refine=refine), PAPER_SPACE, costs, settings, store)
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    return found(tmp_path_factory.mktemp("search"), refine=True)
+
+
+def test_json_and_csv_agree(result: Result) -> None:
+    described = json.loads(json.dumps(describe(result)))
+    rows = list(csv.DictReader(io.StringIO(front_csv(result))))
+    members = [*described["front"], *described["homogeneous"]]
+    parts = ["front"] * len(result.front) + ["homogeneous"] * len(result.baseline)
+    assert [row["part"] for row in rows] == parts
+    for row, member in zip(rows, members, strict=True):
+        assert int(row["correct"]) == member["correct"]
+        assert float(row["accuracy"]) == member["accuracy"] == member["correct"] / TOTAL
+        assert int(row["shared_correct"]) == member["before_fine_tuning"]["correct"]
+        assert int(row["luts"]) == member["costs"]["luts"]
+        assert int(row["size"]) == member["costs"]["size"]
+        assert int(row["synthesised_luts"]) == member["synthesised"]["luts"]
+        assert member["synthesised"] == {"luts": member["costs"]["luts"] + int(row["add_h"])}
+        assert int(row["pe"]) == member["folding"]["pe"]
+        assert {gene: int(row[gene]) for gene in GENES} == member["genes"]
+        assert row["homogeneous"] == str(member["homogeneous"] or "")
+        assert row["selected"] == str(int(member["selected"]))
+    assert sum(member["selected"] for member in described["front"]) == 1
+    assert [step["generation"] for step in described["history"]] == list(range(6))
+    assert described["history"][-1]["evaluations"] == described["evaluations"]
+
+
+def test_without_fine_tuning_there_are_no_figures_before_it(tmp_path: Path) -> None:
+    result = found(tmp_path / "s", refine=False, names=())
+    described = describe(result)
+    assert not described["fine_tuned"]
+    assert "before_fine_tuning" not in described["front"][0]
+    assert "shared_correct" not in front_csv(result).splitlines()[0]
+    names = write_results(result, tmp_path / "out")
+    assert set(names) == {path.name for path in (tmp_path / "out").iterdir()}
+    assert "best.safetensors" not in names
+    best = Genome.load(tmp_path / "out" / "best.json")
+    assert best == result.selected.candidate.genome
+    assert best.model is None
+
+
+@pytest.mark.parametrize("draw", [draw_front, draw_genomes])
+def test_pictures(draw: object, result: Result) -> None:
+    assert callable(draw)
+    first = draw(result)
+    assert draw(result) == first
+    for word in (b"Software", b"Date", b"Creation"):
+        assert word not in first
+    pixels = matplotlib.image.imread(io.BytesIO(first))
+    assert min(pixels.shape[:2]) > 400
+    # Something is drawn in the middle.
+    height, width, _ = pixels.shape
+    middle = pixels[height // 4 : -height // 4, width // 4 : -width // 4, :3]
+    assert float(middle.std()) > 0.02
+
+
+def test_the_summary_compares_with_eight_bits(result: Result) -> None:
+    rows = summary(result)
+    eight = result.eight.candidate
+    assert rows["validation accuracy of 8 bits"] == f"{eight.accuracy:.2%}"
+    chosen = result.selected.candidate
+    assert rows["toy LUTs"].startswith(f"{chosen.costs[0]:,} (of 8 bits: {eight.costs[0]:,}, ")
+    measured = result.selected.measured["luts"], result.eight.measured["luts"]
+    assert rows["toy LUTs, synthesised"] == f"{measured[0]:,} (of 8 bits: {measured[1]:,})"
+
+
+def test_clusters_are_numbered_in_order() -> None:
+    narrow, middle, wide = (
+        [PAPER_SPACE.genome(PAPER_SPACE.homogeneous(bits)[pe]) for pe in (0, 1)]
+        for bits in (2, 5, 8)
+    )
+    assert cluster([*wide, *narrow, *middle]) == [0, 0, 1, 1, 2, 2]
+    assert cluster([wide[0], narrow[0], middle[0], wide[1], narrow[1]]) == [0, 1, 2, 0, 1]
+    assert cluster(narrow) == [0, 1]
+    assert cluster([]) == []
+    assert max(cluster([*wide, *narrow, *middle])) < CLUSTERS
+    assert widths_of(narrow).shape == (len(GENES), 2)
+    assert np.array_equal(widths_of(wide)[:, 0], [8] * len(GENES))

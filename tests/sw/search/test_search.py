@@ -1,0 +1,340 @@
+"""Whole searches on a toy task: the same result however they are run, cut off and resumed."""
+
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import replace
+from multiprocessing import get_context
+from multiprocessing.context import ForkProcess
+from pathlib import Path
+
+import killed_search
+import pytest
+from command_line import contents
+from killed_search import SETTINGS
+from toy_search import (
+    PAPER_SPACE,
+    SIZES,
+    STEPS,
+    TOTAL,
+    DyingFactory,
+    TinySpace,
+    toy_correct,
+    toy_prepared,
+)
+
+from gruhw.errors import InputError, ToolError
+from gruhw.genome import Genome
+from gruhw.model import Model, Network, load_network
+from gruhw.search.evaluation import Evaluator, Prepared, genome_text, widths_text
+from gruhw.search.front import Candidate, Selection, non_dominated
+from gruhw.search.objectives import Cost, make_costs
+from gruhw.search.result import Progress, Result, Settings
+from gruhw.search.run import search
+from gruhw.search.space import SearchSpace
+from gruhw.search.store import FILE, Store
+from gruhw.search.workers import LARGEST_JOB
+
+COSTS = make_costs(["size"], steps=STEPS)
+KILLS = 6
+FORK = get_context("fork")
+RESULTS = {
+    "best.json", "best.safetensors", "genomes.png", "pareto.csv", "pareto.json", "pareto.png"
+}  # fmt: skip
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    """Every file but the store, whose bytes depend on the order of events."""
+    found = contents(folder)
+    return {name: data for name, data in found.items() if not name.startswith(FILE)}
+
+
+def run(
+    folder: Path,
+    prepared: Prepared | None = None,
+    *,
+    settings: Settings = SETTINGS,
+    space: SearchSpace = PAPER_SPACE,
+    costs: list[Cost] = COSTS,
+    told: list[Progress] | None = None,
+    seeds: tuple[Genome, ...] = (),
+) -> Result:
+    with Store(folder, create=not (folder / FILE).exists()) as store:
+        tell = (lambda progress: None) if told is None else told.append
+        made = prepared or toy_prepared()
+        return search(made, space, costs, settings, store, seeds=seeds, tell=tell)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a search that nothing interrupted, by one worker."""
+    folder = tmp_path_factory.mktemp("whole") / "search"
+    killed_search.run(folder, 1)
+    return folder
+
+
+def test_every_file_is_written(whole: Path) -> None:
+    assert results(whole).keys() == RESULTS
+
+
+def test_four_workers_find_what_one_does(whole: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    killed_search.run(tmp_path / "search", 4, log=log)
+    assert results(tmp_path / "search") == results(whole)
+    assert max(Counter(log.read_text().splitlines()).values()) == 1
+
+
+def test_hash_seeds_do_not_matter(whole: Path, tmp_path: Path) -> None:
+    finish(tmp_path / "search", "77")
+    assert results(tmp_path / "search") == results(whole)
+
+
+def finish(folder: Path, hash_seed: str) -> None:
+    finished = subprocess.run(
+        [sys.executable, killed_search.__file__, str(folder)],
+        env={
+            **os.environ,
+            "PYTHONHASHSEED": hash_seed,
+            "PYTHONPATH": str(Path(killed_search.__file__).parent),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+
+
+def start(folder: Path, workers: int = 1) -> ForkProcess:
+    """A search in a process of its own, which logs what it evaluates."""
+    log = folder.parent / "log"
+    options = {"delay": 0.004, "log": log}
+    process = FORK.Process(target=killed_search.run, args=(folder, workers), kwargs=options)
+    process.start()
+    return process
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_at_random_moments_it_ends_with_the_same_files(
+    seed: int, whole: Path, tmp_path: Path
+) -> None:
+    generator = random.Random(seed)
+    folder, log = tmp_path / "search", tmp_path / "log"
+    killed = 0
+    for _ in range(KILLS):
+        process = start(folder)
+        # Some evaluations from now, and at last in the middle of fine-tuning or writing.
+        enough = len(lines(log)) + generator.randint(1, 30)
+        deadline = time.monotonic() + generator.uniform(0.3, 2)
+        while len(lines(log)) < enough and time.monotonic() < deadline and process.is_alive():
+            time.sleep(0.002)
+        time.sleep(generator.uniform(0, 0.05))
+        process.kill()
+        process.join()
+        if process.exitcode == 0:
+            break
+        killed += 1
+    assert killed > 1
+    if process.exitcode != 0:
+        process = start(folder)
+        process.join()
+    assert process.exitcode == 0
+    assert results(folder) == results(whole)
+    # What was stored was not evaluated again: only what was at work when it was killed.
+    repeated = sum(count - 1 for count in Counter(lines(log)).values())
+    assert repeated <= killed * LARGEST_JOB
+
+
+def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
+    process = start(tmp_path / "search", workers=2)
+    while len(lines(tmp_path / "log")) < 3:
+        assert process.is_alive()
+        time.sleep(0.01)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    if not children.exists():
+        process.kill()
+        pytest.skip("the operating system does not list children")
+    workers = children.read_text().split()
+    assert len(workers) >= 2
+    process.kill()
+    process.join()
+    deadline = time.monotonic() + 20
+    while any(running(worker) for worker in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def running(process: str) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return False
+
+
+def test_resuming_a_finished_search_evaluates_nothing(whole: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    first = run(tmp_path / "s", toy_prepared(log=str(log)))
+    count = len(lines(log))
+    assert count > 50
+    again = run(tmp_path / "s", toy_prepared(log=str(log)))
+    assert len(lines(log)) == count
+    # Models are compared by identity.
+    assert [m.candidate for m in again.front] == [m.candidate for m in first.front]
+    assert again.history == first.history
+
+
+def test_more_generations_continue_a_search(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    run(tmp_path / "s", toy_prepared(log=str(log)), settings=replace(SETTINGS, generations=3))
+    short = len([line for line in lines(log) if "refined" not in line])
+    run(tmp_path / "s", toy_prepared(log=str(log)))
+    found = [line for line in lines(log) if "refined" not in line]
+    assert short < len(found) == len(set(found))
+    expected = run(tmp_path / "other")
+    assert [m.candidate for m in run(tmp_path / "s").front] == [m.candidate for m in expected.front]
+
+
+def test_the_result_is_made_of_exact_figures(tmp_path: Path) -> None:
+    told: list[Progress] = []
+    result = run(tmp_path, told=told)
+    assert all(c.correct == toy_correct(c.genome) for c in result.evaluated)
+    members = (*result.front, *result.baseline)
+    for member in members:
+        before = toy_correct(member.candidate.genome)
+        assert member.shared.correct == before
+        assert member.candidate.correct == before + (TOTAL - before) // 2
+        assert member.model is not None
+        network = Network.build(member.candidate.genome, member.model)
+        assert member.candidate.costs == (network.weight_bits,)
+    kept = non_dominated([member.candidate for member in members])
+    assert kept == [member.candidate for member in result.front]
+    assert result.selected in result.front
+    assert result.selected.candidate.correct >= result.eight.candidate.correct
+    assert [m.homogeneous for m in result.baseline] == [b for b in range(2, 9) for _ in (1, 2)]
+    # Two foldings share one accuracy and one training.
+    with Store(tmp_path, create=False) as store:
+        assert store.count() == len({widths_text(c.genome.widths) for c in result.evaluated})
+        assert store.count() < len(result.evaluated)
+
+    generations = [p.generation for p in told if p.finished and p.generation is not None]
+    assert generations == list(range(SETTINGS.generations + 1))
+    assert [round(p.gain, 9) for p in told if p.finished and p.generation is not None] == [
+        round(step.gain, 9) for step in result.history
+    ]
+    assert told[0].evaluated > 0
+    assert max(p.evaluated for p in told) == len(result.evaluated)
+
+
+def test_a_small_space_gives_the_true_front(tmp_path: Path) -> None:
+    space = TinySpace(widths=(2, 3, 4, 5)).space
+    settings = replace(SETTINGS, generations=60)
+    result = run(tmp_path, toy_prepared(refine=False), settings=settings, space=space)
+    evaluator: Evaluator = toy_prepared().factory()
+    every = []
+    for genome in map(space.genome, space.every()):
+        costs = tuple(cost(evaluator.network(genome)) for cost in COSTS)
+        every.append(Candidate(genome, toy_correct(genome), TOTAL, costs))
+    expected = non_dominated(every)
+    # Without fine-tuning only some of the front are reported: its ends and some between them.
+    found = [member.candidate for member in result.front]
+    assert non_dominated([*found, *expected]) == expected
+    assert {c.text for c in found} <= {c.text for c in expected}
+    whole = non_dominated(list(result.evaluated))
+    assert [c.objectives for c in whole] == [c.objectives for c in expected]
+
+
+def test_given_genomes_take_part(tmp_path: Path) -> None:
+    seed = PAPER_SPACE.genome(PAPER_SPACE.draw(random.Random(3)))
+    result = run(tmp_path, seeds=(seed,))
+    assert genome_text(seed) in {c.text for c in result.evaluated}
+
+
+@pytest.mark.parametrize("text", ["knee", "max-accuracy", "budget=500"])
+def test_a_selection_needs_no_new_search(text: str, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    run(tmp_path / "s", toy_prepared(log=str(log)))
+    count = len(lines(log))
+    selection = Selection.parse(text)
+    settings = replace(SETTINGS, selection=selection)
+    result = run(tmp_path / "s", toy_prepared(log=str(log)), settings=settings)
+    # The one within the budget may not have been fine-tuned before.
+    assert len(lines(log)) - count in ((0, 1) if "budget" in text else (0,))
+    candidates = [member.candidate for member in result.front]
+    assert result.selected.candidate == selection.choose(candidates, 0, "")
+
+
+def test_an_impossible_budget_is_told_of_before_the_search(tmp_path: Path) -> None:
+    told: list[Progress] = []
+    settings = replace(SETTINGS, selection=Selection.parse("budget=3"))
+    with pytest.raises(InputError, match=r"budget must be at least .* weight bits") as caught:
+        run(tmp_path, settings=settings, told=told)
+    assert "not 3" in str(caught.value)
+    assert {progress.generation for progress in told} == {0}
+    run(tmp_path)  # nothing was lost
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"seed": 2}, "seed must be 1, as when the search began, not 2"),
+        ({"population": 16}, "population must be 12, as when the search began, not 16"),
+    ],
+)
+def test_other_settings_are_another_search(
+    changed: dict[str, int], message: str, tmp_path: Path
+) -> None:
+    run(tmp_path)
+    before = contents(tmp_path)
+    with pytest.raises(InputError) as caught:
+        run(tmp_path, settings=replace(SETTINGS, **changed))  # type: ignore[arg-type]  # ints
+    assert str(caught.value) == f"{tmp_path / FILE}: {message}"
+    with pytest.raises(InputError, match='objectives must be \\["size"\\]'):
+        run(tmp_path, costs=make_costs(["energy"], steps=STEPS))
+    assert contents(tmp_path) == before
+
+
+def test_a_search_goes_on_after_ctrl_c(whole: Path, tmp_path: Path) -> None:
+    count = 0
+
+    def interrupt(progress: Progress) -> None:
+        nonlocal count
+        count += 1
+        if count == 9:
+            raise KeyboardInterrupt
+
+    prepared = toy_prepared()
+    costs = make_costs(["size", "energy"], steps=STEPS)
+    with Store(tmp_path, create=True) as store, pytest.raises(KeyboardInterrupt):
+        search(prepared, PAPER_SPACE, costs, SETTINGS, store, tell=interrupt)
+    killed_search.run(tmp_path, 1)
+    assert results(tmp_path) == results(whole)
+
+
+def test_a_worker_that_dies_gets_one_line(tmp_path: Path) -> None:
+    prepared = replace(toy_prepared(), factory=DyingFactory())
+    with Store(tmp_path, create=True) as store, pytest.raises(ToolError) as caught:
+        search(prepared, PAPER_SPACE, COSTS, SETTINGS, store, workers=2)
+    assert str(caught.value).startswith("a worker process ended before its work did")
+
+
+def test_a_damaged_model_in_the_store_gets_one_line(tmp_path: Path) -> None:
+    run(tmp_path)
+    with Store(tmp_path, create=False) as store:
+        store._connection.execute("UPDATE refined SET model = ?", (b"nothing",))
+    with pytest.raises(InputError) as caught:
+        run(tmp_path)
+    assert str(caught.value).startswith(f"{tmp_path / FILE}: must be a whole safetensors file")
+
+
+def test_the_best_genome_is_a_design(whole: Path) -> None:
+    network = load_network(whole / "best.json")
+    assert network.genome.task == "toy"
+    assert network.genome.sizes == SIZES
+    model = Model.from_bytes((whole / "best.safetensors").read_bytes(), whole)
+    assert network.weight_bits == Network.build(network.genome, model).weight_bits
