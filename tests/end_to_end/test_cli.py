@@ -108,7 +108,7 @@ def test_tasks(gruhw: CommandLine, tmp_path: Path) -> None:
     result = gruhw.succeeds("tasks", "--json", "sub/tasks.json")
     (name, task), *_ = read_json(tmp_path / "sub" / "tasks.json")["tasks"].items()
     assert name == "mnist-rows"
-    assert task.keys() == {"description", "source"}
+    assert task.keys() == {"description", "source", "licence"}
     assert result.rows()[0][0] == name
     assert not result.err
 

@@ -1,34 +1,30 @@
-"""Tasks: MNIST from either kind of file, users' own archives, and every way to get one wrong."""
+"""The built-in tasks, and MNIST from either kind of file."""
 
 import gzip
 import hashlib
-from collections.abc import Mapping
+import os
+import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from task_files import absent, assert_same_data, data_folder, pin
 
 from gruhw.download import PinnedFile
 from gruhw.errors import InputError, ToolError
-from gruhw.files import npz_bytes, write_atomic
-from gruhw.tasks import TASKS, Split, TaskData, load_samples, load_task
-from gruhw.tasks.data import hold_out
+from gruhw.files import npz_bytes
+from gruhw.tasks import TASKS, Split, TaskData, load_task
+from gruhw.tasks.data import Task, hold_out, split_of
 from gruhw.tasks.mnist import ARCHIVE, PARTS, load_mnist, parse_idx
+
+__all__ = ["data_folder"]
 
 Arrays = dict[str, NDArray[Any]]
 
 HELD_OUT_SHA256 = "47303c1dc1d37c462ee352708915972e68bdd3ccb97e52055a22ff10011fa5ae"
-
-
-@pytest.fixture(autouse=True)
-def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "data"
-    folder.mkdir()
-    monkeypatch.setenv("GRUHW_DATA", str(folder))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return folder
 
 
 def digits() -> Arrays:
@@ -46,29 +42,13 @@ def idx(array: NDArray[np.uint8]) -> bytes:
     return gzip.compress(bytes((0, 0, 8, array.ndim)) + sizes + array.tobytes())
 
 
-def pin(folder: Path, name: str, data: bytes) -> PinnedFile:
-    (folder / name).write_bytes(data)
-    return PinnedFile(name, (), hashlib.sha256(data).hexdigest())
-
-
-def absent(name: str) -> PinnedFile:
-    return PinnedFile(name, (), "0" * 64)
-
-
-def assert_equal(left: Split, right: Split) -> None:
-    for one, other in ((left.x, right.x), (left.y, right.y), (left.lengths, right.lengths)):
-        assert one.dtype == other.dtype
-        np.testing.assert_array_equal(one, other)
-
-
 def test_both_kinds_of_file_give_the_same_mnist(data_folder: Path) -> None:
     arrays = digits()
     parts = {name: pin(data_folder, PARTS[name].name, idx(array)) for name, array in arrays.items()}
     from_idx = load_mnist(absent("mnist.npz"), parts, validation=10)
     archive = pin(data_folder, "mnist.npz", npz_bytes(arrays))
     from_npz = load_mnist(archive, {}, validation=10)
-    for part in ("train", "val", "test"):
-        assert_equal(getattr(from_idx, part), getattr(from_npz, part))
+    assert_same_data(from_idx, from_npz)
     assert (len(from_npz.train), len(from_npz.val), len(from_npz.test)) == (30, 10, 7)
     assert from_npz.test.x.dtype == np.uint8
     assert from_npz.test.y.dtype == np.int64
@@ -106,7 +86,8 @@ def test_mnist_is_scaled_to_one() -> None:
     np.testing.assert_array_equal(normalised, [[0.0] * 28, [1.0] * 28])
 
 
-def test_mnist_out_of_reach(data_folder: Path) -> None:
+@pytest.mark.usefixtures("data_folder")
+def test_mnist_out_of_reach() -> None:
     with pytest.raises(ToolError) as raised:
         load_mnist(parts={"x_train": PinnedFile("images.gz", ("http://127.0.0.1:1/x",), "0" * 64)})
     assert str(raised.value) == (
@@ -147,177 +128,100 @@ def test_damaged_idx(data: bytes, message: str) -> None:
     assert str(raised.value) == f"file.gz: {message}"
 
 
-def custom() -> Arrays:
-    random = np.random.default_rng(2)
-    return {
-        "x_train": random.normal(3, 2, (30, 5, 3)).astype(np.float32),
-        "y_train": (np.arange(30) % 3).astype(np.uint8),
-        "x_test": random.normal(3, 2, (6, 5, 3)).astype(np.float32),
-        "y_test": (np.arange(6) % 3).astype(np.int32),
-    }
-
-
-def load(tmp_path: Path, arrays: Mapping[str, NDArray[Any]]) -> TaskData:
-    write_atomic(tmp_path / "own.npz", npz_bytes(arrays))
-    return load_task(str(tmp_path / "own.npz")).load()
-
-
-def test_own_task(tmp_path: Path) -> None:
-    arrays = custom()
-    data = load(tmp_path, arrays)
-    assert (len(data.train), len(data.val), len(data.test)) == (27, 3, 6)
-    np.testing.assert_array_equal(data.test.x, arrays["x_test"])
-    assert data.test.lengths.tolist() == [5] * 6
-    task = load_task(tmp_path / "own.npz")
-    assert (task.classes, task.inputs, task.steps) == (3, 3, 5)
-    normalised = task.normalisation()(data.train.x)
-    np.testing.assert_allclose(normalised.mean(axis=(0, 1)), 0, atol=1e-12)
-    np.testing.assert_allclose(normalised.std(axis=(0, 1)), 1)
-
-
-def test_own_validation_data_and_lengths(tmp_path: Path) -> None:
-    arrays = custom()
-    arrays["x_train"][:, 3:] = 1e6
-    arrays["x_train"][:, :, 1] = 7
-    arrays |= {
-        "x_val": arrays["x_test"][:2, :4],
-        "y_val": arrays["y_test"][:2],
-        "length_train": np.full(30, 3),
-        "length_val": np.array([4, 1]),
-        "length_test": np.array([1, 2, 3, 4, 5, 5]),
-    }
-    data = load(tmp_path, arrays)
-    assert (len(data.train), len(data.val), len(data.test)) == (30, 2, 6)
-    assert data.val.lengths.tolist() == [4, 1]
-    assert data.test.lengths.tolist() == [1, 2, 3, 4, 5, 5]
-    normalised = load_task(tmp_path / "own.npz").normalisation()(data.train.x)[:, :3]
-    np.testing.assert_allclose(normalised.mean(axis=(0, 1)), 0, atol=1e-12)
-    np.testing.assert_allclose(normalised.std(axis=(0, 1)), [1, 0, 1])
-
-
-def changed(array: NDArray[Any], index: Any, value: object) -> NDArray[Any]:
-    copy = array.copy()
-    copy[index] = value
-    return copy
-
-
-C = custom()
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"x_train": None}, "array x_train is required, but missing"),
-        ({"y_train": None}, "array y_train is required, but missing"),
-        ({"x_test": None}, "array x_test is required, but missing"),
-        ({"y_test": None}, "array y_test is required, but missing"),
-        ({"y_val": C["y_test"]}, "array x_val is required, but missing"),
-        ({"x_val": C["x_test"]}, "array y_val is required, but missing"),
-        (
-            {"x_train": C["x_train"][:, 0]},
-            "shape of x_train must be [N, T, I], none of them zero, not [30, 3]",
-        ),
-        (
-            {"x_test": C["x_test"][:0]},
-            "shape of x_test must be [N, T, I], none of them zero, not [0, 5, 3]",
-        ),
-        (
-            {"x_train": C["x_train"].astype(str)},
-            "x_train must hold real numbers, not <U32",
-        ),
-        (
-            {"x_train": np.zeros((30, 1, 1025))},
-            "x_train must have at most 1024 input elements, not 1025",
-        ),
-        (
-            {"x_train": changed(C["x_train"], (3, 2, 1), np.nan)},
-            "every value of x_train must be finite, not nan",
-        ),
-        (
-            {"x_test": changed(C["x_test"], (3, 2, 1), -np.inf)},
-            "every value of x_test must be finite, not -inf",
-        ),
-        (
-            {"x_test": C["x_test"][:, :, :2]},
-            "x_test must have 3 input elements like x_train, not 2",
-        ),
-        (
-            {"y_train": C["y_train"][1:]},
-            "shape of y_train must be [30], one entry for each sequence, not [29]",
-        ),
-        (
-            {"y_test": C["y_test"][:, np.newaxis]},
-            "shape of y_test must be [6], one entry for each sequence, not [6, 1]",
-        ),
-        (
-            {"y_train": C["y_train"].astype(np.float64)},
-            "y_train must hold whole numbers, not float64",
-        ),
-        (
-            {"y_test": changed(C["y_test"], 2, -1)},
-            "labels in y_test must be 0 to 1023, not -1",
-        ),
-        (
-            {"y_train": changed(C["y_train"].astype(np.uint64), 2, 2**63)},
-            "labels in y_train must be 0 to 1023, not 9223372036854775808",
-        ),
-        (
-            {"y_train": C["y_train"] + 1},
-            "labels in y_train must be 0 to 3, each at least once, but 0 is missing",
-        ),
-        ({"y_train": C["y_train"] * 0}, "y_train must hold 2 or more classes, not 1"),
-        (
-            {"y_test": C["y_test"] + 1},
-            "labels in y_test must be 0 to 2 like y_train's, not 3",
-        ),
-        (
-            {"length_train": np.full(30, 6)},
-            "lengths in length_train must be 1 to 5, not 6",
-        ),
-        (
-            {"length_test": np.array([5, 5, 0, 5, 5, 5])},
-            "lengths in length_test must be 1 to 5, not 0",
-        ),
-        (
-            {"length_test": np.full(5, 5)},
-            "shape of length_test must be [6], one entry for each sequence, not [5]",
-        ),
-    ],
-)
-def test_wrong_own_task(
-    change: dict[str, NDArray[Any] | None], message: str, tmp_path: Path
-) -> None:
-    arrays = {name: array for name, array in ({**custom(), **change}).items() if array is not None}
-    with pytest.raises(InputError) as raised:
-        load(tmp_path, arrays)
-    assert str(raised.value) == f"{tmp_path / 'own.npz'}: {message}"
-
-
 def test_unknown_task() -> None:
     with pytest.raises(InputError) as raised:
         load_task("mnist-columns")
     assert str(raised.value) == (
-        "task must be mnist-rows or the path of an .npz file, not 'mnist-columns'"
+        "task must be mnist-rows, mnist-1d, spoken-digits, keyword-spotting, activity or the "
+        "path of an .npz file, not 'mnist-columns'"
     )
 
 
-def test_absent_own_task(tmp_path: Path) -> None:
-    with pytest.raises(InputError) as raised:
-        load_task(tmp_path / "absent.npz")
-    assert str(raised.value) == (
-        f"{tmp_path / 'absent.npz'}: cannot be read: no such file or directory"
+def task(loader: Callable[[], TaskData], **fields: Any) -> Task:
+    return Task("t", "d", 2, 2, 3, "s", "l", loader, **fields)
+
+
+def few() -> Split:
+    x = np.array([[[1, 7], [3, 7], [90, 90]], [[5, 7], [7, 7], [9, 7]]], dtype=np.int16)
+    return split_of(x, np.array([0, 1]), np.array([2, 3]))
+
+
+def test_data_are_read_once_and_inputs_are_standardised() -> None:
+    calls: list[TaskData] = []
+
+    def loader() -> TaskData:
+        calls.append(TaskData(few(), few(), few()))
+        return calls[-1]
+
+    own = task(loader)
+    assert calls == []
+    normalised = own.normalisation()(own.load().train.x)
+    assert own.load() is calls[0]
+    assert own.normalisation() is own.normalisation()
+    assert len(calls) == 1
+    # 1, 3, 5, 7, 9 without the padding: mean 5, variance 8. The other element never changes.
+    expected = (np.array([1, 3, 90, 5, 7, 9]) - 5) / np.sqrt(8)
+    np.testing.assert_allclose(normalised[:, :, 0].reshape(-1), expected)
+    np.testing.assert_array_equal(normalised[:, :, 1], [[0, 0, 83], [0, 0, 0]])
+
+
+def test_a_failure_is_not_remembered() -> None:
+    results: list[TaskData | None] = [None, TaskData(few(), few(), few())]
+
+    def loader() -> TaskData:
+        if (result := results.pop(0)) is None:
+            raise InputError("absent")
+        return result
+
+    own = task(loader)
+    with pytest.raises(InputError, match=r"^absent$"):
+        own.normalisation()
+    assert len(own.load().train) == 2
+
+
+def test_a_fixed_normalisation_needs_no_data() -> None:
+    normalise = TASKS["mnist-rows"].fixed_normalisation
+    assert normalise is not None
+    assert task(lambda: pytest.fail("loaded"), fixed_normalisation=normalise).normalisation() is (
+        normalise
     )
 
 
-def test_samples_of_a_design(tmp_path: Path) -> None:
-    arrays = {"x_test": C["x_test"], "y_test": C["y_test"]}
-    path = tmp_path / "samples.npz"
-    samples = load_samples(path, npz_bytes(arrays))
-    np.testing.assert_array_equal(samples.x, arrays["x_test"])
-    assert samples.y.tolist() == [0, 1, 2, 0, 1, 2]
-    assert samples.lengths.tolist() == [5] * 6
-    path.write_bytes(npz_bytes({**arrays, "length_test": np.arange(6) % 5 + 1}))
-    assert load_samples(path).lengths.tolist() == [1, 2, 3, 4, 5, 1]
-    with pytest.raises(InputError) as raised:
-        load_samples(path, npz_bytes({"x_test": C["x_test"]}))
-    assert str(raised.value) == f"{path}: array y_test is required, but missing"
+def test_built_in_tasks_reach_other_processes() -> None:
+    for name, known in TASKS.items():
+        assert pickle.loads(pickle.dumps(known)).name == name  # noqa: S301  # our own
+        assert load_task(name) is known
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_default_sizes(name: str) -> None:
+    assert TASKS[name].hidden == (48 if name == "keyword-spotting" else 32)
+    assert TASKS[name].licence
+
+
+COUNTS = {
+    "mnist-rows": (55_000, 5_000, 10_000),
+    "mnist-1d": (3_500, 500, 1_000),
+    "spoken-digits": (2_400, 300, 300),
+    "keyword-spotting": (3_306, 670, 914),
+    "activity": (6_022, 1_393, 2_996),
+}
+
+
+@pytest.mark.skipif(not os.environ.get("GRUHW_DATA"), reason="needs the data: GRUHW_DATA")
+@pytest.mark.parametrize("name", TASKS)
+def test_real_data(name: str) -> None:
+    known = TASKS[name]
+    data = known.load()
+    assert (len(data.train), len(data.val), len(data.test)) == COUNTS[name]
+    for part in (data.train, data.val, data.test):
+        assert part.x.shape == (len(part), known.steps, known.inputs)
+        assert set(part.y) == set(range(known.classes))
+        assert 1 <= part.lengths.min() <= part.lengths.max() <= known.steps
+        padding = np.arange(known.steps) >= part.lengths[:, np.newaxis]
+        assert not part.x[padding].any()
+    if known.fixed_normalisation is None:
+        steps = np.arange(known.steps) < data.train.lengths[:, np.newaxis]
+        normalised = known.normalisation()(data.train.x)[steps]
+        np.testing.assert_allclose(normalised.mean(axis=0), 0, atol=1e-12)
+        np.testing.assert_allclose(normalised.std(axis=0), 1)

@@ -1,6 +1,7 @@
 """The commands that train networks and measure their accuracy."""
 
 import time
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -34,13 +35,14 @@ def tasks(json: JsonPath = None) -> None:
     from gruhw.tasks import TASKS
 
     table = Table(title="Tasks")
-    for heading in ("name", "description", "source"):
+    table.add_column("name", no_wrap=True)
+    for heading in ("description", "source", "licence"):
         table.add_column(heading)
     for task in TASKS.values():
-        table.add_row(task.name, task.description, task.source)
+        table.add_row(task.name, task.description, task.source, task.licence)
     results.print(table)
     content = {
-        name: {"description": task.description, "source": task.source}
+        name: {"description": task.description, "source": task.source, "licence": task.licence}
         for name, task in TASKS.items()
     }
     write_json(json, {"tasks": content})
@@ -66,18 +68,22 @@ def train(
     hidden: Annotated[
         int | None,
         typer.Option(
-            help="Hidden units; 32, or the genome's, if absent.",
+            help="Hidden units; the genome's or the task's, if absent.",
             min=1,
             max=MAXIMUM_SIZE,
             metavar="N",
         ),
     ] = None,
     float_epochs: Annotated[
-        int, typer.Option(help="Epochs in floating point.", min=0, metavar="N")
-    ] = 20,
+        int | None,
+        typer.Option(help="Epochs in floating point; the task's if absent.", min=0, metavar="N"),
+    ] = None,
     epochs: Annotated[
-        int, typer.Option(help="Epochs of the quantised network.", min=0, metavar="N")
-    ] = 40,
+        int | None,
+        typer.Option(
+            help="Epochs of the quantised network; the task's if absent.", min=0, metavar="N"
+        ),
+    ] = None,
     seed: Annotated[
         int,
         typer.Option(
@@ -88,7 +94,7 @@ def train(
 ) -> None:
     """Train a network, then its quantised form, and save the design."""
     from gruhw.tasks import load_task
-    from gruhw.training import Recipe, train_design
+    from gruhw.training import recipe_for, train_design
 
     if not _is_unicode(task):
         raise InputError(f"task must be valid Unicode, which a genome can name, not {task!r}")
@@ -97,11 +103,14 @@ def train(
         raise InputError(
             f"hidden must be {template.sizes.hidden}, as in {genome}, or absent, not {hidden}"
         )
+    found_task = load_task(task)
+    epochs_given = {"float_epochs": float_epochs, "quantised_epochs": epochs}
+    given = {name: count for name, count in epochs_given.items() if count is not None}
     found = train_design(
-        load_task(task),
-        template.sizes.hidden if template else hidden or 32,
+        found_task,
+        template.sizes.hidden if template else hidden or found_task.hidden,
         template.widths if template else homogeneous(bits),
-        Recipe(float_epochs=float_epochs, quantised_epochs=epochs, seed=seed),
+        replace(recipe_for(task), **given, seed=seed),
         out,
         _print_epoch,
         folding=template.folding if template else None,

@@ -3,13 +3,19 @@
 from pathlib import Path
 
 from gruhw.errors import InputError
+from gruhw.tasks.activity import ACTIVITY
 from gruhw.tasks.custom import load_npz_task, load_samples
 from gruhw.tasks.data import Split, Task, TaskData
+from gruhw.tasks.keyword_spotting import KEYWORD_SPOTTING
 from gruhw.tasks.mnist import MNIST_ROWS
+from gruhw.tasks.mnist1d import MNIST_1D
+from gruhw.tasks.spoken_digits import SPOKEN_DIGITS
 
 __all__ = ["TASKS", "Split", "Task", "TaskData", "load_samples", "load_task"]
 
-TASKS = {task.name: task for task in (MNIST_ROWS,)}
+TASKS = {
+    task.name: task for task in (MNIST_ROWS, MNIST_1D, SPOKEN_DIGITS, KEYWORD_SPOTTING, ACTIVITY)
+}
 """The tasks that gruhw knows by name."""
 
 

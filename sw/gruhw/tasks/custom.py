@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gruhw.errors import InputError
 from gruhw.files import read_npz
 from gruhw.fixed import IntArray
-from gruhw.tasks.data import Split, Task, TaskData, hold_out, standardise
+from gruhw.tasks.data import Split, Task, TaskData, hold_out
 
 MAXIMUM_SIZE = 1024
 """The most classes, and the most elements of an input vector, that a genome can have."""
@@ -52,7 +52,6 @@ def load_npz_task(path: Path) -> Task:
                 f"not {highest}"
             )
     data = TaskData(train, val, test)
-    scale, offset = standardise(train)
     steps = max(part.x.shape[1] for part in (train, val, test))
     inputs = train.x.shape[2]
     return Task(
@@ -62,9 +61,8 @@ def load_npz_task(path: Path) -> Task:
         inputs=inputs,
         steps=steps,
         source=str(path),
+        licence="the user's own",
         loader=lambda: data,
-        scale=scale,
-        offset=offset,
     )
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gruhw.fixed import FloatArray, IntArray
+from gruhw.fixed import IntArray
 from gruhw.model import Normalisation
 
 SPLIT_SEED = 20240601
@@ -38,6 +39,10 @@ class Split:
     def take(self, indices: IntArray) -> "Split":
         """The sequences at ``indices``, in that order."""
         return Split(self.x[indices], self.y[indices], self.lengths[indices])
+
+    def where(self, chosen: NDArray[np.bool]) -> "Split":
+        """The sequences for which ``chosen``, shape [N], is true, in their order."""
+        return self.take(np.flatnonzero(chosen))
 
 
 Augmentation: TypeAlias = Callable[[Split, np.random.Generator], Split]
@@ -70,11 +75,16 @@ class Task:
     steps
         Steps of the longest sequence.
     source
-        Where the data come from, and their licence.
+        Where the data come from.
+    licence
+        Under which terms.
     loader
         Reads the data, downloading them if necessary.
-    scale, offset
-        The normalisation of each input element, shape [inputs].
+    hidden
+        Hidden units of a network for it, unless the user says otherwise.
+    fixed_normalisation
+        Of the inputs; if absent, each input element gets mean 0 and variance 1 over the
+        training part.
     augment
         Varies training sequences without changing their class.
     """
@@ -85,18 +95,46 @@ class Task:
     inputs: int
     steps: int
     source: str
+    licence: str
     loader: Callable[[], TaskData] = field(repr=False)
-    scale: FloatArray = field(repr=False, compare=False)
-    offset: FloatArray = field(repr=False, compare=False)
+    hidden: int = 32
+    fixed_normalisation: Normalisation | None = field(repr=False, compare=False, default=None)
     augment: Augmentation | None = field(repr=False, compare=False, default=None)
 
     def load(self) -> TaskData:
-        """The data; :class:`~gruhw.errors.GruhwError` if they are wrong or out of reach."""
-        return self.loader()
+        """The data, read once; :class:`~gruhw.errors.GruhwError` if wrong or out of reach."""
+        return self._data
 
     def normalisation(self) -> Normalisation:
-        """What turns raw samples into the network's input."""
-        return Normalisation(self.scale.copy(), self.offset.copy())
+        """What turns raw samples into the network's input; this may need the data."""
+        return self._normalisation
+
+    # Neither is kept if it fails, so that a user may put the file right and try again.
+    @cached_property
+    def _data(self) -> TaskData:
+        return self.loader()
+
+    @cached_property
+    def _normalisation(self) -> Normalisation:
+        return self.fixed_normalisation or standardise(self._data.train)
+
+
+def split_of(x: NDArray[Any], y: NDArray[Any], lengths: NDArray[Any] | None = None) -> Split:
+    """Labelled sequences, all of them as long as ``x`` unless ``lengths`` are given.
+
+    Parameters
+    ----------
+    x, y, lengths
+        As in :class:`Split`, with labels and lengths of any integer type.
+    """
+    if lengths is None:
+        lengths = np.full(len(x), x.shape[1])
+    return Split(x, y.astype(np.int64), lengths.astype(np.int64))
+
+
+def divide(data: Split, in_val: NDArray[np.bool], in_test: NDArray[np.bool]) -> TaskData:
+    """The parts of ``data``: what is in neither of the two named ones is to train on."""
+    return TaskData(data.where(~(in_val | in_test)), data.where(in_val), data.where(in_test))
 
 
 def hold_out(data: Split, count: int) -> tuple[Split, Split]:
@@ -109,15 +147,10 @@ def hold_out(data: Split, count: int) -> tuple[Split, Split]:
     return data.take(np.sort(order[count:])), data.take(np.sort(order[:count]))
 
 
-def standardise(data: Split) -> tuple[FloatArray, FloatArray]:
-    """The scale and offset that give each input element mean 0 and variance 1 over ``data``.
+def standardise(data: Split) -> Normalisation:
+    """The normalisation that gives each input element mean 0 and variance 1 over ``data``.
 
     Padding does not count, and an element that never changes is only shifted to 0.
-
-    Returns
-    -------
-    tuple of arrays
-        Scale and offset, each of shape [I].
     """
     steps = np.arange(data.x.shape[1]) < data.lengths[:, np.newaxis]
     scale = np.ones(data.x.shape[2])
@@ -127,4 +160,4 @@ def standardise(data: Split) -> tuple[FloatArray, FloatArray]:
         mean[element] = values.mean()
         if values.min() != values.max():
             scale[element] = 1.0 / values.std()
-    return scale, -mean * scale
+    return Normalisation(scale, -mean * scale)

@@ -11,14 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gruhw.download import PinnedFile, fetch, local_file
+from gruhw.download import PinnedFile, fetch
 from gruhw.errors import InputError
-from gruhw.files import read_npz
-from gruhw.fixed import IntArray
-from gruhw.tasks.data import Split, Task, TaskData, hold_out
-
-FOLDER_VARIABLE = "GRUHW_DATA"
-"""The environment variable that names a folder with data sets, looked in before the cache."""
+from gruhw.model import Normalisation
+from gruhw.tasks.data import Split, Task, TaskData, hold_out, split_of
+from gruhw.tasks.files import FOLDER_VARIABLE, read_pack
 
 BASES = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -110,9 +107,8 @@ def load_mnist(
     ToolError
         If a file cannot be downloaded.
     """
-    if (found := local_file(archive, FOLDER_VARIABLE)) is not None:
-        arrays: Mapping[str, NDArray[Any]] = read_npz(*found)
-    else:
+    arrays = read_pack(archive)
+    if arrays is None:
         fetched = {
             name: fetch(part.name, part.urls, part.sha256, folder_variable=FOLDER_VARIABLE)
             for name, part in parts.items()
@@ -121,13 +117,8 @@ def load_mnist(
             name: parse_idx(*file, dimensions=3 if name.startswith("x") else 1)
             for name, file in fetched.items()
         }
-    train, val = hold_out(_split(arrays["x_train"], arrays["y_train"]), validation)
-    return TaskData(train, val, _split(arrays["x_test"], arrays["y_test"]))
-
-
-def _split(x: NDArray[Any], y: NDArray[Any]) -> Split:
-    lengths: IntArray = np.full(len(y), x.shape[1], dtype=np.int64)
-    return Split(x, y.astype(np.int64), lengths)
+    train, val = hold_out(split_of(arrays["x_train"], arrays["y_train"]), validation)
+    return TaskData(train, val, split_of(arrays["x_test"], arrays["y_test"]))
 
 
 def shift_images(images: Split, generator: np.random.Generator) -> Split:
@@ -149,9 +140,9 @@ MNIST_ROWS = Task(
     classes=10,
     inputs=28,
     steps=28,
-    source="MNIST, Y. LeCun and C. Cortes, CC BY-SA 3.0",
+    source="MNIST, Y. LeCun and C. Cortes",
+    licence="CC BY-SA 3.0",
     loader=load_mnist,
+    fixed_normalisation=Normalisation(np.full(28, 1 / 255), np.zeros(28)),
     augment=shift_images,
-    scale=np.full(28, 1 / 255),
-    offset=np.zeros(28),
 )

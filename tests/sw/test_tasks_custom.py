@@ -1,0 +1,183 @@
+"""Users' own tasks: the archives they bring, and every way to get one wrong."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from gruhw.errors import InputError
+from gruhw.files import npz_bytes, write_atomic
+from gruhw.tasks import TaskData, load_samples, load_task
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def custom() -> Arrays:
+    random = np.random.default_rng(2)
+    return {
+        "x_train": random.normal(3, 2, (30, 5, 3)).astype(np.float32),
+        "y_train": (np.arange(30) % 3).astype(np.uint8),
+        "x_test": random.normal(3, 2, (6, 5, 3)).astype(np.float32),
+        "y_test": (np.arange(6) % 3).astype(np.int32),
+    }
+
+
+def load(tmp_path: Path, arrays: Mapping[str, NDArray[Any]]) -> TaskData:
+    write_atomic(tmp_path / "own.npz", npz_bytes(arrays))
+    return load_task(str(tmp_path / "own.npz")).load()
+
+
+def test_own_task(tmp_path: Path) -> None:
+    arrays = custom()
+    data = load(tmp_path, arrays)
+    assert (len(data.train), len(data.val), len(data.test)) == (27, 3, 6)
+    np.testing.assert_array_equal(data.test.x, arrays["x_test"])
+    assert data.test.lengths.tolist() == [5] * 6
+    task = load_task(tmp_path / "own.npz")
+    assert (task.classes, task.inputs, task.steps, task.hidden) == (3, 3, 5, 32)
+    normalised = task.normalisation()(data.train.x)
+    np.testing.assert_allclose(normalised.mean(axis=(0, 1)), 0, atol=1e-12)
+    np.testing.assert_allclose(normalised.std(axis=(0, 1)), 1)
+
+
+def test_own_validation_data_and_lengths(tmp_path: Path) -> None:
+    arrays = custom()
+    arrays["x_train"][:, 3:] = 1e6
+    arrays["x_train"][:, :, 1] = 7
+    arrays |= {
+        "x_val": arrays["x_test"][:2, :4],
+        "y_val": arrays["y_test"][:2],
+        "length_train": np.full(30, 3),
+        "length_val": np.array([4, 1]),
+        "length_test": np.array([1, 2, 3, 4, 5, 5]),
+    }
+    data = load(tmp_path, arrays)
+    assert (len(data.train), len(data.val), len(data.test)) == (30, 2, 6)
+    assert data.val.lengths.tolist() == [4, 1]
+    assert data.test.lengths.tolist() == [1, 2, 3, 4, 5, 5]
+    normalised = load_task(tmp_path / "own.npz").normalisation()(data.train.x)[:, :3]
+    np.testing.assert_allclose(normalised.mean(axis=(0, 1)), 0, atol=1e-12)
+    np.testing.assert_allclose(normalised.std(axis=(0, 1)), [1, 0, 1])
+
+
+def changed(array: NDArray[Any], index: Any, value: object) -> NDArray[Any]:
+    copy = array.copy()
+    copy[index] = value
+    return copy
+
+
+C = custom()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"x_train": None}, "array x_train is required, but missing"),
+        ({"y_train": None}, "array y_train is required, but missing"),
+        ({"x_test": None}, "array x_test is required, but missing"),
+        ({"y_test": None}, "array y_test is required, but missing"),
+        ({"y_val": C["y_test"]}, "array x_val is required, but missing"),
+        ({"x_val": C["x_test"]}, "array y_val is required, but missing"),
+        (
+            {"x_train": C["x_train"][:, 0]},
+            "shape of x_train must be [N, T, I], none of them zero, not [30, 3]",
+        ),
+        (
+            {"x_test": C["x_test"][:0]},
+            "shape of x_test must be [N, T, I], none of them zero, not [0, 5, 3]",
+        ),
+        (
+            {"x_train": C["x_train"].astype(str)},
+            "x_train must hold real numbers, not <U32",
+        ),
+        (
+            {"x_train": np.zeros((30, 1, 1025))},
+            "x_train must have at most 1024 input elements, not 1025",
+        ),
+        (
+            {"x_train": changed(C["x_train"], (3, 2, 1), np.nan)},
+            "every value of x_train must be finite, not nan",
+        ),
+        (
+            {"x_test": changed(C["x_test"], (3, 2, 1), -np.inf)},
+            "every value of x_test must be finite, not -inf",
+        ),
+        (
+            {"x_test": C["x_test"][:, :, :2]},
+            "x_test must have 3 input elements like x_train, not 2",
+        ),
+        (
+            {"y_train": C["y_train"][1:]},
+            "shape of y_train must be [30], one entry for each sequence, not [29]",
+        ),
+        (
+            {"y_test": C["y_test"][:, np.newaxis]},
+            "shape of y_test must be [6], one entry for each sequence, not [6, 1]",
+        ),
+        (
+            {"y_train": C["y_train"].astype(np.float64)},
+            "y_train must hold whole numbers, not float64",
+        ),
+        (
+            {"y_test": changed(C["y_test"], 2, -1)},
+            "labels in y_test must be 0 to 1023, not -1",
+        ),
+        (
+            {"y_train": changed(C["y_train"].astype(np.uint64), 2, 2**63)},
+            "labels in y_train must be 0 to 1023, not 9223372036854775808",
+        ),
+        (
+            {"y_train": C["y_train"] + 1},
+            "labels in y_train must be 0 to 3, each at least once, but 0 is missing",
+        ),
+        ({"y_train": C["y_train"] * 0}, "y_train must hold 2 or more classes, not 1"),
+        (
+            {"y_test": C["y_test"] + 1},
+            "labels in y_test must be 0 to 2 like y_train's, not 3",
+        ),
+        (
+            {"length_train": np.full(30, 6)},
+            "lengths in length_train must be 1 to 5, not 6",
+        ),
+        (
+            {"length_test": np.array([5, 5, 0, 5, 5, 5])},
+            "lengths in length_test must be 1 to 5, not 0",
+        ),
+        (
+            {"length_test": np.full(5, 5)},
+            "shape of length_test must be [6], one entry for each sequence, not [5]",
+        ),
+    ],
+)
+def test_wrong_own_task(
+    change: dict[str, NDArray[Any] | None], message: str, tmp_path: Path
+) -> None:
+    arrays = {name: array for name, array in ({**custom(), **change}).items() if array is not None}
+    with pytest.raises(InputError) as raised:
+        load(tmp_path, arrays)
+    assert str(raised.value) == f"{tmp_path / 'own.npz'}: {message}"
+
+
+def test_absent_own_task(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as raised:
+        load_task(tmp_path / "absent.npz")
+    assert str(raised.value) == (
+        f"{tmp_path / 'absent.npz'}: cannot be read: no such file or directory"
+    )
+
+
+def test_samples_of_a_design(tmp_path: Path) -> None:
+    arrays = {"x_test": C["x_test"], "y_test": C["y_test"]}
+    path = tmp_path / "samples.npz"
+    samples = load_samples(path, npz_bytes(arrays))
+    np.testing.assert_array_equal(samples.x, arrays["x_test"])
+    assert samples.y.tolist() == [0, 1, 2, 0, 1, 2]
+    assert samples.lengths.tolist() == [5] * 6
+    path.write_bytes(npz_bytes({**arrays, "length_test": np.arange(6) % 5 + 1}))
+    assert load_samples(path).lengths.tolist() == [1, 2, 3, 4, 5, 1]
+    with pytest.raises(InputError) as raised:
+        load_samples(path, npz_bytes({"x_test": C["x_test"]}))
+    assert str(raised.value) == f"{path}: array y_test is required, but missing"
