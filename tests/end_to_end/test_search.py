@@ -6,20 +6,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
 import pytest
 from command_line import CommandLine, contents
 from tiny_task import write_tiny_task
-from toy_search import STEPS, toy_prepared
+from toy_search import STEPS, prepare_toy
 
 from gruhw.cli import search as command
 from gruhw.cli.search import Objective, PresetName
 from gruhw.genome import PRESETS
 from gruhw.search import results
-from gruhw.search.evaluation import Prepared
 from gruhw.search.front import Rule, Selection
 from gruhw.search.objectives import OBJECTIVES
 from gruhw.search.store import FILE
@@ -29,22 +27,6 @@ SMALL = ("--population", "12", "--generations", "4", "--finalists", "3")
 RESULTS = {
     "best.json", "best.safetensors", "genomes.png", "pareto.csv", "pareto.json", "pareto.png", FILE
 }  # fmt: skip
-
-
-def prepare_toy(
-    task: str,
-    model: Path | None,
-    out: Path,
-    *,
-    hidden: int | None,
-    seed: int,
-    fine_tune_epochs: int,
-    quick: bool,
-    tell: Callable[[str], None],
-) -> Prepared:
-    tell("training what all share")
-    delay = float(os.environ.get("TOY_DELAY", "0"))
-    return toy_prepared(delay=delay, refine=fine_tune_epochs > 0)
 
 
 @pytest.fixture(autouse=True)
@@ -212,7 +194,8 @@ def test_a_damaged_search_is_kept(gruhw: CommandLine, tmp_path: Path) -> None:
 
 
 SCRIPT = """
-from test_search_program import command, prepare_toy
+from toy_search import prepare_toy
+from gruhw.cli import search as command
 command._preparation = lambda: prepare_toy
 from gruhw.cli import main
 if __name__ == "__main__":
@@ -222,7 +205,6 @@ if __name__ == "__main__":
 
 @pytest.mark.usefixtures("no_pictures")
 def test_ctrl_c_says_how_to_resume(gruhw: CommandLine, tmp_path: Path) -> None:
-    (tmp_path / "test_search_program.py").write_text(Path(__file__).read_text())
     (tmp_path / "program.py").write_text(SCRIPT)
     support = Path(__file__).parents[1] / "support"
     process = subprocess.Popen(

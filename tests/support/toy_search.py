@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from multiprocessing import parent_process
+from pathlib import Path
 
 import numpy as np
 
@@ -115,6 +116,24 @@ def toy_prepared(*, delay: float = 0.0, log: str | None = None, refine: bool = T
     """A toy task, ready for searching."""
     refiner = ToyRefiner(delay, log) if refine else None
     return Prepared("toy", SIZES, STEPS, ToyFactory(delay, log), refiner)
+
+
+def prepare_toy(
+    task: str,
+    model: Path | None,
+    out: Path,
+    *,
+    hidden: int | None,
+    seed: int,
+    fine_tune_epochs: int | None,
+    quick: bool,
+    workers: int,
+    tell: Callable[[str], None],
+) -> Prepared:
+    """The preparation of the command line; the environment's TOY_DELAY is that of an evaluation."""
+    tell("training what all share")
+    delay = float(os.environ.get("TOY_DELAY", "0"))
+    return toy_prepared(delay=delay, refine=fine_tune_epochs != 0)
 
 
 TINY_FREE = ("W_ir.weight", "W_hn.weight", "add_h", "tanh_n")

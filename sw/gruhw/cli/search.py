@@ -61,14 +61,14 @@ class Request:
     population: int = 48
     generations: int = 50
     finalists: int = 12
-    fine_tune_epochs: int = 10
+    fine_tune_epochs: int | None = None
     seed: int = 1
     select: str = "smallest"
     quick: bool = False
 
 
-QUICK = {"population": 16, "generations": 8, "finalists": 4, "fine_tune_epochs": 2}
-"""What ``--quick`` changes, unless it is given."""
+QUICK = {"population": 16, "generations": 8, "finalists": 4}
+"""What ``--quick`` changes, unless it is given; less training comes on top."""
 
 CHANGEABLE = ("generations", "select")
 """What may differ when a search is resumed: no figure depends on them."""
@@ -84,12 +84,12 @@ def search(
     ] = None,
     model: Annotated[
         Path | None,
-        typer.Option(help="A trained design to start from; trained if absent.", metavar="FILE"),
+        typer.Option(help="The genome file of a trained design to start from.", metavar="FILE"),
     ] = None,
     hidden: Annotated[
         int | None,
         typer.Option(
-            help="Hidden units; the model's, or 32, if absent.",
+            help="Hidden units; the model's, or the task's, if absent.",
             min=1,
             max=MAXIMUM_SIZE,
             metavar="N",
@@ -132,7 +132,7 @@ def search(
     ] = None,
     fine_tune_epochs: Annotated[
         int | None,
-        typer.Option(help="Epochs of their fine-tuning; 10 if absent.", min=0, metavar="N"),
+        typer.Option(help="Epochs of their fine-tuning; the task's if absent.", min=0, metavar="N"),
     ] = None,
     seed: Annotated[
         int | None,
@@ -152,7 +152,12 @@ def search(
         int | None,
         typer.Option(help="Processes; as many as there are cores if absent.", min=1, metavar="N"),
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="A taste: few small generations.")] = False,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick", help="A taste of two minutes: little training, few small generations."
+        ),
+    ] = False,
     resume: Annotated[
         bool,
         typer.Option(
@@ -285,6 +290,7 @@ def _run(request: Request, out: Path, store: "Store", workers: int) -> "Result":
             seed=request.seed,
             fine_tune_epochs=request.fine_tune_epochs,
             quick=request.quick,
+            workers=workers,
             tell=say,
         )
         return run_search(

@@ -128,9 +128,11 @@ class Prepare(Protocol):
     seed
         Of every random choice.
     fine_tune_epochs
-        Epochs of the refiner; with 0 there is none, or it trains nothing.
+        Epochs of the refiner, of which there is none with 0; None for the task's own.
     quick
         Whether to spend as little time as possible.
+    workers
+        Processes that the refiner may use; results do not depend on it.
     tell
         Takes one line about the progress.
 
@@ -148,8 +150,9 @@ class Prepare(Protocol):
         *,
         hidden: int | None,
         seed: int,
-        fine_tune_epochs: int,
+        fine_tune_epochs: int | None,
         quick: bool,
+        workers: int,
         tell: Callable[[str], None],
     ) -> Prepared: ...
 
