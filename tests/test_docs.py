@@ -80,7 +80,13 @@ def is_expensive(arguments: list[str]) -> bool:
     """
     name = arguments[0]
     on_task = name in ("train", "report", "evaluate") and any("mnist" in a for a in arguments)
-    return on_task or name == "synth" or (name == "simulate" and "icarus" not in arguments)
+    on_found = any(argument.endswith("best.json") for argument in arguments)
+    return (
+        on_task
+        or on_found
+        or name in ("search", "synth")
+        or (name == "simulate" and "icarus" not in arguments)
+    )
 
 
 def run(arguments: list[str], folder: Path) -> str:
@@ -149,6 +155,7 @@ def test_every_page_has_code() -> None:
         "arithmetic.md",
         "architecture.md",
         "integration.md",
+        "search.md",
     }
     for page in PAGES:
         assert any(block.language == "python" for block in blocks(page)), identify(page)

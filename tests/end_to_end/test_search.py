@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -48,6 +49,13 @@ def test_choices() -> None:
     assert {Selection.parse("budget=1").rule, "smallest", "knee", "max-accuracy"} == set(
         get_args(Rule)
     )
+
+
+def test_help(gruhw: CommandLine) -> None:
+    result = gruhw.succeeds("search", "--help")
+    assert result.out.startswith("Usage: gruhw search [OPTIONS]\n\n  ")
+    # Every option says what it is.
+    assert re.findall(r"^  --[\w-]+(?: \S+)?$\n  --", result.out, re.M) == []
 
 
 def test_search(gruhw: CommandLine, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import gruhw.quant.operators
 import gruhw.reference
 import gruhw.schedule
+import gruhw_hw.energy
 import gruhw_hw.operators
 from gruhw.errors import InputError
 from gruhw.fixed import Fixed
@@ -35,6 +36,7 @@ ARGUMENTS = {
     "reference": (None, (), None),
     "schedule": (None, False),
     "datapath": (None, None, False),
+    "energy": (None, None),
 }
 
 INTERPRETERS = {
@@ -42,6 +44,7 @@ INTERPRETERS = {
     "reference": gruhw.reference.evaluate,
     "schedule": gruhw.schedule.latency,
     "datapath": gruhw_hw.operators.component,
+    "energy": gruhw_hw.energy.node_energy,
 }
 
 # Every gene has a width of its own, so that a type of another operator is noticed.

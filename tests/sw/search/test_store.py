@@ -131,7 +131,7 @@ def test_killed_before_its_first_commit(tmp_path: Path) -> None:
         check(store, 1)
 
 
-@pytest.mark.parametrize("damage", ["text", "zeros", "header", "half"])
+@pytest.mark.parametrize("damage", ["text", "zeros", "header", "half", "page"])
 def test_a_damaged_file_gets_one_line_and_stays(damage: str, tmp_path: Path) -> None:
     with Store(tmp_path, create=True) as store:
         fill(store, 400)
@@ -142,6 +142,7 @@ def test_a_damaged_file_gets_one_line_and_stays(damage: str, tmp_path: Path) -> 
         "zeros": whole[:100] + bytes(len(whole) - 100),
         "header": bytes(100) + whole[100:],
         "half": whole[: len(whole) // 2],
+        "page": whole[:-4096] + bytes([255] * 4096),
     }[damage]
     path.write_bytes(damaged)
     assert message(tmp_path).startswith(f"{path}: must be a whole search file, but: ")
