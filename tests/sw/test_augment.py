@@ -46,7 +46,10 @@ ALL: dict[str, Callable[[], Augmentation]] = {
     "mask_time": lambda: augment.mask_time(4),
     "mask_bands": lambda: augment.mask_bands(2),
     "gain": lambda: augment.gain(9),
-    "amplitude": lambda: augment.amplitude(0.3, groups=2),
+    "tilt": lambda: augment.tilt(9),
+    "band_stretch": lambda: augment.band_stretch(0.2),
+    "cut_ends": lambda: augment.cut_ends(3, 6),
+    "amplitude": lambda: augment.amplitude(0.3, 0.1),
     "noise": lambda: augment.noise(2.0),
     "rotate": lambda: augment.rotate(30),
     "compose": lambda: augment.compose(augment.gain(9), augment.noise(1.0), augment.limit(0, 255)),
@@ -62,7 +65,7 @@ def test_seeded_and_different_for_each_sequence(name: str) -> None:
     assert len(np.unique(first.x, axis=0)) > 2
 
 
-@pytest.mark.parametrize("name", [name for name in ALL if name != "time_stretch_lengths"])
+@pytest.mark.parametrize("name", sorted(ALL.keys() - {"time_stretch_lengths", "cut_ends"}))
 def test_lengths_are_kept(name: str) -> None:
     sequences = ramps()
     assert vary(ALL[name](), sequences).lengths is sequences.lengths
@@ -170,13 +173,46 @@ def test_gain() -> None:
 
 def test_amplitude() -> None:
     sequences = full(np.ones((COUNT, STEPS, ELEMENTS), np.int16))
-    factors = vary(augment.amplitude(0.3, groups=2), sequences).x
+    factors = vary(augment.amplitude(0.3, 0.1), sequences).x
     assert (factors == factors[:, :1]).all()
     assert (factors[:, 0, :3] == factors[:, 0, :1]).all()
     assert (factors[:, 0, 3:] == factors[:, 0, 3:4]).all()
     assert (factors[:, 0, 0] != factors[:, 0, 3]).all()
     assert 0.7 <= factors.min() < 0.72
     assert 1.28 < factors.max() <= 1.3001
+    assert 0.9 <= factors[:, :, 3:].min() < 0.91
+    assert 1.09 < factors[:, :, 3:].max() <= 1.1001
+
+
+def test_tilt() -> None:
+    added = vary(augment.tilt(9), ramps()).x - ramps().x
+    np.testing.assert_allclose(added[:, :, 0], -added[:, :, -1], atol=1e-3)
+    np.testing.assert_allclose(np.diff(added, 2, axis=2), 0, atol=1e-3)
+    assert 8.5 < added.max() <= 9.001
+
+
+def test_band_stretch() -> None:
+    varied = vary(augment.band_stretch(0.2), ramps())
+    inside = valid(varied)
+    bands = (varied.x[inside] - np.where(inside)[1][:, np.newaxis]) / 100
+    factor = bands[:, 2] / 2.5 + 0.2
+    assert np.exp(-0.2) <= factor.min() < 0.83
+    assert 1.2 < factor.max() <= np.exp(0.2)
+    expected = np.clip((np.arange(ELEMENTS) + 0.5) * factor[:, np.newaxis] - 0.5, 0, ELEMENTS - 1)
+    np.testing.assert_allclose(bands, expected, atol=1e-4)
+
+
+def test_cut_ends() -> None:
+    sequences = ramps()
+    varied = vary(augment.cut_ends(3, 6), sequences)
+    cut = sequences.lengths - varied.lengths
+    assert set(cut[sequences.lengths > 12]) == set(range(7))
+    assert (cut[sequences.lengths <= 7] == 0).all()
+    assert varied.lengths[sequences.lengths >= 6].min() == 6
+    np.testing.assert_array_equal(np.diff(varied.x[:, :2, 0]), 1)
+    first, last = varied.x[:, 0, 0], varied.x[np.arange(COUNT), varied.lengths - 1, 0]
+    assert set(first) == {0, 1, 2, 3}
+    np.testing.assert_array_equal(last - first, varied.lengths - 1)
 
 
 @pytest.mark.parametrize("smooth", [False, True])

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from gruhw.download import PinnedFile, fetch
 from gruhw.errors import InputError
 from gruhw.fixed import FloatArray
+from gruhw.tasks.augment import amplitude, compose, noise, rotate, time_stretch
 from gruhw.tasks.data import Task, TaskData, divide, split_of
 from gruhw.tasks.files import FOLDER_VARIABLE, read_pack, zip_members
 
@@ -181,4 +182,10 @@ ACTIVITY = Task(
     source="HAPT, J. Reyes-Ortiz and others",
     licence="CC BY 4.0",
     loader=load_activity,
+    augment=compose(
+        time_stretch(0.1, keep_length=True),
+        rotate(35),
+        amplitude(0.05, 0.1),
+        noise(0.02 / SCALE),
+    ),
 )

@@ -7,6 +7,7 @@ What follows the last step of a sequence is padding, whose values mean nothing.
 """
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,14 +79,53 @@ def time_stretch(amount: float, *, keep_length: bool) -> Augmentation:
     return vary
 
 
-def _resample(sequences: Split, positions: FloatArray) -> NDArray[np.float32]:
+def cut_ends(steps: int, shortest: int) -> Augmentation:
+    """Cut up to ``steps`` steps off either end, but leave at least the ``shortest`` length.
+
+    Sequences that are no longer than that stay as they are.
+    """
+
+    def vary(sequences: Split, generator: np.random.Generator) -> Split:
+        spare = np.maximum(sequences.lengths - shortest, 0) // 2
+        drawn = generator.integers(0, steps, size=(2, len(sequences)), endpoint=True)
+        early, late = np.minimum(drawn, spare)
+        positions = np.arange(sequences.x.shape[1]) + early[:, np.newaxis]
+        lengths = sequences.lengths - early - late
+        return replace(sequences, x=_resample(sequences, positions), lengths=lengths)
+
+    return vary
+
+
+def band_stretch(amount: float) -> Augmentation:
+    """Move what is in band ``b``, counted from 0.5, to ``b`` times up to ``exp(amount)``.
+
+    On a mel scale this is roughly what another length of the vocal tract does.
+    """
+
+    def vary(sequences: Split, generator: np.random.Generator) -> Split:
+        count, _, bands = sequences.x.shape
+        factor = np.exp(generator.uniform(-amount, amount, size=(count, 1)))
+        positions = (np.arange(bands) + 0.5) * factor - 0.5
+        moved = _interpolate(sequences.x.transpose(0, 2, 1), positions, np.array(bands - 1))
+        return replace(sequences, x=moved.transpose(0, 2, 1))
+
+    return vary
+
+
+def _resample(sequences: Split, positions: FloatArray | NDArray[np.int64]) -> NDArray[np.float32]:
     """Sequences read at ``positions`` [N, T] in steps, interpolated linearly between steps."""
-    last = sequences.lengths[:, np.newaxis] - 1
+    return _interpolate(sequences.x, positions, sequences.lengths[:, np.newaxis] - 1)
+
+
+def _interpolate(
+    x: NDArray[Any], positions: FloatArray | NDArray[np.int64], last: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """``x`` [N, T, I] read at ``positions`` [N, T], 0 to ``last``, along its second axis."""
     inside = np.clip(positions, 0, last)
     before = np.floor(inside).astype(np.int64)
     weight = (inside - before).astype(np.float32)[:, :, np.newaxis]
-    rows = np.arange(len(sequences))[:, np.newaxis]
-    x = sequences.x.astype(np.float32, copy=False)
+    rows = np.arange(len(x))[:, np.newaxis]
+    x = x.astype(np.float32, copy=False)
     early, late = x[rows, before], x[rows, np.minimum(before + 1, last)]
     mixed: NDArray[np.float32] = early + (late - early) * weight
     return mixed
@@ -145,21 +185,35 @@ def gain(amount: float) -> Augmentation:
     return vary
 
 
-def amplitude(amount: float, groups: int = 1) -> Augmentation:
+def tilt(amount: float) -> Augmentation:
+    """Add up to ``amount`` to the last element and subtract it from the first, linearly between.
+
+    In log-mel codes this is another microphone or room.
+    """
+
+    def vary(sequences: Split, generator: np.random.Generator) -> Split:
+        added = generator.uniform(-amount, amount, size=(len(sequences), 1, 1))
+        slope = np.linspace(-1, 1, sequences.x.shape[2])
+        return replace(sequences, x=sequences.x + (added * slope).astype(np.float32))
+
+    return vary
+
+
+def amplitude(*amounts: float) -> Augmentation:
     """Multiply sequences by a factor of ``1 - amount`` to ``1 + amount``.
 
     Parameters
     ----------
-    amount
-        0.1 is 10 %.
-    groups
-        How many groups of neighbouring elements have a factor of their own: one for each sensor.
+    amounts
+        One for all elements, or for each of equal groups of neighbouring elements, such as the
+        axes of each sensor. 0.1 is 10 %.
     """
+    most = np.array(amounts)
 
     def vary(sequences: Split, generator: np.random.Generator) -> Split:
         count, _, elements = sequences.x.shape
-        factors = generator.uniform(1 - amount, 1 + amount, size=(count, 1, groups))
-        repeated = np.repeat(factors, elements // groups, axis=2).astype(np.float32)
+        factors = generator.uniform(1 - most, 1 + most, size=(count, 1, len(most)))
+        repeated = np.repeat(factors, elements // len(most), axis=2).astype(np.float32)
         return replace(sequences, x=sequences.x * repeated)
 
     return vary

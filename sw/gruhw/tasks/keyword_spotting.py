@@ -27,6 +27,17 @@ from numpy.typing import NDArray
 
 from gruhw.download import PinnedFile, fetch
 from gruhw.errors import InputError
+from gruhw.tasks.augment import (
+    band_stretch,
+    compose,
+    gain,
+    limit,
+    mask_bands,
+    mask_time,
+    tilt,
+    time_shift,
+    time_stretch,
+)
 from gruhw.tasks.data import Task, TaskData, divide, split_of
 from gruhw.tasks.files import FOLDER_VARIABLE, read_pack, read_wav, tar_members
 from gruhw.tasks.log_mel import LogMel
@@ -196,6 +207,16 @@ def keyword_spotting(bands: int) -> Task:
         licence="CC BY 4.0",
         loader=partial(load_keyword_spotting, bands),
         hidden=48,
+        augment=compose(
+            time_stretch(0.15, keep_length=True),
+            time_shift(5),
+            band_stretch(0.1),
+            gain(15),
+            tilt(10),
+            mask_bands(bands // 8),
+            mask_time(6),
+            limit(0, 255),
+        ),
     )
 
 

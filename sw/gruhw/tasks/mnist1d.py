@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from gruhw.download import PinnedFile, fetch
 from gruhw.errors import InputError
+from gruhw.tasks.augment import amplitude, compose, noise, roll
 from gruhw.tasks.data import Task, TaskData, hold_out, split_of
 from gruhw.tasks.files import FOLDER_VARIABLE, read_pack
 
@@ -154,4 +155,5 @@ MNIST_1D = Task(
     source="MNIST-1D, S. Greydanus and D. Kobak",
     licence="Apache-2.0",
     loader=load_mnist1d,
+    augment=compose(roll(6), amplitude(0.15), noise(0.2 / SCALE, smooth=True), noise(0.02 / SCALE)),
 )

@@ -17,6 +17,16 @@ from numpy.typing import NDArray
 
 from gruhw.download import PinnedFile, fetch_checked
 from gruhw.errors import InputError
+from gruhw.tasks.augment import (
+    compose,
+    cut_ends,
+    gain,
+    limit,
+    mask_bands,
+    mask_time,
+    noise,
+    time_stretch,
+)
 from gruhw.tasks.data import Split, Task, TaskData, split_of
 from gruhw.tasks.files import FOLDER_VARIABLE, git_tree, read_pack, read_wav, tar_members
 from gruhw.tasks.log_mel import LogMel
@@ -163,6 +173,16 @@ def spoken_digits(bands: int) -> Task:
         source="Free Spoken Digit Dataset, Z. Jackson and others",
         licence="CC BY-SA 4.0",
         loader=partial(load_spoken_digits, bands),
+        # More than this costs accuracy.
+        augment=compose(
+            cut_ends(3, shortest=8),
+            time_stretch(0.15, keep_length=False),
+            gain(6),
+            mask_bands(1),
+            mask_time(2),
+            noise(4),
+            limit(0, 255),
+        ),
     )
 
 
