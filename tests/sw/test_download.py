@@ -1,5 +1,6 @@
 """Files with a pinned hash: where they are looked for, and what is said when they are wrong."""
 
+import fcntl
 import hashlib
 import os
 import re
@@ -207,6 +208,20 @@ def test_two_processes_fetch_one_file(server: Server) -> None:
         out, _ = process.communicate(timeout=60)
         assert (process.returncode, out) == (0, b"%d\n" % len(CONTENTS))
     assert server.asked == ["/slow"]
+    check_complete()
+
+
+def test_the_one_waited_for_fails(server: Server) -> None:
+    found: list[bytes] = []
+    with part().open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        thread = threading.Thread(target=lambda: found.append(get(f"{server.base}/file")[1]))
+        thread.start()
+        time.sleep(0.5)
+        assert server.asked == []
+        part().unlink()
+    thread.join(30)
+    assert found == [CONTENTS]
     check_complete()
 
 

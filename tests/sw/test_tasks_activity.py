@@ -17,14 +17,14 @@ __all__ = ["data_folder"]
 
 SIGNALS = {
     (experiment, subject): np.random.default_rng(experiment).normal(0, 0.9, (samples, 6))
-    for experiment, subject, samples in ((1, 1, 700), (2, 7, 330), (3, 2, 300), (12, 2, 128))
+    for experiment, subject, samples in ((1, 1, 900), (2, 7, 330), (3, 2, 300), (12, 2, 128))
 }
 """Four experiments: their numbers, subjects and signals."""
 
 LABELS = """\
 1 1 5 250 505
-1 1 7 506 520
-1 1 1 521 699
+1 1 7 506 700
+1 1 1 721 899
 2 7 6 0 255
 3 2 2 3 129
 3 2 3 160 299
@@ -33,13 +33,13 @@ LABELS = """\
 """
 
 WINDOWS = [
-    *((1, 10, 3), (1, 250, 4), (1, 314, 4), (1, 378, 4), (1, 521, 0)),
+    *((1, 10, 3), (1, 250, 4), (1, 314, 4), (1, 378, 4), (1, 721, 0)),
     *((2, 0, 5), (2, 64, 5), (2, 128, 5), (3, 160, 2), (12, 0, 5)),
 ]
 """The experiment, first sample and label of each window that these segments have room for.
 
-The last one of a segment may end with its last sample, which is in it: 521 to 699 has one
-window, 250 to 505 has three, 3 to 129 is one sample too short.
+The last one of a segment may end with its last sample, which is in it: 721 to 899 has one
+window, 250 to 505 has three, 3 to 129 is one sample too short. Activity 7 is a transition.
 """
 
 
