@@ -14,6 +14,7 @@ from gruhw.genome import GENES, LINEAR, PRESETS, Genes, Genome, Preset, Sizes
 from gruhw.graph import calibrated_tensors
 from gruhw.model import Model, Network, Normalisation
 from gruhw.search.evaluation import Prepared, Refined
+from gruhw.search.front import Number
 from gruhw.search.space import SearchSpace
 
 SIZES = Sizes(input=3, hidden=4, classes=2)
@@ -89,6 +90,23 @@ class DyingFactory:
         if parent_process() is not None:
             os._exit(3)
         return ToyEvaluator()
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A cost that synthesis corrects."""
+
+    name: str = "luts"
+    label: str = "toy LUTs"
+    unit: str = "LUTs"
+    identity: str = "toy"
+    estimated: bool = True
+
+    def __call__(self, network: Network) -> Number:
+        return sum(network.genome.genes.values())
+
+    def measure(self, network: Network) -> Number | None:
+        return self(network) + network.genome.genes["add_h"]
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ class Cost(Protocol):
         Of the figure.
     identity
         All that the figures depend on besides the network.
+    estimated
+        Whether synthesis finds a figure that this one only estimates.
     """
 
     @property
@@ -49,12 +51,15 @@ class Cost(Protocol):
     @property
     def identity(self) -> str: ...
 
+    @property
+    def estimated(self) -> bool: ...
+
     def __call__(self, network: Network) -> Number:
-        """The figure of a network, an estimate if it takes long to measure."""
+        """The figure of a network."""
         ...
 
     def measure(self, network: Network) -> Number | None:
-        """The figure after real synthesis; None if the cost is exact already."""
+        """The figure that real synthesis finds; None if this cost is no estimate."""
         ...
 
 
@@ -77,6 +82,10 @@ class ExactCost:
     unit: str
     steps: int
     count: Callable[[Network, int], Number]
+
+    @property
+    def estimated(self) -> bool:
+        return False
 
     @property
     def identity(self) -> str:
@@ -108,6 +117,10 @@ class AreaCost:
     unit: str
     target: str
     resource: str
+
+    @property
+    def estimated(self) -> bool:
+        return True
 
     @property
     def identity(self) -> str:

@@ -1,7 +1,9 @@
 """A whole search: evolution, fine-tuning of the front, selection, synthesis of what is reported."""
 
 import time
+from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gruhw.errors import InputError
 from gruhw.genome import GENES, Genome
@@ -13,7 +15,10 @@ from gruhw.search.objectives import Cost
 from gruhw.search.result import Member, Progress, Result, Settings, Step, Tell, baseline_bits
 from gruhw.search.space import SearchSpace, Vector
 from gruhw.search.store import Store
-from gruhw.search.workers import Evaluated, Group, Workers
+from gruhw.search.workers import Evaluated, Group, Synthesis, Workers, measure
+
+REPORTS = 30
+"""Over how many of the last reports the rate of evaluations is taken."""
 
 
 def search(
@@ -83,7 +88,7 @@ class _Search:
         self.evaluator = prepared.factory()
         self.total = self.evaluator.total
         self.evaluated = 0
-        self.began = time.monotonic()
+        self.recent = deque([(time.monotonic(), 0)], maxlen=REPORTS)
         self.generation: Generation | None = None
         self.reference: Reference | None = None
         self.gain = 1.0
@@ -115,6 +120,7 @@ class _Search:
             [member.candidate for member in baseline],
             self.settings.selection,
         )
+        self._measure([*front, *baseline])
         front, baseline = self._measured(front), self._measured(baseline)
         return Result(
             space=self.space,
@@ -214,8 +220,10 @@ class _Search:
         return selection.choose(candidates, baseline, self.costs[0].unit)
 
     def _report(self, *, finished: bool = False) -> None:
-        seconds = time.monotonic() - self.began
-        rate = self.evaluated / seconds if seconds > 0 else 0.0
+        now = time.monotonic()
+        self.recent.append((now, self.evaluated))
+        began, before = self.recent[0]
+        rate = (self.evaluated - before) / (now - began) if now > began else 0.0
         done = self.generation.number if self.generation else -1
         generations = self.settings.generations
         best = None
@@ -315,21 +323,27 @@ class _Search:
             return self.evaluator.network(genome)
         return Network.build(genome, member.model)
 
+    def _measure(self, members: Sequence[Member]) -> None:
+        """Synthesise what is not stored, for the costs that are estimates."""
+        costs = tuple(cost for cost in self.costs if cost.estimated)
+        if not costs:
+            return
+        missing = {
+            member.candidate.text: member
+            for member in members
+            if self.store.measured(member.candidate.text) is None
+        }
+        jobs = [Synthesis(text, self._network(member), costs) for text, member in missing.items()]
+        if jobs:
+            self.tell(Progress(f"synthesising {len(jobs)} networks", finished=True))
+        for number, (text, figures) in enumerate(measure(jobs, self.workers), start=1):
+            self.store.add_measured(text, figures)
+            self.tell(Progress(f"synthesised {number} of {len(jobs)}", finished=True))
+
     def _measured(self, members: Sequence[Member]) -> list[Member]:
-        """The members with what synthesis finds, for the costs that are estimates."""
-        found = []
-        for number, member in enumerate(members, start=1):
-            text = member.candidate.text
-            if (figures := self.store.measured(text)) is None:
-                self.tell(Progress(f"synthesising {number} of {len(members)}"))
-                network = self._network(member)
-                measured = {cost.name: cost.measure(network) for cost in self.costs}
-                figures = {name: f for name, f in measured.items() if f is not None}
-                self.store.add_measured(text, figures)
-            found.append(
-                Member(member.candidate, member.shared, member.model, figures, member.homogeneous)
-            )
-        return found
+        """The members with what synthesis found."""
+        figures = [self.store.measured(member.candidate.text) or {} for member in members]
+        return [replace(m, measured=found) for m, found in zip(members, figures, strict=True)]
 
 
 def _by_widths(genomes: Sequence[Genome]) -> list[list[Genome]]:

@@ -1,27 +1,18 @@
 """Evaluating candidates, in this process or in several."""
 
-import os
-import signal
-import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
 from typing import TypeAlias
 
-from gruhw.errors import ToolError
 from gruhw.genome import Genome
+from gruhw.model import Network
 from gruhw.search.evaluation import Evaluator, EvaluatorFactory
 from gruhw.search.front import Number
 from gruhw.search.objectives import Cost
+from gruhw.search.processes import Processes
 
 LARGEST_JOB = 8
 """Groups that a worker evaluates before it reports: what a kill loses, and its progress."""
-
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-"""What numerical libraries read their number of threads from."""
 
 
 @dataclass(frozen=True)
@@ -76,20 +67,9 @@ _costs_of_worker: Costs
 _evaluator: Evaluator | None = None
 
 
-def _start_worker(factory: EvaluatorFactory, costs: Costs) -> None:
+def _initialise(factory: EvaluatorFactory, costs: Costs) -> None:
     global _factory, _costs_of_worker
     _factory, _costs_of_worker = factory, costs
-    # Ctrl-C reaches every process of the terminal; the parent alone answers it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for work forever."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _work(groups: Sequence[Group]) -> list[Evaluated]:
@@ -118,54 +98,42 @@ class Workers:
         self._evaluator = evaluator
         self._costs = costs
         self._count = count
-        self._pool = (
-            ProcessPoolExecutor(count, get_context("spawn"), _start_worker, (factory, costs))
-            if count > 1
-            else None
-        )
+        self._processes = Processes(count, _initialise, (factory, costs)) if count > 1 else None
 
     def __call__(self, groups: Sequence[Group]) -> Iterator[list[Evaluated]]:
         """Yield what became of ``groups``, some at a time, in any order."""
         size = max(1, min(LARGEST_JOB, len(groups) // (2 * self._count)))
         jobs = [groups[start : start + size] for start in range(0, len(groups), size)]
-        if self._pool is None:
-            for job in jobs:
-                yield evaluate(self._evaluator, self._costs, job)
-            return
-        with _one_thread_each():
-            futures: list[Future[list[Evaluated]]] = [self._pool.submit(_work, job) for job in jobs]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BrokenProcessPool as error:
-            raise ToolError(
-                "a worker process ended before its work did, maybe for lack of memory: "
-                "continue with --resume and fewer --workers"
-            ) from error
+        if self._processes is None:
+            return (evaluate(self._evaluator, self._costs, job) for job in jobs)
+        return self._processes(_work, jobs)
 
     def __enter__(self) -> "Workers":
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if self._pool is None:
-            return
-        if kind is not None:
-            # What they compute now would not be stored any more.
-            for process in list((self._pool._processes or {}).values()):
-                process.terminate()
-        self._pool.shutdown(cancel_futures=True)
+        if self._processes is not None:
+            self._processes.__exit__(kind, error, trace)
 
 
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Processes that start meanwhile compute in one thread each: there are enough of them."""
-    before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+@dataclass(frozen=True)
+class Synthesis:
+    """A network whose estimated costs are to be measured, and what stands for it."""
+
+    text: str
+    network: Network
+    costs: Costs
+
+
+def measure(jobs: Sequence[Synthesis], count: int) -> Iterator[tuple[str, dict[str, Number]]]:
+    """Measure networks in ``count`` processes; yield text and figures, in any order."""
+    if count == 1 or len(jobs) < 2:
+        yield from map(_measure, jobs)
+        return
+    with Processes(min(count, len(jobs))) as processes:
+        yield from processes(_measure, jobs)
+
+
+def _measure(job: Synthesis) -> tuple[str, dict[str, Number]]:
+    found = {cost.name: cost.measure(job.network) for cost in job.costs}
+    return job.text, {name: figure for name, figure in found.items() if figure is not None}

@@ -5,15 +5,19 @@ import pickle
 import numpy as np
 import pytest
 from random_networks import random_network
-from toy_search import SIZES, STEPS, toy_model
+from toy_search import SIZES, STEPS, Estimate, toy_model
 
 from gruhw.errors import InputError
 from gruhw.genome import GENES, Folding, Genes, Genome, Sizes, homogeneous
 from gruhw.graph import Node
 from gruhw.model import Network
 from gruhw.schedule import Schedule
+from gruhw.search import objectives
 from gruhw.search.objectives import OBJECTIVES, make_costs, with_unit
+from gruhw.search.workers import Synthesis, measure
 from gruhw_hw.energy import node_energy, sequence_energy
+from gruhw_hw.synthesis import Resources, synthesise
+from gruhw_hw.top import TOP, generate_verilog
 
 NETWORK = random_network(np.random.default_rng(1), inputs=3, hidden=5, classes=2)
 
@@ -37,6 +41,32 @@ def test_costs_can_be_sent_to_workers() -> None:
     again = pickle.loads(pickle.dumps(costs))  # noqa: S301
     assert again == costs
     assert [cost(NETWORK) for cost in again] == [cost(NETWORK) for cost in costs]
+
+
+@pytest.mark.slow
+def test_luts_are_estimated_and_then_synthesised(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Model:
+        def estimate(self, network: Network) -> Resources:
+            return Resources(luts=network.weight_bits)
+
+    monkeypatch.setattr(objectives, "_area_model", lambda target: (Model(), f"model of {target}"))
+    (cost,) = make_costs(["luts"], target="ecp5", steps=STEPS)
+    assert cost.estimated
+    assert cost.identity == "luts of ecp5, model of ecp5"
+    assert cost(NETWORK) == NETWORK.weight_bits
+    report = synthesise(generate_verilog(NETWORK).verilog, TOP, "ecp5")
+    assert cost.measure(NETWORK) == report.total.luts > 0
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_measuring_in_processes(count: int) -> None:
+    jobs = [
+        Synthesis(str(bits), build(homogeneous(bits)), (Estimate(), *make_costs(["size"], steps=1)))
+        for bits in (2, 3, 4)
+    ]
+    assert dict(measure(jobs, count)) == {
+        str(bits): {"luts": bits * (len(GENES) + 1)} for bits in (2, 3, 4)
+    }
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)

@@ -8,30 +8,16 @@ from pathlib import Path
 import matplotlib.image
 import numpy as np
 import pytest
-from toy_search import PAPER_SPACE, STEPS, TOTAL, toy_prepared
+from toy_search import PAPER_SPACE, STEPS, TOTAL, Estimate, toy_prepared
 
 from gruhw.genome import GENES, Genome
-from gruhw.model import Network
 from gruhw.search.clusters import CLUSTERS, cluster, widths_of
-from gruhw.search.front import Number
 from gruhw.search.objectives import make_costs
 from gruhw.search.plots import draw_front, draw_genomes
 from gruhw.search.result import Result, Settings
 from gruhw.search.results import describe, front_csv, summary, write_results
 from gruhw.search.run import search
 from gruhw.search.store import Store
-
-
-class Estimate:
-    """A cost that synthesis corrects."""
-
-    name, label, unit, identity = "luts", "toy LUTs", "LUTs", "toy"
-
-    def __call__(self, network: Network) -> Number:
-        return sum(network.genome.genes.values())
-
-    def measure(self, network: Network) -> Number | None:
-        return self(network) + network.genome.genes["add_h"]
 
 
 def found(folder: Path, *, refine: bool, names: tuple[str, ...] = ("size",)) -> Result:

@@ -182,8 +182,10 @@ def test_resuming_a_finished_search_evaluates_nothing(whole: Path, tmp_path: Pat
     first = run(tmp_path / "s", toy_prepared(log=str(log)))
     count = len(lines(log))
     assert count > 50
-    again = run(tmp_path / "s", toy_prepared(log=str(log)))
+    told: list[Progress] = []
+    again = run(tmp_path / "s", toy_prepared(log=str(log)), told=told)
     assert len(lines(log)) == count
+    assert {progress.evaluated for progress in told} == {0}
     # Models are compared by identity.
     assert [m.candidate for m in again.front] == [m.candidate for m in first.front]
     assert again.history == first.history
