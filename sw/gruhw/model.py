@@ -71,6 +71,12 @@ class Model:
     input_signed: bool
     normalisation: Normalisation
 
+    @property
+    def sizes(self) -> Sizes:
+        """The sizes of the network, as the shapes of its weights have them."""
+        hidden, inputs = self.weights["W_in"].shape
+        return Sizes(input=inputs, hidden=hidden, classes=len(self.weights["head"]))
+
     def to_bytes(self) -> bytes:
         """The model as a safetensors file, single precision."""
         tensors = {

@@ -1,0 +1,100 @@
+"""From a task to a trained design: float training, calibration, quantised training."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from gruhw.design import save_design
+from gruhw.files import output_folder, write_atomic
+from gruhw.genome import Folding, Genes, Genome, Sizes
+from gruhw.model import Model, Network
+from gruhw.quant import Calibration, float_layers
+from gruhw.reference import classify
+from gruhw.tasks import Split, Task, TaskData
+from gruhw.training.fit import Progress
+from gruhw.training.floating import FloatGRU, train_float
+from gruhw.training.quantised import train_quantised
+from gruhw.training.recipe import Recipe
+
+SAMPLES = 300
+"""Test sequences that travel with a design, so that it can be simulated without its data."""
+
+
+def calibration_of(
+    network: FloatGRU, task: Task, data: TaskData, recipe: Recipe
+) -> tuple[Calibration, Callable[[Genes], Model]]:
+    """The calibration of a trained float GRU on the first training sequences.
+
+    Returns
+    -------
+    tuple
+        The calibration, and what gives the unchanged weights with the fraction bits of genes.
+    """
+    weights, biases = float_layers(network.gru, network.head)
+    sizes = Sizes(input=task.inputs, hidden=network.gru.hidden_size, classes=task.classes)
+    few = slice(0, recipe.calibration)
+    normalise = task.normalisation()
+    found = Calibration.measure(
+        sizes, weights, biases, normalise(data.train.x[few]), data.train.lengths[few]
+    )
+
+    def model(genes: Genes) -> Model:
+        return Model(weights, biases, found.fractions(genes), found.input_signed, normalise)
+
+    return found, model
+
+
+def train_design(
+    task: Task,
+    hidden: int,
+    genes: Genes,
+    recipe: Recipe,
+    out: Path,
+    progress: Progress,
+    *,
+    folding: Folding | None = None,
+) -> dict[str, float]:
+    """Train a network for ``task`` with the widths of ``genes`` and save its design in ``out``.
+
+    Besides genome, model and sample sequences, ``training.json`` records how it was trained.
+
+    Returns
+    -------
+    dict
+        Accuracies and size by name. The test part of the data is only measured, never trained
+        on or chosen by.
+    """
+    with output_folder(out):
+        pass
+    data = task.load()
+    teacher = train_float(task, data, hidden, recipe, progress)
+    _, model_of = calibration_of(teacher, task, data, recipe)
+    genome = Genome(
+        task=task.name,
+        sizes=Sizes(input=task.inputs, hidden=hidden, classes=task.classes),
+        genes=dict(genes),
+        folding=folding or Folding(),
+    )
+    start = model_of(genes)
+    before = Network.build(genome, start)
+    (model,) = train_quantised([(genes, start)], task, data, recipe, progress, teacher=teacher)
+    after = Network.build(genome, model)
+    figures = {
+        "test accuracy before quantised training": accuracy(before, data.test),
+        "validation accuracy": accuracy(after, data.val),
+        "test accuracy": accuracy(after, data.test),
+        "weight bits": after.weight_bits,
+    }
+    record = {"task": task.name, "recipe": asdict(recipe), "figures": figures}
+    write_atomic(out / "training.json", json.dumps(record, indent=2) + "\n")
+    save_design(out, genome, model, data.test.take(np.arange(min(SAMPLES, len(data.test)))))
+    return figures
+
+
+def accuracy(network: Network, split: Split) -> float:
+    """The part of ``split`` that the hardware's integers classify right."""
+    found = classify(network, network.encode(split.x), split.lengths)
+    return float(np.mean(found == split.y))

@@ -1,0 +1,235 @@
+"""The training loop: batches, the learning rate, and checkpoints from which it goes on."""
+
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gruhw.errors import InputError
+from gruhw.files import read_bytes, write_atomic
+from gruhw.tasks import Split, Task
+from gruhw.training.recipe import Recipe
+
+SORTED_BATCHES = 8
+"""Batches of sequences that are sorted by length together, so that each needs little padding."""
+
+WARM_UP = 0.25
+"""The part of training in which the learning rate rises."""
+
+LARGEST_GRADIENT = 1.0
+"""The norm that gradients are cut to."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """How an epoch went: mean training loss and validation accuracy."""
+
+    phase: str
+    number: int
+    of: int
+    loss: float
+    accuracy: float
+
+
+Progress: TypeAlias = Callable[[Epoch], None]
+Loss: TypeAlias = Callable[[Split], Tensor]
+"""The loss of a batch, of which the gradient is taken."""
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The training part of a task, in batches of varied sequences in a new order every epoch."""
+
+    task: Task
+    data: Split
+    size: int
+
+    def __len__(self) -> int:
+        return max(1, len(self.data) // self.size)
+
+    def epoch(self, generator: np.random.Generator) -> Iterator[Split]:
+        """All batches of an epoch; those of short sequences are as short as their longest."""
+        size = min(self.size, len(self.data))
+        chosen = generator.permutation(len(self.data))[: len(self) * size]
+        if (self.data.lengths != self.data.lengths[0]).any():
+            chosen = self._sorted(chosen, size, generator)
+        for indices in chosen.reshape(len(self), size):
+            batch = self.data.take(indices)
+            if self.task.augment is not None:
+                batch = self.task.augment(batch, generator)
+            longest = int(batch.lengths.max())
+            yield Split(batch.x[:, :longest], batch.y, batch.lengths)
+
+    def _sorted(self, chosen: np.ndarray, size: int, generator: np.random.Generator) -> np.ndarray:
+        """The same sequences, those of like lengths in one batch, batches in random order."""
+        part = SORTED_BATCHES * size
+        parts = [chosen[start : start + part] for start in range(0, len(chosen), part)]
+        ordered = [p[np.argsort(self.data.lengths[p], kind="stable")] for p in parts]
+        batches = np.concatenate(ordered).reshape(-1, size)
+        return batches[generator.permutation(len(batches))]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute with one thread: small matrices lose time to more, and sums keep their order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Matrices, which decay, and biases, which do not."""
+    trained = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
+    matrices = [p for name, p in trained if "weight" in name]
+    biases = [p for name, p in trained if "weight" not in name]
+    return [
+        {"params": matrices, "weight_decay": weight_decay},
+        {"params": biases, "weight_decay": 0.0},
+    ]
+
+
+def clip_gradients(network: nn.Module, *, members: bool) -> None:
+    """Cut gradients to a norm of :data:`LARGEST_GRADIENT`.
+
+    With ``members``, the first dimension of every parameter is that of networks that share
+    nothing, each of which has a norm of its own.
+    """
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    if not members:
+        torch.nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
+        return
+    squares = torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0)
+    factors = (LARGEST_GRADIENT / (squares.sqrt() + 1e-6)).clamp(max=1.0)
+    for gradient in gradients:
+        gradient *= factors.view(-1, *[1] * (gradient.dim() - 1))
+
+
+def fit(
+    network: nn.Module,
+    batches: Batches,
+    loss_of: Loss,
+    accuracy_of: Callable[[], float],
+    recipe: Recipe,
+    *,
+    phase: str,
+    epochs: int,
+    rate: float,
+    progress: Progress,
+    members: bool = False,
+    checkpoint: Path | None = None,
+    generators: Sequence[np.random.Generator] = (),
+) -> None:
+    """Train ``network`` in place.
+
+    Parameters
+    ----------
+    loss_of
+        The loss of a batch.
+    accuracy_of
+        The validation accuracy, reported after each epoch.
+    epochs, rate
+        How long, and the peak of the one-cycle learning rate.
+    members
+        Whether the network is many that share nothing: see :func:`clip_gradients`.
+    checkpoint
+        A file that keeps the state after each epoch; if it exists, training goes on from it and
+        ends with the same weights as without interruption.
+    generators
+        Other generators that ``loss_of`` draws from, which a checkpoint must keep too.
+
+    Raises
+    ------
+    InputError
+        If the checkpoint is damaged or of another training.
+    """
+    if epochs == 0:
+        return
+    optimiser = torch.optim.AdamW(parameter_groups(network, recipe.weight_decay), lr=rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser,
+        max_lr=rate,
+        total_steps=epochs * len(batches),
+        pct_start=WARM_UP,
+        cycle_momentum=False,
+    )
+    generator = np.random.default_rng(recipe.seed)
+    drawn = (generator, *generators)
+    state = _State(network, optimiser, schedule, drawn)
+    first = 0 if checkpoint is None else state.load(checkpoint, phase, epochs)
+    with one_thread():
+        for epoch in range(first, epochs):
+            network.train()
+            total = 0.0
+            for batch in batches.epoch(generator):
+                optimiser.zero_grad()
+                loss = loss_of(batch)
+                loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+                clip_gradients(network, members=members)
+                optimiser.step()
+                schedule.step()
+                total += loss.item()
+            network.eval()
+            if checkpoint is not None:
+                state.save(checkpoint, phase, epoch + 1, epochs)
+            accuracy = accuracy_of()
+            progress(Epoch(phase, epoch + 1, epochs, total / len(batches), accuracy))
+
+
+@dataclass(frozen=True)
+class _State:
+    """All that training changes."""
+
+    network: nn.Module
+    optimiser: torch.optim.Optimizer
+    schedule: Any
+    generators: Sequence[np.random.Generator]
+
+    def save(self, path: Path, phase: str, epoch: int, epochs: int) -> None:
+        """Write the state after ``epoch`` epochs, in one step."""
+        buffer = io.BytesIO()
+        content = {
+            "phase": phase,
+            "epoch": epoch,
+            "epochs": epochs,
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "generators": [json.dumps(g.bit_generator.state) for g in self.generators],
+        }
+        torch.save(content, buffer)
+        write_atomic(path, buffer.getvalue())
+
+    def load(self, path: Path, phase: str, epochs: int) -> int:
+        """Take over the state in ``path`` if there is one; returns the epochs that are done."""
+        if not path.exists():
+            return 0
+        data = read_bytes(path)
+        try:
+            content = torch.load(io.BytesIO(data), weights_only=True)
+            if (content["phase"], content["epochs"]) != (phase, epochs):
+                raise InputError(
+                    f"{path}: must be of {epochs} epochs of {phase} training, "
+                    f"not {content['epochs']} of {content['phase']}"
+                )
+            self.network.load_state_dict(content["network"])
+            self.optimiser.load_state_dict(content["optimiser"])
+            self.schedule.load_state_dict(content["schedule"])
+            for generator, state in zip(self.generators, content["generators"], strict=True):
+                generator.bit_generator.state = json.loads(state)
+            return int(content["epoch"])
+        except InputError:
+            raise
+        except Exception as error:  # torch raises almost anything on damaged files
+            raise InputError(
+                f"{path}: must be a whole checkpoint of this training, but: {error}"
+            ) from error

@@ -1,0 +1,146 @@
+"""Training of quantised networks with straight-through gradients, several at a time."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gruhw.fixed import Fixed, quantise
+from gruhw.genome import Genes
+from gruhw.graph import Graph, build_graph
+from gruhw.model import LAYERS, Model, Normalisation
+from gruhw.quant.population import Population
+from gruhw.tasks import Split, Task, TaskData
+from gruhw.training.fit import Batches, Progress, fit, one_thread
+from gruhw.training.floating import FloatGRU, float_logits
+from gruhw.training.recipe import Recipe
+
+EVALUATION_BATCH = 1000
+"""Sequences that are classified at a time."""
+
+
+class EncodedSplit:
+    """Sequences on the input grids that were asked for, each rounded once."""
+
+    def __init__(self, split: Split, normalisation: Normalisation) -> None:
+        self.split = split
+        self._values = normalisation(split.x)
+        self._known: dict[Fixed, Tensor] = {}
+
+    def on_grids(self, kinds: Sequence[Fixed], part: slice) -> Tensor:
+        """The sequences of ``part`` on the grid of each type, shape [G, N, T, inputs]."""
+        for kind in set(kinds) - self._known.keys():
+            rounded = quantise(self._values, kind) * kind.scale
+            self._known[kind] = torch.from_numpy(rounded.astype(np.float32))
+        return torch.stack([self._known[kind][part] for kind in kinds])
+
+
+@torch.no_grad()
+def count_correct(population: Population, encoded: EncodedSplit) -> list[int]:
+    """How many sequences each member classifies right; the lowest class wins ties."""
+    split, correct = encoded.split, np.zeros(len(population.graphs), dtype=np.int64)
+    kinds = [graph.input.type for graph in population.graphs]
+    with one_thread():
+        for start in range(0, len(split), EVALUATION_BATCH):
+            part = slice(start, start + EVALUATION_BATCH)
+            lengths = split.lengths[part]
+            inputs = encoded.on_grids(kinds, part)[:, :, : lengths.max()]
+            logits = population(inputs, torch.from_numpy(lengths))
+            correct += (logits.argmax(2).numpy() == split.y[part]).sum(1)
+    return [int(count) for count in correct]
+
+
+def distilled_loss(logits: Tensor, soft: Tensor | None, labels: Tensor, recipe: Recipe) -> Tensor:
+    """The loss of logits [G, N, classes], summed over the G networks.
+
+    Parameters
+    ----------
+    soft
+        The teacher's logits, shape [N, classes]; None if there is no teacher.
+    labels
+        Shape [N].
+    """
+    members, count, classes = logits.shape
+    hard = nn.functional.cross_entropy(
+        logits.reshape(-1, classes), labels.repeat(members), reduction="sum"
+    )
+    if soft is None or recipe.distillation == 0.0:
+        return hard / count
+    target = torch.softmax(soft / recipe.temperature, 1).expand(members, -1, -1)
+    found = torch.log_softmax(logits / recipe.temperature, 2)
+    distance = nn.functional.kl_div(found, target, reduction="sum") * recipe.temperature**2
+    return ((1 - recipe.distillation) * hard + recipe.distillation * distance) / count
+
+
+def train_quantised(
+    starts: Sequence[tuple[Genes, Model]],
+    task: Task,
+    data: TaskData,
+    recipe: Recipe,
+    progress: Progress,
+    *,
+    teacher: FloatGRU | None = None,
+    checkpoint: Path | None = None,
+) -> list[Model]:
+    """Quantisation-aware training of several networks, which do not influence each other.
+
+    Parameters
+    ----------
+    starts
+        The widths of each network, and its initial weights and fraction bits.
+    teacher
+        A float network to learn from besides the labels.
+    checkpoint
+        See :func:`gruhw.training.fit.fit`.
+
+    Returns
+    -------
+    list of Model
+        In the order of ``starts``.
+    """
+    population = Population(starts[0][1].sizes, [model for _, model in starts])
+    graphs = [graph_of(genes, model) for genes, model in starts]
+    population.assign(graphs)
+    population.compile_steps()
+    val = EncodedSplit(data.val, starts[0][1].normalisation)
+
+    def loss_of(batch: Split) -> Tensor:
+        soft = None
+        if teacher is not None and recipe.distillation > 0:
+            with torch.no_grad():
+                soft = float_logits(teacher, task, batch)
+        logits = population(population.on_grids(batch.x), torch.from_numpy(batch.lengths))
+        return distilled_loss(logits, soft, torch.from_numpy(batch.y), recipe)
+
+    fit(
+        population,
+        Batches(task, data.train, min(recipe.batch, len(data.train))),
+        loss_of,
+        lambda: float(np.mean(count_correct(population, val))) / len(data.val),
+        recipe,
+        phase="quantised",
+        epochs=recipe.quantised_epochs,
+        rate=recipe.quantised_rate,
+        progress=progress,
+        members=True,
+        checkpoint=checkpoint,
+    )
+    return [trained_model(population, member, model) for member, (_, model) in enumerate(starts)]
+
+
+def trained_model(population: Population, member: int, start: Model) -> Model:
+    """The weights of a member, with what training does not change of the model it started from."""
+    return Model(
+        weights={layer: population.weights[layer][member].detach().numpy() for layer in LAYERS},
+        biases={layer: population.biases[layer][member].detach().numpy() for layer in LAYERS},
+        fractions=start.fractions,
+        input_signed=start.input_signed,
+        normalisation=start.normalisation,
+    )
+
+
+def graph_of(genes: Genes, model: Model) -> Graph:
+    """The graph of a model at the widths of ``genes``."""
+    return build_graph(model.sizes, genes, model.fractions, input_signed=model.input_signed)

@@ -1,0 +1,58 @@
+"""How to train: the settings that were found to work, by task."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train; the same recipe and seed give the same model on the same machine.
+
+    Parameters
+    ----------
+    float_epochs, quantised_epochs
+        Epochs of each phase; each anneals its own one-cycle learning rate (arXiv:1708.07120).
+    batch
+        Sequences a batch.
+    float_rate, quantised_rate
+        The peak learning rate of each phase.
+    weight_decay
+        Of weight matrices, decoupled from their gradients (AdamW, arXiv:1711.05101).
+    distillation
+        The part of the loss that compares with the float network's soft targets
+        (arXiv:1503.02531); the rest compares with the labels. Only of quantised training.
+    temperature
+        By which logits are divided for soft targets.
+    calibration
+        Training sequences from which fraction bits are chosen.
+    seed
+        Of the initial weights, of the order of sequences and of their variation.
+    """
+
+    float_epochs: int = 40
+    quantised_epochs: int = 40
+    batch: int = 64
+    float_rate: float = 1e-2
+    quantised_rate: float = 4e-3
+    weight_decay: float = 1e-2
+    distillation: float = 0.5
+    temperature: float = 2.0
+    calibration: int = 1024
+    seed: int = 1
+
+
+RECIPES: dict[str, Recipe] = {
+    "mnist-rows": Recipe(
+        float_epochs=20, quantised_epochs=60, batch=256, float_rate=5e-3, weight_decay=0.0
+    ),
+    "mnist-1d": Recipe(float_epochs=100, quantised_epochs=100),
+    "spoken-digits": Recipe(float_epochs=50, quantised_epochs=60),
+    "keyword-spotting": Recipe(float_epochs=80, quantised_epochs=80),
+    "activity": Recipe(float_epochs=24, quantised_epochs=40),
+}
+"""Recipes by the name of a task; others have the default one. Epochs and rates of the float
+networks were chosen on validation data."""
+
+
+def recipe_for(task: str) -> Recipe:
+    """The recipe of the task of this name."""
+    return RECIPES.get(task, Recipe())
