@@ -255,7 +255,9 @@ def _check(request: Request) -> None:
     Selection.parse(request.select)
     check_population(request.population)
     task = load_task(request.task)
-    make_costs(request.objective, target=request.target, steps=task.steps)
+    for cost in make_costs(request.objective, target=request.target, steps=task.steps):
+        # An area model is loaded, if there is one of the target.
+        _ = cost.identity
 
 
 def _foldings(text: str) -> tuple[int, ...]:

@@ -1,16 +1,21 @@
 """What a search can minimise besides mistakes: costs of a network, by name."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from gruhw.errors import InputError
+from gruhw.files import sha256
 from gruhw.model import Network
 from gruhw.schedule import Schedule
 from gruhw.search.front import Number
 from gruhw_hw.energy import sequence_energy
 from gruhw_hw.synthesis.targets import TARGETS
+
+if TYPE_CHECKING:
+    from gruhw_hw.area import AreaModel
 
 DEFAULT_TARGET = "ice40"
 """The target that LUTs are counted for, if none is chosen."""
@@ -124,7 +129,7 @@ class AreaCost:
 
     @property
     def identity(self) -> str:
-        return f"{self.resource} of {self.target}, {_area_model(self.target)[1]}"
+        return f"{self.resource} of {self.target}, model {_area_model(self.target)[1]}"
 
     def __call__(self, network: Network) -> Number:
         model, _ = _area_model(self.target)
@@ -137,13 +142,14 @@ class AreaCost:
 
 
 @cache
-def _area_model(target: str) -> tuple[Any, str]:
-    """The area model of a target, and the fingerprint of what it was fitted to."""
-    # It reads its fitted tables from a file, which other costs need not wait for.
+def _area_model(target: str) -> tuple["AreaModel", str]:
+    """The area model of a target, and the SHA-256 of its prices."""
+    # It brings NumPy tables and Amaranth, which other costs need not wait for.
     from gruhw_hw.area import AreaModel
 
     model = AreaModel.load(target)
-    return model, str(getattr(model, "fingerprint", ""))
+    prices = {name: list(map(float, price)) for name, price in sorted(model.prices.items())}
+    return model, sha256(json.dumps(prices).encode())
 
 
 def with_unit(cost: Cost) -> str:
@@ -165,7 +171,7 @@ def _size(network: Network, steps: int) -> int:
 
 
 def _memory(network: Network, steps: int) -> int:
-    from gruhw_hw.memory import memory_bits
+    from gruhw_hw.area import memory_bits
 
     return memory_bits(network)
 

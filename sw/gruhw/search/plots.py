@@ -84,9 +84,13 @@ def _draw_cost(axis: Axes, result: Result, cost: Cost, place: int, *, steps: boo
     worst, best = max(map(_wrong, shown)), min(map(_wrong, shown))
     axis.set_yscale("log")
     axis.set_ylim(min(1.0, worst * 1.25), best / 1.35)
-    ticks = [a for a in ACCURACIES if best / 1.35 <= 1 - a / 100 <= min(1.0, worst * 1.25)]
-    axis.yaxis.set_major_locator(FixedLocator([1 - a / 100 for a in ticks]))
-    axis.yaxis.set_major_formatter(FixedFormatter([f"{a:g} %" for a in ticks]))
+    perfect = any(c.correct == c.total for c in shown)
+    nearest, farthest = best * (1.1 if perfect else 1 / 1.35), min(1.0, worst * 1.25)
+    ticks = {1 - a / 100: f"{a:g} %" for a in ACCURACIES if nearest <= 1 - a / 100 <= farthest}
+    if perfect:
+        ticks[best] = "100 %"
+    axis.yaxis.set_major_locator(FixedLocator(list(ticks)))
+    axis.yaxis.set_major_formatter(FixedFormatter(list(ticks.values())))
     axis.yaxis.set_minor_locator(NullLocator())
     axis.yaxis.set_tick_params(labelleft=place == 0)
     low, high = (f(c.costs[place] for c in shown) for f in (min, max))

@@ -271,6 +271,17 @@ def test_a_selection_needs_no_new_search(text: str, tmp_path: Path) -> None:
     assert result.selected.candidate == selection.choose(candidates, 0, "")
 
 
+def test_what_rules_select_is_among_the_finalists(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, finalists=2, generations=12)
+    result = run(tmp_path, settings=settings)
+    front = non_dominated(list(result.evaluated))
+    assert len(front) > 6
+    with Store(tmp_path, create=False) as store:
+        for rule in ("smallest", "knee", "max-accuracy"):
+            chosen = Selection.parse(rule).choose(front, result.eight.shared.correct, "")
+            assert store.refined(widths_text(chosen.genome.widths)) is not None, rule
+
+
 def test_an_impossible_budget_is_told_of_before_the_search(tmp_path: Path) -> None:
     told: list[Progress] = []
     settings = replace(SETTINGS, selection=Selection.parse("budget=3"))
