@@ -220,4 +220,4 @@ def keyword_spotting(bands: int) -> Task:
     )
 
 
-KEYWORD_SPOTTING = keyword_spotting(bands=40)
+KEYWORD_SPOTTING = keyword_spotting(bands=16)
