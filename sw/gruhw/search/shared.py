@@ -2,10 +2,8 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
-from functools import cached_property
-from multiprocessing import get_context
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from gruhw.graph import calibrated_tensors
 from gruhw.model import Model, Network, load_model
 from gruhw.quant.population import Population
 from gruhw.search.evaluation import Prepared, Refined
+from gruhw.search.processes import Processes
 from gruhw.tasks import Task, TaskData, load_task
 from gruhw.training.design import calibration_of
 from gruhw.training.fit import Epoch
@@ -171,17 +170,10 @@ class FineTuning:
     ) -> Iterator[Refined]:
         """Yield each candidate as soon as it is trained."""
         if self.workers == 1:
-            for candidate in candidates:
-                yield fine_tune(self, candidate, progress)
+            yield from (fine_tune(self, candidate, progress) for candidate in candidates)
             return
-        with ProcessPoolExecutor(self.workers, mp_context=get_context("spawn")) as pool:
-            jobs = [pool.submit(fine_tune, self, candidate) for candidate in candidates]
-            try:
-                for job in as_completed(jobs):
-                    yield job.result()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        with Processes(self.workers) as processes:
+            yield from processes(partial(fine_tune, self), candidates)
 
 
 def fine_tune(
