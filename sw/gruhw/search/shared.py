@@ -29,9 +29,6 @@ from gruhw.training.shared import train_shared
 MEMBERS = 8
 """Candidates that are evaluated at a time."""
 
-SHARED_EPOCHS = 1.0
-"""Epochs of the shared weights, as a multiple of the recipe's epochs of quantised training."""
-
 QUICK = 0.1
 """What a quick search does of everything."""
 
@@ -217,20 +214,19 @@ def prepare(
     """Make a task ready for searching; see :class:`gruhw.search.evaluation.Prepare`."""
     found = load_task(task)
     recipe = replace(recipe_for(task), seed=seed)
-    if fine_tune_epochs is not None:
-        recipe = replace(recipe, quantised_epochs=fine_tune_epochs)
-    elif quick:
+    if quick:
         recipe = _quick(recipe)
-    shared_recipe = _quick(replace(recipe_for(task), seed=seed)) if quick else recipe
+    epochs = recipe.fine_tuning_epochs if fine_tune_epochs is None else fine_tune_epochs
+    tuning = replace(recipe, quantised_epochs=epochs)
     weights = SharedWeights(task, out)
     if not (out / SHARED_MODEL).exists():
-        _train(found, model, out, hidden, shared_recipe, tell)
+        _train(found, model, out, hidden, recipe, tell)
     return Prepared(
         task=task,
         sizes=weights.model.sizes,
         steps=found.steps,
         factory=SharedFactory(weights),
-        refiner=FineTuning(weights, recipe, workers) if recipe.quantised_epochs else None,
+        refiner=FineTuning(weights, tuning, workers) if epochs else None,
     )
 
 
@@ -241,7 +237,8 @@ def _quick(recipe: Recipe) -> Recipe:
     return replace(
         recipe,
         float_epochs=less(recipe.float_epochs),
-        quantised_epochs=less(recipe.quantised_epochs),
+        shared_epochs=less(recipe.shared_epochs),
+        fine_tuning_epochs=less(recipe.fine_tuning_epochs),
     )
 
 
@@ -286,7 +283,6 @@ def _train(
         data,
         recipe,
         progress,
-        epochs=max(1, round(SHARED_EPOCHS * recipe.quantised_epochs)),
         teacher=network,
         checkpoint=out / "shared.checkpoint",
     )

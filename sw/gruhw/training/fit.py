@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,10 @@ SORTED_BATCHES = 8
 
 WARM_UP = 0.25
 """The part of training in which the learning rate rises."""
+
+FIRST_RATE = 0.04
+LAST_RATE = 1e-4
+"""The learning rate at the start and at the end, in parts of its peak."""
 
 LARGEST_GRADIENT = 1.0
 """The norm that gradients are cut to."""
@@ -114,6 +119,19 @@ def clip_gradients(network: nn.Module, *, members: bool) -> None:
         gradient *= factors.view(-1, *[1] * (gradient.dim() - 1))
 
 
+def one_cycle(done: float) -> float:
+    """The learning rate when a part ``done`` of training is over, in parts of its peak.
+
+    Half a cosine up from :data:`FIRST_RATE`, another down to :data:`LAST_RATE`
+    (arXiv:1708.07120).
+    """
+    if done < WARM_UP:
+        start, end, part = FIRST_RATE, 1.0, done / WARM_UP
+    else:
+        start, end, part = 1.0, LAST_RATE, min(1.0, (done - WARM_UP) / (1 - WARM_UP))
+    return end + (start - end) * (1 + math.cos(math.pi * part)) / 2
+
+
 def fit(
     network: nn.Module,
     batches: Batches,
@@ -155,13 +173,8 @@ def fit(
     if epochs == 0:
         return
     optimiser = torch.optim.AdamW(parameter_groups(network, recipe.weight_decay), lr=rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser,
-        max_lr=rate,
-        total_steps=epochs * len(batches),
-        pct_start=WARM_UP,
-        cycle_momentum=False,
-    )
+    total = epochs * len(batches)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: one_cycle(step / total))
     generator = np.random.default_rng(recipe.seed)
     drawn = (generator, *generators)
     state = _State(network, optimiser, schedule, drawn)
@@ -169,7 +182,7 @@ def fit(
     with one_thread():
         for epoch in range(first, epochs):
             network.train()
-            total = 0.0
+            losses = 0.0
             for batch in batches.epoch(generator):
                 optimiser.zero_grad()
                 loss = loss_of(batch)
@@ -177,12 +190,12 @@ def fit(
                 clip_gradients(network, members=members)
                 optimiser.step()
                 schedule.step()
-                total += loss.item()
+                losses += loss.item()
             network.eval()
             if checkpoint is not None:
                 state.save(checkpoint, phase, epoch + 1, epochs)
             accuracy = accuracy_of()
-            progress(Epoch(phase, epoch + 1, epochs, total / len(batches), accuracy))
+            progress(Epoch(phase, epoch + 1, epochs, losses / len(batches), accuracy))
 
 
 @dataclass(frozen=True)
@@ -231,5 +244,6 @@ class _State:
             raise
         except Exception as error:  # torch raises almost anything on damaged files
             raise InputError(
-                f"{path}: must be a whole checkpoint of this training, but: {error}"
+                f"{path}: must be a whole checkpoint of this training, but: "
+                f"{str(error) or type(error).__name__}"
             ) from error

@@ -22,6 +22,10 @@ class Recipe:
         (arXiv:1503.02531); the rest compares with the labels. Only of quantised training.
     temperature
         By which logits are divided for soft targets.
+    shared_epochs
+        Epochs of the weights that the candidates of a search share.
+    fine_tuning_epochs
+        Epochs of quantised training of what a search finds.
     calibration
         Training sequences from which fraction bits are chosen.
     seed
@@ -32,22 +36,39 @@ class Recipe:
     quantised_epochs: int = 40
     batch: int = 64
     float_rate: float = 1e-2
-    quantised_rate: float = 4e-3
+    quantised_rate: float = 1e-2
     weight_decay: float = 1e-2
     distillation: float = 0.5
     temperature: float = 2.0
+    shared_epochs: int = 40
+    fine_tuning_epochs: int = 20
     calibration: int = 1024
     seed: int = 1
 
 
 RECIPES: dict[str, Recipe] = {
     "mnist-rows": Recipe(
-        float_epochs=20, quantised_epochs=60, batch=256, float_rate=5e-3, weight_decay=0.0
+        float_epochs=20,
+        quantised_epochs=60,
+        shared_epochs=15,
+        fine_tuning_epochs=15,
+        batch=256,
+        float_rate=5e-3,
+        quantised_rate=5e-3,
+        weight_decay=0.0,
     ),
-    "mnist-1d": Recipe(float_epochs=100, quantised_epochs=100),
-    "spoken-digits": Recipe(float_epochs=50, quantised_epochs=60),
-    "keyword-spotting": Recipe(float_epochs=80, quantised_epochs=80),
-    "activity": Recipe(float_epochs=24, quantised_epochs=40),
+    "mnist-1d": Recipe(
+        float_epochs=100, quantised_epochs=200, shared_epochs=100, fine_tuning_epochs=100
+    ),
+    "spoken-digits": Recipe(
+        float_epochs=50, quantised_epochs=150, shared_epochs=80, fine_tuning_epochs=80
+    ),
+    "keyword-spotting": Recipe(
+        float_epochs=80, quantised_epochs=120, shared_epochs=60, fine_tuning_epochs=60
+    ),
+    "activity": Recipe(
+        float_epochs=24, quantised_epochs=60, shared_epochs=24, fine_tuning_epochs=24
+    ),
 }
 """Recipes by the name of a task; others have the default one. Epochs and rates of the float
 networks were chosen on validation data."""

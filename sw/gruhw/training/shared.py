@@ -70,7 +70,6 @@ def train_shared(
     recipe: Recipe,
     progress: Progress,
     *,
-    epochs: int,
     teacher: FloatGRU,
     checkpoint: Path | None = None,
 ) -> Model:
@@ -82,8 +81,6 @@ def train_shared(
         The float network's weights.
     calibration
         Gives the fraction bits of every width.
-    epochs
-        How long; each batch is trained on :data:`MEMBERS` genomes.
     teacher
         The float network.
     checkpoint
@@ -125,7 +122,7 @@ def train_shared(
         accuracy,
         recipe,
         phase="shared",
-        epochs=epochs,
+        epochs=recipe.shared_epochs,
         rate=recipe.quantised_rate,
         progress=progress,
         checkpoint=checkpoint,

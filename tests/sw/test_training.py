@@ -1,0 +1,227 @@
+"""The training loop: reproducible, resumable, members that do not disturb each other."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_task import CLASSES, write_tiny_task
+
+from gruhw.errors import InputError
+from gruhw.genome import Genome, homogeneous
+from gruhw.model import LAYERS, Model, Network
+from gruhw.reference import classify
+from gruhw.tasks import Split, Task, TaskData, load_task
+from gruhw.training import Epoch, Recipe, recipe_for
+from gruhw.training.design import calibration_of
+from gruhw.training.fit import Batches, Progress, clip_gradients, one_cycle
+from gruhw.training.floating import FloatGRU, float_accuracy, float_logits, train_float
+from gruhw.training.quantised import distilled_loss, train_quantised
+from gruhw.training.shared import draw_genes, sandwich, train_shared
+
+RECIPE = Recipe(float_epochs=6, quantised_epochs=4, shared_epochs=4, batch=16, seed=3)
+
+
+def silent(epoch: Epoch) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory: pytest.TempPathFactory) -> Task:
+    path = tmp_path_factory.mktemp("task") / "tiny.npz"
+    write_tiny_task(path)
+    return load_task(path)
+
+
+@pytest.fixture(scope="module")
+def data(task: Task) -> TaskData:
+    return task.load()
+
+
+@pytest.fixture(scope="module")
+def teacher(task: Task, data: TaskData) -> FloatGRU:
+    return train_float(task, data, 5, RECIPE, silent)
+
+
+@pytest.fixture(scope="module")
+def start(task: Task, data: TaskData, teacher: FloatGRU) -> Model:
+    return calibration_of(teacher, task, data, RECIPE)[1](homogeneous(5))
+
+
+def equal(left: Model, right: Model) -> bool:
+    return left.to_bytes() == right.to_bytes()
+
+
+def test_float_training_learns_and_repeats(task: Task, data: TaskData, teacher: FloatGRU) -> None:
+    assert float_accuracy(teacher, task, data.test) > 0.8
+    again = train_float(task, data, 5, RECIPE, silent)
+    for left, right in zip(teacher.parameters(), again.parameters(), strict=True):
+        assert torch.equal(left, right)
+
+
+def test_initial_weights_leave_pytorchs_generator_alone(task: Task, data: TaskData) -> None:
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    train_float(task, data, 3, replace(RECIPE, float_epochs=0), silent)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_float_network_survives_its_model(
+    task: Task, data: TaskData, teacher: FloatGRU, start: Model
+) -> None:
+    again = FloatGRU.of(start)
+    batch = data.test
+    assert torch.allclose(
+        float_logits(teacher, task, batch), float_logits(again, task, batch), atol=1e-5
+    )
+    assert equal(calibration_of(again, task, data, RECIPE)[1](homogeneous(5)), start)
+
+
+def test_quantised_training_helps_and_is_what_the_hardware_computes(
+    task: Task, data: TaskData, teacher: FloatGRU, start: Model
+) -> None:
+    genes = homogeneous(5)
+    told: list[Epoch] = []
+    (model,) = train_quantised([(genes, start)], task, data, RECIPE, told.append, teacher=teacher)
+    assert [epoch.number for epoch in told] == [1, 2, 3, 4]
+    assert told[-1].loss < told[0].loss
+    network = Network.build(Genome(sizes=model.sizes, genes=dict(genes)), model)
+    found = classify(network, network.encode(data.val.x), data.val.lengths)
+    assert told[-1].accuracy == np.mean(found == data.val.y)
+
+
+def test_members_train_as_they_would_alone(
+    task: Task, data: TaskData, teacher: FloatGRU, start: Model
+) -> None:
+    starts = [(homogeneous(5), start), (homogeneous(5), start)]
+    alone = train_quantised(starts[:1], task, data, RECIPE, silent, teacher=teacher)[0]
+    for model in train_quantised(starts, task, data, RECIPE, silent, teacher=teacher):
+        for layer in LAYERS:
+            assert np.allclose(model.weights[layer], alone.weights[layer], atol=1e-4)
+
+
+class KilledError(Exception):
+    pass
+
+
+def killing(epoch_number: int) -> Progress:
+    def progress(epoch: Epoch) -> None:
+        if epoch.number == epoch_number:
+            raise KilledError
+
+    return progress
+
+
+@pytest.mark.parametrize("kind", ["float", "quantised", "shared"])
+def test_interrupted_training_ends_with_the_same_weights(
+    kind: str, task: Task, data: TaskData, teacher: FloatGRU, start: Model, tmp_path: Path
+) -> None:
+    calibration, _ = calibration_of(teacher, task, data, RECIPE)
+    path = tmp_path / "training.checkpoint"
+
+    def train(progress: Progress, checkpoint: Path | None) -> Model:
+        options: dict[str, object] = {"checkpoint": checkpoint}
+        if kind == "float":
+            network = train_float(task, data, 4, RECIPE, progress, **options)
+            return calibration_of(network, task, data, RECIPE)[1](homogeneous(5))
+        options["teacher"] = teacher
+        if kind == "shared":
+            return train_shared(start, calibration, task, data, RECIPE, progress, **options)
+        return train_quantised([(homogeneous(5), start)], task, data, RECIPE, progress, **options)[
+            0
+        ]
+
+    expected = train(silent, None)
+    for epoch in (1, 3):
+        with pytest.raises(KilledError):
+            train(killing(epoch), path)
+    assert equal(train(silent, path), expected)
+
+
+@pytest.mark.parametrize("damage", [b"", b"nothing", None])
+def test_a_damaged_checkpoint_is_one_line(
+    damage: bytes | None, task: Task, data: TaskData, tmp_path: Path
+) -> None:
+    path = tmp_path / "training.checkpoint"
+    with pytest.raises(KilledError):
+        train_float(task, data, 4, RECIPE, killing(1), path)
+    path.write_bytes(path.read_bytes()[:-100] if damage is None else damage)
+    message = f"{path}: must be a whole checkpoint of this training, but: "
+    with pytest.raises(InputError, match=f"^{re.escape(message)}") as caught:
+        train_float(task, data, 4, RECIPE, silent, path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_of_another_training_is_refused(
+    task: Task, data: TaskData, tmp_path: Path
+) -> None:
+    path = tmp_path / "training.checkpoint"
+    with pytest.raises(KilledError):
+        train_float(task, data, 4, RECIPE, killing(1), path)
+    message = f"{path}: must be of 7 epochs of float training, not 6 of float"
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        train_float(task, data, 4, replace(RECIPE, float_epochs=7), silent, path)
+
+
+@pytest.fixture
+def one_of_each_length() -> Split:
+    lengths = np.arange(1, 41)
+    return Split(np.zeros((40, 40, 1)), lengths - 1, lengths)
+
+
+def test_batches_hold_every_sequence_once_those_of_like_length_together(
+    task: Task, one_of_each_length: Split
+) -> None:
+    batches = Batches(replace(task, augment=None), one_of_each_length, 5)
+    found = list(batches.epoch(np.random.default_rng(1)))
+    assert len(found) == len(batches) == 8
+    assert sorted(np.concatenate([batch.y for batch in found])) == list(range(40))
+    for batch in found:
+        assert batch.x.shape[1] == batch.lengths.max() == batch.lengths.min() + 4
+    assert [b.y.tolist() for b in found] != sorted(b.y.tolist() for b in found)
+
+
+def test_the_learning_rate_rises_and_falls_once() -> None:
+    rates = [one_cycle(step / 100) for step in range(101)]
+    assert rates[0] == pytest.approx(0.04)
+    assert rates[25] == pytest.approx(1.0)
+    assert rates[-1] == pytest.approx(1e-4)
+    assert np.array_equal(np.sign(np.diff(rates)), [1] * 25 + [-1] * 75)
+
+
+def test_clipping_treats_members_apart() -> None:
+    network = torch.nn.ParameterDict({"weight": torch.nn.Parameter(torch.zeros(2, 3))})
+    network["weight"].grad = torch.tensor([[3.0, 0.0, 4.0], [0.1, 0.0, 0.0]])
+    clip_gradients(network, members=True)
+    assert torch.allclose(network["weight"].grad[0], torch.tensor([0.6, 0.0, 0.8]), atol=1e-5)
+    assert torch.allclose(network["weight"].grad[1], torch.tensor([0.1, 0.0, 0.0]))
+
+
+def test_distillation_weighs_labels_and_teacher() -> None:
+    logits = torch.randn(2, 4, CLASSES, generator=torch.Generator().manual_seed(1))
+    soft, labels = logits[0], torch.tensor([0, 1, 2, 0])
+    hard = sum(torch.nn.functional.cross_entropy(member, labels) for member in logits)
+    none = replace(RECIPE, distillation=0.0)
+    assert torch.allclose(distilled_loss(logits, soft, labels, none), torch.as_tensor(hard))
+    assert torch.allclose(distilled_loss(logits, None, labels, RECIPE), torch.as_tensor(hard))
+    # A network that agrees with its teacher loses nothing to it.
+    only = replace(RECIPE, distillation=1.0)
+    assert distilled_loss(logits[:1], soft, labels, only) < 1e-6
+    assert distilled_loss(logits, soft, labels, only) > 1e-3
+
+
+def test_random_genes_span_the_search_space() -> None:
+    generator = np.random.default_rng(1)
+    drawn = [draw_genes(generator) for _ in range(300)]
+    assert {bits for genes in drawn for bits in genes.values()} == set(range(2, 9))
+    widest, narrow, *_ = sandwich(generator)
+    assert set(widest.values()) == {8}
+    assert {narrow["W_hr.weight"], narrow["head.weight"]} == {2}
+
+
+def test_recipes() -> None:
+    assert recipe_for("mnist-1d").float_epochs == 100
+    assert recipe_for("own.npz") == Recipe()
