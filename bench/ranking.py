@@ -1,0 +1,117 @@
+"""How well accuracies are estimated without training each genome, and for how much time.
+
+Random genomes are trained one by one from the float network on; their validation accuracy is
+compared with what two estimates say beforehand: the shared weights of a search, and the float
+weights rounded (post-training quantisation). The folder is that of a search of the task.
+
+    python bench/ranking.py --task mnist-1d --folder build/search/mnist-1d [--genomes 30]
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from scipy.stats import kendalltau, spearmanr
+
+from gruhw.files import read_bytes, write_atomic
+from gruhw.genome import Genes
+from gruhw.model import Model
+from gruhw.quant.population import Population
+from gruhw.search.shared import FLOAT_MODEL, MEMBERS, SharedWeights
+from gruhw.tasks import load_task
+from gruhw.training.floating import FloatGRU
+from gruhw.training.quantised import EncodedSplit, count_correct, graph_of, train_quantised
+from gruhw.training.recipe import recipe_for
+from gruhw.training.shared import draw_genes
+
+
+def estimate(weights: SharedWeights, model: Model, genes: Sequence[Genes]) -> list[int]:
+    """Correct validation sequences of each genome with the weights of ``model``."""
+    population = Population(model.sizes, [model])
+    population.compile_steps()
+    val = EncodedSplit(weights.data.val, model.normalisation)
+    found: list[int] = []
+    for start in range(0, len(genes), MEMBERS):
+        part = genes[start : start + MEMBERS]
+        population.assign([graph_of(g, weights.of(g)) for g in part])
+        found += count_correct(population, val)
+    return found
+
+
+def trained(weights: SharedWeights, epochs: int, genes: Genes) -> tuple[int, float]:
+    """Correct validation sequences after training from the float network on, and its time."""
+    path = weights.folder / FLOAT_MODEL
+    start = Model.from_bytes(read_bytes(path), path)
+    start = replace(start, fractions=weights.of(genes).fractions)
+    recipe = replace(recipe_for(weights.task), quantised_epochs=epochs)
+    began = time.process_time()
+    (model,) = train_quantised(
+        [(genes, start)],
+        load_task(weights.task),
+        weights.data,
+        recipe,
+        lambda epoch: None,
+        teacher=FloatGRU.of(start),
+    )
+    seconds = time.process_time() - began
+    population = Population(model.sizes, [model])
+    population.assign([graph_of(genes, model)])
+    population.compile_steps()
+    return count_correct(population, EncodedSplit(weights.data.val, model.normalisation))[
+        0
+    ], seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--task", required=True)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--genomes", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=None, help="of training; the recipe's")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--json", type=Path, default=None)
+    options = parser.parse_args()
+    weights = SharedWeights(options.task, options.folder)
+    generator = np.random.default_rng(7)
+    genes = [draw_genes(generator) for _ in range(options.genomes)]
+    float_path = options.folder / FLOAT_MODEL
+    rounded = Model.from_bytes(read_bytes(float_path), float_path)
+    total = len(weights.data.val)
+    estimates: dict[str, tuple[list[int], float]] = {}
+    for name, model in (("shared weights", weights.model), ("float weights rounded", rounded)):
+        began = time.process_time()
+        found = estimate(weights, model, genes)
+        estimates[name] = found, (time.process_time() - began) / len(genes)
+    epochs = options.epochs or recipe_for(options.task).quantised_epochs
+    with get_context("spawn").Pool(options.processes) as pool:
+        outcomes = pool.map(partial(trained, weights, epochs), genes, chunksize=1)
+    truth = [correct for correct, _ in outcomes]
+    seconds = float(np.mean([spent for _, spent in outcomes]))
+    table = Table(title=f"{options.task}: {len(genes)} genomes, {epochs} epochs of training each")
+    for heading in ("estimate", "Kendall's tau", "Spearman's rho", "mean error", "time / training"):
+        table.add_column(heading, justify="left" if heading == "estimate" else "right")
+    content = {"task": options.task, "genomes": len(genes), "epochs": epochs, "estimates": {}}
+    for name, (found, spent) in estimates.items():
+        tau, rho = kendalltau(found, truth).statistic, spearmanr(found, truth).statistic
+        error = float(np.mean(np.abs(np.array(found) - truth))) / total
+        table.add_row(
+            name, f"{tau:.3f}", f"{rho:.3f}", f"{error:.2%}", f"1 / {seconds / spent:.0f}"
+        )
+        content["estimates"][name] = {"tau": tau, "rho": rho, "mean_error": error}
+    Console().print(table)
+    accuracies = np.sort(np.array(truth) / total)
+    print(f"trained accuracies {accuracies[0]:.2%} to {accuracies[-1]:.2%}; {seconds:.1f} s each")
+    if options.json is not None:
+        write_atomic(options.json, json.dumps(content, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""Shared weights as the search uses them: exact, independent of grouping, resumable."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import contents
+from tiny_task import write_tiny_task
+
+from gruhw.design import save_design
+from gruhw.errors import InputError
+from gruhw.genome import Folding, Genome, Sizes, homogeneous
+from gruhw.model import Network
+from gruhw.reference import classify
+from gruhw.search import shared
+from gruhw.search.evaluation import Prepared
+from gruhw.search.shared import FRACTIONS, SHARED_MODEL, SharedEvaluator, SharedWeights, prepare
+from gruhw.tasks import load_task
+from gruhw.training import Recipe
+from gruhw.training.shared import draw_genes
+
+RECIPE = Recipe(float_epochs=4, shared_epochs=3, fine_tuning_epochs=2, batch=64)
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("task") / "tiny.npz"
+    write_tiny_task(path, train=400)
+    return str(path)
+
+
+def prepared(
+    task: str,
+    out: Path,
+    *,
+    model: Path | None = None,
+    hidden: int | None = 5,
+    workers: int = 1,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Prepared:
+    out.mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shared, "recipe_for", lambda name: RECIPE)
+        return prepare(
+            task,
+            model,
+            out,
+            hidden=hidden,
+            seed=1,
+            fine_tune_epochs=None,
+            quick=False,
+            workers=workers,
+            tell=tell,
+        )
+
+
+@pytest.fixture(scope="module")
+def folder(task: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("search")
+    prepared(task, folder)
+    return folder
+
+
+def candidates(task: str, count: int) -> list[Genome]:
+    generator = np.random.default_rng(2)
+    sizes = Sizes(input=load_task(task).inputs, hidden=5, classes=3)
+    genes = [homogeneous(2), *(draw_genes(generator) for _ in range(count - 1))]
+    return [Genome(sizes=sizes, genes=dict(each)) for each in genes]
+
+
+def test_accuracies_are_those_of_the_reference(task: str, folder: Path) -> None:
+    evaluator = SharedEvaluator(SharedWeights(task, folder))
+    val = load_task(task).load().val
+    assert evaluator.total == len(val)
+    chosen = candidates(task, 11)
+    found = evaluator.correct(chosen)
+    assert len(set(found)) > 1
+    for candidate, correct in zip(chosen, found, strict=True):
+        network = evaluator.network(candidate)
+        assert correct == int(
+            (classify(network, network.encode(val.x), val.lengths) == val.y).sum()
+        )
+    assert [evaluator.correct([candidate])[0] for candidate in chosen] == found
+    wide = chosen[0].model_copy(update={"folding": Folding(pe=3)})
+    assert evaluator.correct([wide, *chosen[:0:-1]]) == [found[0], *found[:0:-1]]
+
+
+def test_preparation_goes_on_where_it_was_killed(task: str, folder: Path, tmp_path: Path) -> None:
+    class KilledError(Exception):
+        pass
+
+    told: list[str] = []
+
+    def kill(text: str) -> None:
+        told.append(text)
+        if len(told) in (2, 4, 6):
+            raise KilledError
+
+    for _ in range(3):
+        with pytest.raises(KilledError):
+            prepared(task, tmp_path, tell=kill)
+    prepared(task, tmp_path, tell=kill)
+    assert contents(tmp_path) == contents(folder)
+    # Four float epochs and three shared ones: none twice, but for those that were not reported.
+    assert len(told) == 7
+    prepared(task, tmp_path, tell=kill)
+    assert len(told) == 7
+
+
+def test_fine_tuning_is_the_same_for_any_number_of_processes(task: str, folder: Path) -> None:
+    chosen = candidates(task, 3)
+    found = {}
+    for workers in (1, 2):
+        refiner = prepared(task, folder, workers=workers).refiner
+        assert refiner is not None
+        found[workers] = {
+            dict(refined.genome.genes)["W_ir"]: (refined.correct, refined.model.to_bytes())
+            for refined in refiner(chosen, lambda text: None)
+        }
+        for refined in refiner(chosen[:1], lambda text: None):
+            network = Network.build(refined.genome, refined.model)
+            val = load_task(task).load().val
+            expected = classify(network, network.encode(val.x), val.lengths) == val.y
+            assert refined.correct == int(expected.sum())
+    assert found[1] == found[2]
+    assert not list(folder.glob("*.checkpoint"))
+
+
+def test_a_trained_design_can_be_the_start(task: str, folder: Path, tmp_path: Path) -> None:
+    weights = SharedWeights(task, folder)
+    genome = Genome(sizes=weights.model.sizes, genes=dict(homogeneous(8)))
+    save_design(tmp_path / "design", genome, weights.model, weights.data.test)
+    told: list[str] = []
+    begun = prepared(
+        task,
+        tmp_path / "search",
+        model=tmp_path / "design" / "genome.json",
+        hidden=None,
+        tell=told.append,
+    )
+    assert begun.sizes == weights.model.sizes
+    assert all(text.startswith("shared training") for text in told)
+    with pytest.raises(InputError, match=r"sizes\.hidden must be 7, as .*, not 5$"):
+        prepared(task, tmp_path / "x", model=tmp_path / "design" / "genome.json", hidden=7)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "message"),
+    [
+        (SHARED_MODEL, b"", "must be a whole safetensors file"),
+        (FRACTIONS, b"{", "must be JSON, but: "),
+        (FRACTIONS, b"[]", "fraction bits of "),
+        (FRACTIONS, b'{"input": {}}', "fraction bits of "),
+    ],
+)
+def test_damaged_files_are_one_line(
+    name: str, damage: bytes, message: str, task: str, folder: Path, tmp_path: Path
+) -> None:
+    for file, data in contents(folder).items():
+        (tmp_path / file).write_bytes(data)
+    (tmp_path / name).write_bytes(damage)
+    with pytest.raises(InputError, match=f"^{re.escape(str(tmp_path / name))}: {message}"):
+        SharedEvaluator(SharedWeights(task, tmp_path)).correct(candidates(task, 1))
+
+
+def test_fingerprints_tell_weights_and_recipes_apart(
+    task: str, folder: Path, tmp_path: Path
+) -> None:
+    for file, data in contents(folder).items():
+        (tmp_path / file).write_bytes(data)
+    before = SharedWeights(task, folder)
+    assert SharedWeights(task, tmp_path).fingerprint == before.fingerprint
+    path = tmp_path / FRACTIONS
+    path.write_text(path.read_text().replace("1", "2", 1))
+    assert SharedWeights(task, tmp_path).fingerprint != before.fingerprint
+    refiner = prepared(task, folder).refiner
+    assert isinstance(refiner, shared.FineTuning)
+    other = replace(refiner, recipe=replace(RECIPE, seed=9))
+    assert other.fingerprint != refiner.fingerprint
