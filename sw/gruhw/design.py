@@ -212,24 +212,22 @@ def generate(design: Design, out: Path, samples: Split, *, blocks: bool = False)
     return {name: len(content) for name, content in sorted(contents.items())}
 
 
-def save_design(out: Path, genome: Genome, model: Model, samples: Split) -> Genome:
-    """Write ``genome.json``, the model and the samples into the folder ``out``.
+def save_design(out: Path, genome: Genome, model: Model, samples: Split | None) -> Genome:
+    """Write ``genome.json``, the model and, if given, the samples into the folder ``out``.
 
     Returns
     -------
     Genome
-        With the references to the two files.
+        With the references to the files.
     """
-    contents = {
-        "model": model.to_bytes(),
-        "samples": npz_bytes(
-            {"x_test": samples.x, "y_test": samples.y, "length_test": samples.lengths}
-        ),
-    }
+    contents = {"model": ("model.safetensors", model.to_bytes())}
+    if samples is not None:
+        arrays = {"x_test": samples.x, "y_test": samples.y, "length_test": samples.lengths}
+        contents["samples"] = ("samples.npz", npz_bytes(arrays))
     references = {}
-    for kind, name in (("model", "model.safetensors"), ("samples", "samples.npz")):
-        write_atomic(out / name, contents[kind])
-        references[kind] = FileReference(file=name, sha256=sha256(contents[kind]))
+    for kind, (name, data) in contents.items():
+        write_atomic(out / name, data)
+        references[kind] = FileReference(file=name, sha256=sha256(data))
     complete = genome.model_copy(update=references)
     write_atomic(out / "genome.json", complete.to_json())
     return complete
