@@ -30,7 +30,7 @@ def seconds(work: Callable[[], object], repeats: int) -> float:
 
 
 def training() -> tuple[float, float]:
-    """A training step as it is written, and with compiled time steps."""
+    """A training step as it is written, and with time steps in C++."""
     design = Design.load(GENOME)
     network = QuantGRU(design.genome.sizes, design.genome.widths, load_model(design.genome, GENOME))
     split = design.samples()
@@ -62,7 +62,7 @@ def main() -> None:
     for heading in ("what", "plain", "chosen", "ratio"):
         table.add_column(heading, justify="left" if heading == "what" else "right")
     for name, measure in (
-        ("training step, time steps compiled", training),
+        ("training step, time steps in C++", training),
         ("reference, products in double precision", matrix_product),
     ):
         plain, chosen = measure()

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import gruhw.quant.native.source
 import gruhw.quant.operators
 import gruhw.reference
 import gruhw.schedule
@@ -37,6 +38,8 @@ ARGUMENTS = {
     "schedule": (None, False),
     "datapath": (None, None, False),
     "energy": (None, None),
+    "native": (),
+    "native gradients": (),
 }
 
 INTERPRETERS = {
@@ -45,6 +48,8 @@ INTERPRETERS = {
     "schedule": gruhw.schedule.latency,
     "datapath": gruhw_hw.operators.component,
     "energy": gruhw_hw.energy.node_energy,
+    "native": gruhw.quant.native.source.exact_value,
+    "native gradients": gruhw.quant.native.source.gradients,
 }
 
 # Every gene has a width of its own, so that a type of another operator is noticed.
