@@ -200,6 +200,16 @@ def test_clipping_treats_members_apart() -> None:
     assert torch.allclose(network["weight"].grad[1], torch.tensor([0.1, 0.0, 0.0]))
 
 
+@pytest.mark.parametrize("members", [False, True])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e30])
+def test_gradients_that_overflowed_are_dropped(value: float, members: bool) -> None:
+    network = torch.nn.ParameterDict({"weight": torch.nn.Parameter(torch.zeros(2, 3))})
+    network["weight"].grad = torch.tensor([[value, 1.0, 0.0], [0.1, 0.0, 0.0]])
+    clip_gradients(network, members=members)
+    kept = [0.1, 0.0, 0.0] if members else [0.0, 0.0, 0.0]
+    assert network["weight"].grad.tolist() == [[0.0, 0.0, 0.0], pytest.approx(kept)]
+
+
 def test_distillation_weighs_labels_and_teacher() -> None:
     logits = torch.randn(2, 4, CLASSES, generator=torch.Generator().manual_seed(1))
     soft, labels = logits[0], torch.tensor([0, 1, 2, 0])

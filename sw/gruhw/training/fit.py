@@ -104,19 +104,20 @@ def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, 
 
 
 def clip_gradients(network: nn.Module, *, members: bool) -> None:
-    """Cut gradients to a norm of :data:`LARGEST_GRADIENT`.
+    """Cut gradients to a norm of :data:`LARGEST_GRADIENT`; those that overflowed become zero.
+
+    Over a hundred steps, straight-through gradients now and then grow beyond all numbers.
 
     With ``members``, the first dimension of every parameter is that of networks that share
     nothing, each of which has a norm of its own.
     """
     gradients = [p.grad for p in network.parameters() if p.grad is not None]
-    if not members:
-        torch.nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
-        return
-    squares = torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0)
+    rows = [g.flatten(1) if members else g.reshape(1, -1) for g in gradients]
+    squares = torch.stack([row.square().sum(1) for row in rows]).sum(0)
     factors = (LARGEST_GRADIENT / (squares.sqrt() + 1e-6)).clamp(max=1.0)
-    for gradient in gradients:
-        gradient *= factors.view(-1, *[1] * (gradient.dim() - 1))
+    factors = torch.where(squares.isfinite(), factors, 0.0)[:, None]
+    for row in rows:
+        row.copy_(torch.where(factors > 0, row * factors, 0.0))
 
 
 def one_cycle(done: float) -> float:
