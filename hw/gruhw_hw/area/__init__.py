@@ -1,0 +1,7 @@
+"""Area without synthesis: a parametric model of the datapath, calibrated by synthesis."""
+
+from gruhw_hw.area.measure import Measures, measure
+from gruhw_hw.area.memory import memory_bits
+from gruhw_hw.area.model import AreaModel
+
+__all__ = ["AreaModel", "Measures", "measure", "memory_bits"]

@@ -1,0 +1,105 @@
+"""Where the prices of terms come from: the package, the cache, or a new calibration."""
+
+import json
+from collections.abc import Callable, Mapping
+from importlib import resources
+from math import isfinite
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from gruhw.download import cache_folder
+from gruhw.errors import InputError
+from gruhw.files import read_bytes, write_atomic
+from gruhw_hw.area.fit import AMOUNTS, Prices
+from gruhw_hw.pdk import Liberty, load_liberty
+from gruhw_hw.synthesis import TARGETS, tool_versions
+
+FORMAT, VERSION = "gruhw-area", 1
+
+MODELLED = ("ice40", "ecp5", "xc7")
+"""The targets that have a model."""
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Told how many steps of how many are done."""
+
+Calibrate: TypeAlias = Callable[[str, Liberty | None, Progress | None], Prices]
+
+
+def _calibrate(target: str, library: Liberty | None, progress: Progress | None) -> Prices:
+    from gruhw_hw.area.calibrate import calibrate  # imports PyTorch, which estimates do not need
+
+    return calibrate(target, library, progress)
+
+
+def find_calibration(
+    target: str,
+    liberty: Path | None = None,
+    progress: Progress | None = None,
+    *,
+    calibrate: Calibrate = _calibrate,
+) -> Prices:
+    """The prices for the installed versions of the tools: see :meth:`AreaModel.load`."""
+    if target not in MODELLED:
+        raise InputError(f"target of the area model must be one of {', '.join(MODELLED)}, "
+                         f"not {target!r}")  # fmt: skip
+    if liberty is not None and not TARGETS[target].liberty:
+        raise InputError(f"{liberty}: only target asic takes a library, not {target}")
+    library = load_liberty(liberty) if TARGETS[target].liberty else None
+    tools = dict(tool_versions())
+    if library is not None:
+        tools["library_sha256"] = library.sha256
+    shipped = resources.files("gruhw_hw.area").joinpath("data", f"{target}.json")
+    if shipped.is_file():
+        name = f"{target}.json of the area model"
+        if (prices := parse_calibration(shipped.read_bytes(), name, target, tools)) is not None:
+            return prices
+    name = f"area-{target}.json" if library is None else f"area-{target}-{library.sha256[:16]}.json"
+    path = cache_folder() / name
+    if path.exists():
+        prices = parse_calibration(read_bytes(path), str(path), target, tools)
+        if prices is not None:
+            return prices
+    prices = calibrate(target, library, progress)
+    write_atomic(path, format_calibration(target, tools, prices))
+    return prices
+
+
+def format_calibration(target: str, tools: Mapping[str, str], prices: Prices) -> str:
+    """The text of a calibration file."""
+    head = {"format": FORMAT, "version": VERSION, "target": target, "tools": dict(tools)}
+    lines = (
+        f"  {json.dumps(name)}: {json.dumps([float(f'{price:.5g}') for price in prices[name]])}"
+        for name in sorted(prices)
+    )
+    joined = ",\n".join(lines)
+    text = json.dumps(head | {"amounts": AMOUNTS}, indent=1).removesuffix("\n}")
+    return f'{text},\n "prices": {{\n{joined}\n }}\n}}\n'
+
+
+def parse_calibration(
+    data: bytes, source: str, target: str, tools: Mapping[str, str]
+) -> Prices | None:
+    """The prices in a calibration file; none if it is of other versions of the tools.
+
+    Raises
+    ------
+    InputError
+        If it is no whole calibration file of this target.
+    """
+    try:
+        content: dict[str, Any] = json.loads(data)
+        if content["format"] != FORMAT or content["target"] != target:
+            raise ValueError(f"it is {content['format']} for {content['target']}")
+        same = content["tools"] == dict(tools) and tuple(content["amounts"]) == AMOUNTS
+        if content["version"] != VERSION or not same:
+            return None
+        prices = {str(term): [float(p) for p in row] for term, row in content["prices"].items()}
+        if any(len(row) != len(AMOUNTS) or not all(map(isfinite, row)) for row in prices.values()):
+            raise ValueError(f"each term must have {len(AMOUNTS)} finite prices")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        what = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise InputError(
+            f"{source}: must be a calibration of the area model for {target}; "
+            f"delete it to have it made anew: {what}"
+        ) from error
+    return prices

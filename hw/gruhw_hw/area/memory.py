@@ -1,0 +1,130 @@
+"""The memories of an accelerator: their sizes, and the block RAMs that weights take."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from amaranth.utils import ceil_log2
+
+from gruhw.fixed import Fixed
+from gruhw.graph import Linear, Table
+from gruhw.model import Network
+from gruhw.schedule import Schedule
+from gruhw_hw.datapath import output_type
+
+BLOCK_SHAPES: Mapping[str, tuple[tuple[int, int], ...]] = {
+    "ice40": ((256, 16), (512, 8), (1024, 4), (2048, 2)),
+    "ecp5": ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
+    "xc7": ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
+}
+"""Words and bits a word of a block RAM, in each of its shapes."""
+
+
+BLOCK_COST: Mapping[str, int] = {"ice40": 64, "ecp5": 128, "xc7": 129}
+"""What Yosys takes a block RAM for, in register bits, when it chooses what a memory becomes."""
+
+CHECK_COST = 15
+"""What is added for the logic of a read that may meet a write."""
+
+LUT_MEMORY: Mapping[str, tuple[int, int, int]] = {"ecp5": (16, 4, 4), "xc7": (32, 6, 8)}
+"""Words, bits and cost in register bits of a memory out of LUTs."""
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A memory with one write port: its words, bits a word, and read ports.
+
+    ``checked`` if what is read while it is written matters, which block RAMs need logic for.
+    """
+
+    words: int
+    bits: int
+    reads: int = 1
+    checked: bool = False
+
+
+def buffers(schedule: Schedule, output: Fixed) -> tuple[Buffer, ...]:
+    """The buffers of input, state and output; two banks, each with a power of two of words."""
+    graph = schedule.graph
+    reads = 1 + sum(
+        graph.state.name in node.operands
+        for node in graph.operators
+        if not isinstance(node, Linear)
+    )
+    return (
+        Buffer(2 << ceil_log2(graph.input.size), graph.input.type.bits),
+        Buffer(2 << ceil_log2(graph.state.size), graph.state.type.bits, reads),
+        Buffer(schedule.output_depth - 1, output.bits + 1, checked=True),
+    )
+
+
+@lru_cache(maxsize=1 << 14)
+def buffer_terms(target: str, buffer: Buffer) -> Mapping[str, float]:
+    """The terms of a buffer, which depend on what Yosys makes of it."""
+    words, bits, reads = buffer.words, buffer.bits, buffer.reads
+    if words == 0:
+        return {}
+    blocks = weight_blocks(target, words, bits) * reads
+    costs = {"registers": words * bits}
+    if target in BLOCK_COST:
+        costs["blocks"] = BLOCK_COST[target] * blocks + CHECK_COST * buffer.checked
+    if target in LUT_MEMORY:
+        depth, width, cost = LUT_MEMORY[target]
+        costs["luts"] = cost * -(-words // depth) * -(-bits // width) * reads
+    kind = min(costs, key=lambda name: (costs[name], name == "blocks", name == "luts"))
+    address = ceil_log2(words)
+    found = {kind: 1.0, f"{kind} port": reads, f"{kind} port bit": reads * bits}
+    found[f"{kind} bit"] = words * bits
+    found[f"{kind} deep {address}"] = reads * bits
+    found[f"{kind} port deep {address}"] = reads
+    found["blocks of buffers"] = blocks if kind == "blocks" else 0
+    return found
+
+
+def schedule_of(network: Network) -> Schedule:
+    """The schedule of a network."""
+    return Schedule(network.graph, network.genome.folding, network.genome.output)
+
+
+def linear_operators(schedule: Schedule) -> Iterator[Linear]:
+    """The linear operators that become hardware: the head only if there is one."""
+    for node in schedule.graph.linears:
+        if node.name != schedule.graph.head.name or schedule.head:
+            yield node
+
+
+def weight_memories(schedule: Schedule) -> list[tuple[int, int]]:
+    """Words, and bits a word, of each linear operator's weight ROM, padding included."""
+    memories = []
+    for node in linear_operators(schedule):
+        phase = schedule.phase_of(node)
+        memories.append((phase.groups * phase.terms, phase.lanes * node.weight.bits))
+    return memories
+
+
+def weight_blocks(target: str, words: int, bits: int) -> int:
+    """The block RAMs of a weight ROM; none where a target has no block RAMs."""
+    shapes = BLOCK_SHAPES.get(target, ())
+    return min((-(-words // depth) * -(-bits // width) for depth, width in shapes), default=0)
+
+
+def memory_bits(network: Network) -> int:
+    """The bits of all memories of a network's accelerator.
+
+    ROMs of weights with their padding, of biases and of tables; the buffers of input, state and
+    output. Two-bank buffers count twice, and each bank has a power of two of elements.
+    """
+    schedule = schedule_of(network)
+    graph, bits = network.graph, 0
+    for words, width in weight_memories(schedule):
+        bits += words * width
+    for linear in linear_operators(schedule):
+        biases = network.parameters.biases[linear.name]
+        if (biases != biases[0]).any():
+            bits += linear.outputs * Fixed.spanning((int(biases.min()), int(biases.max())), 0).bits
+    for node in graph.operators:
+        if isinstance(node, Table):
+            bits += node.type.bits << graph[node.operand].type.bits
+    return bits + sum(
+        buffer.words * buffer.bits for buffer in buffers(schedule, output_type(network))
+    )

@@ -1,0 +1,99 @@
+"""Area without synthesis: prices of terms, added up."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gruhw.model import Network
+from gruhw_hw.area.calibration import Progress, find_calibration
+from gruhw_hw.area.fit import AMOUNTS, Prices
+from gruhw_hw.area.measure import Measures, measure
+from gruhw_hw.synthesis.resources import Resources
+
+COUNTED = tuple(amount for amount in AMOUNTS if isinstance(getattr(Resources(), amount), int))
+"""The amounts that are whole numbers."""
+
+
+@dataclass(frozen=True)
+class AreaModel:
+    """Estimates what synthesis would find for a network's accelerator, flattened.
+
+    Parameters
+    ----------
+    target
+        The target of synthesis that it stands for.
+    prices
+        What each term takes; a term without a price takes nothing.
+    """
+
+    target: str
+    prices: Prices = field(repr=False)
+
+    @classmethod
+    def load(
+        cls, target: str, *, liberty: Path | None = None, progress: Progress | None = None
+    ) -> "AreaModel":
+        """The model of a target, for the versions of the tools that are installed.
+
+        The first of these that is of those versions: the calibration that comes with gruhw, the
+        one in the cache, a new one, which takes many minutes and goes into the cache.
+
+        Parameters
+        ----------
+        target
+            A name of :data:`gruhw_hw.area.calibration.MODELLED`.
+        liberty
+            For ``asic``, the standard-cell library; IHP SG13G2 by default.
+        progress
+            Called with the steps of a new calibration that are done, and with all steps.
+
+        Raises
+        ------
+        InputError
+            If there is no model of the target, or the library is wrong.
+        ToolError
+            If Yosys fails.
+        """
+        return cls(target, find_calibration(target, liberty, progress))
+
+    @cached_property
+    def _table(self) -> tuple[dict[str, int], NDArray[np.float64]]:
+        """The row of each term, and a row of prices for each; the last for terms without one."""
+        rows = {name: row for row, name in enumerate(self.prices)}
+        return rows, np.array([*self.prices.values(), [0.0] * len(AMOUNTS)])
+
+    def estimate(self, network: Network) -> Resources:
+        """The resources of a network's accelerator."""
+        return self.estimate_measures([measure(network)])[0]
+
+    def amounts(self, measures: Sequence[Measures]) -> NDArray[np.float64]:
+        """The estimates as numbers: a row for each of ``measures``, a column for each amount."""
+        rows, prices = self._table
+        unknown = len(prices) - 1
+        found = np.empty((len(measures), len(AMOUNTS)))
+        for index, taken in enumerate(measures):
+            terms = taken.all_terms(self.target)
+            chosen = [rows.get(name, unknown) for name in terms]
+            counts = np.fromiter(terms.values(), np.float64, len(chosen))
+            found[index] = counts @ prices[chosen]
+            found[index, _BLOCKS] += taken.weight_blocks(self.target)
+        return np.maximum(found, 0)
+
+    def estimate_measures(self, measures: Sequence[Measures]) -> list[Resources]:
+        """The resources of accelerators whose measures are taken: faster, if repeated."""
+        return [
+            Resources(
+                **{
+                    name: round(value) if name in COUNTED else value
+                    for name, value in zip(AMOUNTS, row, strict=True)
+                }
+            )
+            for row in self.amounts(measures).tolist()
+        ]
+
+
+_BLOCKS = AMOUNTS.index("block_rams")

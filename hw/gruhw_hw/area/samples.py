@@ -1,0 +1,67 @@
+"""Random networks as a search meets them, from which the area model is made and judged."""
+
+import numpy as np
+
+from gruhw.genome import GENES, SEARCHED_BITS, Folding, Genes, Genome, Sizes
+from gruhw.model import LAYERS, Model, Network, Normalisation
+from gruhw.quant import calibrate
+
+LANE_BITS = 160
+"""The most weight bits that a sample reads in a cycle: synthesis of larger ones takes minutes."""
+
+
+def random_network(seed: int, index: int) -> Network:
+    """A network with random sizes, widths, folding and weights, its fraction bits calibrated.
+
+    Of two, one has widths that are independent of each other, and one widths as searches find
+    them: weights of 2 to 4 bits, results of 4 to 7. Most give the class, some every state.
+
+    Parameters
+    ----------
+    seed, index
+        The same two give the same network.
+    """
+    rng = np.random.default_rng([seed, index])
+    sizes = Sizes(
+        input=int(rng.integers(1, 41)),
+        hidden=int(rng.integers(4, 49)),
+        classes=int(rng.integers(2, 13)),
+    )
+    genes = _independent(rng) if index % 2 == 0 else _clustered(rng)
+    weight_bits = sum(bits for gene, bits in genes.items() if gene.endswith(".weight"))
+    most_lanes = min(sizes.hidden, max(1, LANE_BITS // weight_bits))
+    genome = Genome(
+        sizes=sizes,
+        genes=dict(genes),
+        folding=Folding(pe=int(np.exp(rng.uniform(0, np.log(most_lanes + 1))))),
+        output="states" if rng.random() < 1 / 8 else "class",
+    )
+    return Network.build(genome, _model(rng, sizes, genes))
+
+
+def _independent(rng: np.random.Generator) -> Genes:
+    low, high = SEARCHED_BITS[0], SEARCHED_BITS[-1]
+    return Genes({gene: int(rng.integers(low, high + 1)) for gene in GENES})
+
+
+def _clustered(rng: np.random.Generator) -> Genes:
+    ranges = {gene: (2, 4) if gene.endswith(".weight") else (4, 7) for gene in GENES}
+    return Genes({gene: int(rng.integers(low, high + 1)) for gene, (low, high) in ranges.items()})
+
+
+def _model(rng: np.random.Generator, sizes: Sizes, genes: Genes) -> Model:
+    """Weights as large as trained ones; the gates need one bias each."""
+    hidden, inputs = sizes.hidden, sizes.input
+    shapes = dict.fromkeys(LAYERS[:3], (hidden, inputs)) | dict.fromkeys(LAYERS[3:], (hidden,) * 2)
+    shapes["head"] = (sizes.classes, hidden)
+    spread = rng.uniform(0.2, 0.6)
+    weights = {layer: rng.normal(0, spread, shape) for layer, shape in shapes.items()}
+    biases = {layer: rng.normal(0, 0.3, shape[0]) for layer, shape in shapes.items()}
+    biases["W_hr"] = biases["W_hz"] = np.zeros(hidden)
+    samples = rng.random((16, 12, inputs))
+    if rng.integers(2):
+        samples = rng.normal(0, 1, samples.shape)
+    fractions, signed = calibrate(sizes, genes, weights, biases, samples)
+    return Model(
+        weights, biases, fractions, signed, Normalisation(np.ones(inputs), np.zeros(inputs))
+    )
