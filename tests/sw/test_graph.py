@@ -13,6 +13,7 @@ import gruhw.quant.native.source
 import gruhw.quant.operators
 import gruhw.reference
 import gruhw.schedule
+import gruhw_hw.area.terms
 import gruhw_hw.energy
 import gruhw_hw.operators
 from gruhw.errors import InputError
@@ -38,6 +39,7 @@ ARGUMENTS = {
     "schedule": (None, False),
     "datapath": (None, None, False),
     "energy": (None, None),
+    "area": (None, None),
     "native": (),
     "native gradients": (),
 }
@@ -48,6 +50,7 @@ INTERPRETERS = {
     "schedule": gruhw.schedule.latency,
     "datapath": gruhw_hw.operators.component,
     "energy": gruhw_hw.energy.node_energy,
+    "area": gruhw_hw.area.terms.terms,
     "native": gruhw.quant.native.source.exact_value,
     "native gradients": gruhw.quant.native.source.gradients,
 }

@@ -1,0 +1,247 @@
+"""The area model: against synthesis, its calibration files, and the memories that it counts."""
+
+import json
+import re
+from collections.abc import Mapping
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gruhw.errors import InputError
+from gruhw.fixed import Fixed
+from gruhw.genome import LINEAR, SEARCHED_BITS, Folding, Genome
+from gruhw.graph import Graph, Input, Table, calibrated_tensors
+from gruhw.model import LAYERS, Model, Network, Normalisation
+from gruhw_hw.area import AreaModel, Measures, measure, memory_bits
+from gruhw_hw.area.calibrate import synthesise_batch
+from gruhw_hw.area.calibration import (
+    MODELLED,
+    find_calibration,
+    format_calibration,
+    parse_calibration,
+)
+from gruhw_hw.area.fit import AMOUNTS, Prices, Sample, fit_prices
+from gruhw_hw.area.memory import weight_blocks
+from gruhw_hw.area.parts import Batch, Part
+from gruhw_hw.area.samples import random_network
+from gruhw_hw.area.terms import USUAL_RANGES, table_terms
+from gruhw_hw.operators import Lookup
+from gruhw_hw.synthesis import TARGETS, synthesise
+from gruhw_hw.top import TOP, generate_verilog
+
+SEED = 5
+"""Of networks that neither calibrated the model nor judge it in the benchmark."""
+
+WORST = {"luts": 0.10, "flip_flops": 0.06}
+"""The relative errors that are allowed here; ``bench/area.py`` measures more networks."""
+
+VERSIONS = {"yosys": "1.0", "pyosys": "1.0"}
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "gruhw"
+
+
+@pytest.fixture
+def other_tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tools of a version for which no calibration is shipped."""
+    monkeypatch.setattr("gruhw_hw.area.calibration.tool_versions", lambda: VERSIONS)
+
+
+def network_of(genes: Mapping[str, int], pe: int = 1) -> Network:
+    """A network of given widths, the rest the same whatever they are."""
+    rng = np.random.default_rng(3)
+    genome = Genome(
+        sizes={"input": 8, "hidden": 12, "classes": 4},  # type: ignore[arg-type]
+        genes=dict(genes),
+        folding=Folding(pe=pe),
+    )
+    shapes = {name: (12, 8 if name.startswith("W_i") else 12) for name in LINEAR} | {
+        "head": (4, 12)
+    }
+    model = Model(
+        {name: rng.normal(0, 0.5, shapes[name]) for name in LAYERS},
+        {name: rng.normal(0, 0.3, shapes[name][0]) for name in LAYERS},
+        {name: bits - 1 for name, bits in calibrated_tensors(genome.widths).items()},
+        True,
+        Normalisation(np.ones(8), np.zeros(8)),
+    )
+    return Network.build(genome, model)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("target", "index"), [("ice40", 1), ("ice40", 8), ("ecp5", 8)])
+def test_estimates_are_near_synthesis(target: str, index: int) -> None:
+    network = random_network(SEED, index)
+    estimate = AreaModel.load(target).estimate(network)
+    verilog = generate_verilog(network).verilog
+    total = synthesise(verilog, TOP, target, by_operator=False).total
+    for amount, worst in WORST.items():
+        assert getattr(estimate, amount) == pytest.approx(getattr(total, amount), rel=worst)
+    assert abs(estimate.block_rams - total.block_rams) <= 2
+
+
+@pytest.mark.parametrize("target", MODELLED)
+def test_more_hardware_takes_more_area(target: str) -> None:
+    model = AreaModel.load(target)
+    genes = dict(random_network(SEED, 1).genome.genes) | {"W_hn.weight": 3, "mul_zn": 3, "add_h": 6}
+    base = model.estimate(network_of(genes))
+    assert base.luts > 300
+    assert base.flip_flops > 150
+    for bigger in (
+        network_of(genes, pe=3),
+        network_of(genes | {"W_hn.weight": 7}),
+        network_of(genes | {"mul_zn": 8}),
+        network_of(dict.fromkeys(genes, 8)),
+    ):
+        assert model.estimate(bigger).luts > base.luts
+        assert model.estimate(bigger).flip_flops > base.flip_flops
+
+
+@pytest.mark.parametrize("target", MODELLED)
+def test_estimates_are_repeatable(target: str) -> None:
+    networks = [random_network(SEED, index) for index in range(3)]
+    model, again = AreaModel.load(target), AreaModel.load(target)
+    found = [model.estimate(network) for network in networks]
+    assert found == [again.estimate(network) for network in reversed(networks)][::-1]
+    assert found == model.estimate_measures([measure(network) for network in networks])
+    assert len({estimate.luts for estimate in found}) == 3
+
+
+@pytest.mark.parametrize("index", [0, 7, 8])
+def test_memory_bits_are_those_of_the_verilog(index: int) -> None:
+    network = random_network(SEED, index)
+    verilog = generate_verilog(network).verilog
+    memories = re.findall(r"^ *reg (?:\[(\d+):0\])? *\S+ +\[(\d+):0\];$", verilog, re.M)
+    assert len(memories) > 10
+    assert sum((int(bit or 0) + 1) * (int(word) + 1) for bit, word in memories) == memory_bits(
+        network
+    )
+
+
+def test_block_rams_of_weights() -> None:
+    assert [weight_blocks("ice40", 256, bits) for bits in (1, 16, 17, 33)] == [1, 1, 2, 3]
+    assert [weight_blocks("ice40", words, 4) for words in (512, 1024, 1025)] == [1, 1, 2]
+    assert weight_blocks("xc7", 512, 36) == 1
+    assert weight_blocks("gowin", 512, 36) == 0
+
+
+def test_parts_are_counted_alone() -> None:
+    """Tables of which one never changes: neither is optimised away, nor shared."""
+    source = Input(name="x", type=Fixed(3, 1), size=1)
+    node = Table(name="t", type=Fixed(3, 3, False), operand="x", function="sigmoid")
+    graph = Graph((source,), node)  # type: ignore[arg-type]
+    parts = {
+        name: Part(Lookup(node, graph), Measures(table_terms(node, source.type)))
+        for name in ("first", "second")
+    }
+    samples = synthesise_batch(Batch(parts), TARGETS["ice40"], None)
+    assert [dict(sample.amounts) for sample in samples] == [samples[0].amounts] * 2
+    assert samples[0].amounts["flip_flops"] == 3
+    assert 1 <= samples[0].amounts["luts"] <= 3
+
+
+@pytest.mark.parametrize("target", MODELLED)
+def test_every_searched_table_has_a_price(target: str) -> None:
+    prices = AreaModel.load(target).prices
+    for function, (first, last) in USUAL_RANGES.items():
+        for whole, operand, bits in product(range(first, last + 1), SEARCHED_BITS, SEARCHED_BITS):
+            assert f"table {function} {operand} {whole} {bits}" in prices
+
+
+def test_prices_are_found_again() -> None:
+    rng = np.random.default_rng(1)
+    prices = {"lane": 30.0, "bit": 1.5, "product 3s 4": 12.0}
+    samples = []
+    for _ in range(60):
+        terms = {name: float(rng.integers(1, 9)) for name in prices}
+        luts = sum(prices[name] * count for name, count in terms.items())
+        samples.append(Sample(terms, dict.fromkeys(AMOUNTS, 0.0) | {"luts": luts}))
+    found = fit_prices(samples)
+    for name, price in prices.items():
+        assert found[name][0] == pytest.approx(price, rel=0.05)
+        assert found[name][1:] == [0.0] * (len(AMOUNTS) - 1)
+
+
+def test_unknown_target() -> None:
+    with pytest.raises(InputError) as caught:
+        AreaModel.load("stratix")
+    assert str(caught.value) == (
+        f"target of the area model must be one of {', '.join(MODELLED)}, not 'stratix'"
+    )
+
+
+def test_library_for_a_target_without_one() -> None:
+    with pytest.raises(InputError) as caught:
+        AreaModel.load("ice40", liberty=Path("cells.lib"))
+    assert str(caught.value) == "cells.lib: only target asic takes a library, not ice40"
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("target", MODELLED)
+def test_shipped_calibration_is_of_the_pinned_tools(target: str) -> None:
+    def never(*_: object) -> Prices:
+        raise AssertionError("the shipped calibration is of other tools")
+
+    assert len(find_calibration(target, calibrate=never)) > 300
+
+
+@pytest.mark.usefixtures("other_tools")
+def test_other_tools_are_calibrated_once(cache: Path) -> None:
+    calls: list[str] = []
+
+    def calibrate(target: str, *_: object) -> Prices:
+        calls.append(target)
+        return {"whole": [float(len(calls))] * len(AMOUNTS)}
+
+    for _ in range(2):
+        prices = find_calibration("ice40", calibrate=calibrate)
+        assert prices == {"whole": [1.0] * len(AMOUNTS)}
+    assert calls == ["ice40"]
+    kept = json.loads((cache / "area-ice40.json").read_text())
+    assert kept["tools"] == VERSIONS
+
+
+@pytest.mark.usefixtures("other_tools")
+def test_a_cached_calibration_of_yet_other_tools_is_replaced(cache: Path) -> None:
+    cache.mkdir()
+    old = format_calibration("ice40", {"yosys": "0.9"}, {"whole": [7.0] * len(AMOUNTS)})
+    (cache / "area-ice40.json").write_text(old)
+    new = {"whole": [8.0] * len(AMOUNTS)}
+    assert find_calibration("ice40", calibrate=lambda *_: new) == new
+    assert parse_calibration(
+        (cache / "area-ice40.json").read_bytes(), "kept", "ice40", VERSIONS
+    ) == new  # fmt: skip
+
+
+@pytest.mark.usefixtures("other_tools")
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: text.replace("gruhw-area", "something"),
+        lambda text: text.replace('"ice40"', '"ecp5"'),
+        lambda text: text.replace("7.0", '"many"'),
+        lambda text: text.replace("7.0", "NaN"),
+        lambda text: text.replace("7.0, ", "", 1),
+        lambda text: text.replace('"prices"', '"price"'),
+        lambda text: "[]",
+        lambda text: "\x00",
+    ],
+)
+def test_damaged_cache(damage, cache: Path) -> None:  # type: ignore[no-untyped-def]
+    cache.mkdir()
+    path = cache / "area-ice40.json"
+    text = format_calibration("ice40", VERSIONS, {"whole": [7.0] * len(AMOUNTS)})
+    path.write_text(damage(text))
+    with pytest.raises(InputError) as caught:
+        AreaModel.load("ice40")
+    assert str(caught.value).startswith(
+        f"{path}: must be a calibration of the area model for ice40; "
+        "delete it to have it made anew: "
+    )
+    assert "\n" not in str(caught.value)
