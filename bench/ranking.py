@@ -27,7 +27,6 @@ from gruhw.model import Model
 from gruhw.quant.population import Population
 from gruhw.search.shared import FLOAT_MODEL, MEMBERS, SharedWeights
 from gruhw.tasks import load_task
-from gruhw.training.floating import FloatGRU
 from gruhw.training.quantised import EncodedSplit, count_correct, graph_of, train_quantised
 from gruhw.training.recipe import recipe_for
 from gruhw.training.shared import draw_genes
@@ -59,7 +58,6 @@ def trained(weights: SharedWeights, epochs: int, genes: Genes) -> tuple[int, flo
         weights.data,
         recipe,
         lambda epoch: None,
-        teacher=FloatGRU.of(start),
     )
     seconds = time.process_time() - began
     population = Population(model.sizes, [model])

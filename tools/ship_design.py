@@ -49,18 +49,16 @@ def train(
     def tell(epoch: object) -> None:
         print(f"{task_name} seed {recipe.seed}: {epoch}", flush=True)
 
-    teacher = train_float(task, data, hidden, recipe, tell)
-    _, model_of = calibration_of(teacher, task, data, recipe)
-    models = train_quantised(
-        [(g, model_of(g)) for g in genes], task, data, recipe, tell, teacher=teacher
-    )
+    float_network = train_float(task, data, hidden, recipe, tell)
+    _, model_of = calibration_of(float_network, task, data, recipe)
+    models = train_quantised([(g, model_of(g)) for g in genes], task, data, recipe, tell)
     networks = [
         Network.build(Genome(sizes=model.sizes, genes=dict(g)), model)
         for g, model in zip(genes, models, strict=True)
     ]
     figures = {
         "seed": recipe.seed,
-        "float_test": float_accuracy(teacher, task, data.test),
+        "float_test": float_accuracy(float_network, task, data.test),
         "validation": [accuracy(network, data.val) for network in networks],
         "test": [accuracy(network, data.test) for network in networks],
     }

@@ -188,7 +188,6 @@ def fine_tune(
         data,
         tuning.recipe,
         _telling(progress) if progress else lambda epoch: None,
-        teacher=FloatGRU.of(_float_model(weights.folder)),
         checkpoint=checkpoint,
     )
     checkpoint.unlink(missing_ok=True)

@@ -70,8 +70,8 @@ def train_design(
     with output_folder(out):
         pass
     data = task.load()
-    teacher = train_float(task, data, hidden, recipe, progress)
-    _, model_of = calibration_of(teacher, task, data, recipe)
+    network = train_float(task, data, hidden, recipe, progress)
+    _, model_of = calibration_of(network, task, data, recipe)
     genome = Genome(
         task=task.name,
         sizes=Sizes(input=task.inputs, hidden=hidden, classes=task.classes),
@@ -80,7 +80,7 @@ def train_design(
     )
     start = model_of(genes)
     before = Network.build(genome, start)
-    (model,) = train_quantised([(genes, start)], task, data, recipe, progress, teacher=teacher)
+    (model,) = train_quantised([(genes, start)], task, data, recipe, progress)
     after = Network.build(genome, model)
     figures = {
         "test accuracy before quantised training": accuracy(before, data.test),

@@ -19,7 +19,8 @@ class Recipe:
         Of weight matrices, decoupled from their gradients (AdamW, arXiv:1711.05101).
     distillation
         The part of the loss that compares with the float network's soft targets
-        (arXiv:1503.02531); the rest compares with the labels. Only of quantised training.
+        (arXiv:1503.02531); the rest compares with the labels. Only of shared weights: a genome
+        that is trained by itself did not get better by it.
     temperature
         By which logits are divided for soft targets.
     shared_epochs

@@ -1,0 +1,72 @@
+"""Writes the table of designs in README.md from their reports: ``python docs/results.py``.
+
+Every figure is read from ``designs/TASK/training.json`` and ``designs/TASK/report.json``, which
+``tools/ship_design.py`` measured.
+"""
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+BEGIN = '<!-- results: written by "python docs/results.py" -->'
+END = "<!-- end of results -->"
+TARGET = "ice40"
+
+
+def designs() -> list[Path]:
+    """The folders of shipped designs that were trained beside 8 bits."""
+    return sorted(path.parent for path in ROOT.glob("designs/*/8-bit"))
+
+
+def accuracy(training: dict[str, Any], place: int) -> str:
+    """The test accuracy over the seeds, with its spread."""
+    found = [seed["test"][place] for seed in training["seeds"]]
+    if len(found) == 1:
+        return f"{found[0]:.2%}"
+    return f"{statistics.mean(found):.2%} ± {statistics.stdev(found):.2%}"
+
+
+def row(folder: Path) -> str:
+    """The line of one design."""
+    training = json.loads((folder / "training.json").read_text())
+    searched, eight = json.loads((folder / "report.json").read_text())["designs"]
+
+    def luts(design: dict[str, Any]) -> int:
+        (report,) = (r for r in design["synthesis"] if r["target"] == TARGET)
+        return int(report["total"]["luts"])
+
+    def less(new: int, old: int) -> str:
+        return f"{1 - new / old:.0%}"
+
+    bits, bits8 = searched["weight_bits"], eight["weight_bits"]
+    cells = [
+        f"[{folder.name}](designs/{folder.name}/report.md)",
+        accuracy(training, 0),
+        accuracy(training, 1),
+        f"{bits:,}",
+        less(bits, bits8),
+        f"{luts(searched):,}",
+        less(luts(searched), luts(eight)),
+        str(len(training["seeds"])),
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def table() -> str:
+    """The block of README.md, its markers included."""
+    heading = ("task", "test accuracy", "of 8 bits", "weight bits", "fewer", "LUT4", "fewer", "seeds")
+    lines = [
+        "| " + " | ".join(heading) + " |",
+        "|---|" + "---:|" * (len(heading) - 1),
+        *(row(folder) for folder in designs()),
+    ]
+    return "\n".join([BEGIN, "", *lines, "", END])
+
+
+if __name__ == "__main__":
+    text = README.read_text(encoding="utf-8")
+    before, after = text[: text.index(BEGIN)], text[text.index(END) + len(END) :]
+    README.write_text(before + table() + after, encoding="utf-8")
