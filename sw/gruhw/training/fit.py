@@ -173,7 +173,8 @@ def fit(
     """
     if epochs == 0:
         return
-    optimiser = torch.optim.AdamW(parameter_groups(network, recipe.weight_decay), lr=rate)
+    groups = parameter_groups(network, recipe.weight_decay)
+    optimiser = torch.optim.AdamW(groups, lr=rate, fused=True)
     total = epochs * len(batches)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: one_cycle(step / total))
     generator = np.random.default_rng(recipe.seed)
