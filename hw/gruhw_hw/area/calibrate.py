@@ -33,10 +33,10 @@ from gruhw_hw.top import TOP, generate_verilog
 SEED = 1
 """Of the networks that calibrate; those that judge have another."""
 
-NETWORKS = 64
+NETWORKS = 72
 """Networks whose operators are synthesised apart."""
 
-WHOLE = 10
+WHOLE = 18
 """Networks of these that are synthesised as a whole."""
 
 BATCH = "batch"
@@ -106,7 +106,7 @@ def synthesise_batch(batch: Batch, target: Target, library: Liberty | None) -> l
 def sample(measures: Measures, target: str, found: Resources) -> Sample:
     """What synthesis found for something, without the block RAMs of weights: they are counted."""
     amounts = {name: float(getattr(found, name)) for name in AMOUNTS}
-    amounts["block_rams"] -= measures.weight_blocks(target)
+    amounts["block_rams"] -= measures.memories.weight_blocks(target)
     return Sample(measures.all_terms(target), amounts)
 
 

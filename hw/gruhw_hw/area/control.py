@@ -92,6 +92,7 @@ def _pipeline(found: Terms, phase: Phase, name: str, ready: int) -> None:
         f"{name} unit bit": unit,
         "delay": found["delay"] + lead * (1 + unequal) + lanes * phase.unit_interval + ready + 1,
         "unit bit": found.get("unit bit", 0) + unit,
+        "unit wraps": found.get("unit wraps", 0) + unit * (phase.units & (phase.units - 1) > 0),
     }
 
 

@@ -18,14 +18,12 @@ AMOUNTS = (
 )
 """The fields of :class:`gruhw_hw.synthesis.Resources` that are estimated."""
 
-GENERAL, SPECIFIC = 0.00005, 0.003
-"""How strongly prices are held back: those of all combinations, and those of a single one."""
+GENERAL, SPECIFIC, EXACT = 0.0001, 0.1, 0.001
+"""How strongly prices are held back: of terms of all combinations of widths, of a single
+combination, and of a single one that was synthesised by itself."""
 
 FEW = {"area_um2": 100.0, "nand2_equivalents": 14.0}
 """An amount below which errors count alike; 10 pieces where it is not given."""
-
-EXACT_WHOLE = 2.0
-"""How much more the error of a whole network counts than that of a part of its size."""
 
 
 @dataclass(frozen=True)
@@ -61,16 +59,21 @@ def fit_prices(samples: Sequence[Sample]) -> Prices:
         for name, count in sample.terms.items():
             counts[row, position[name]] = count
     scale = np.maximum(np.abs(counts).max(axis=0, initial=0), 1e-12)
-    whole = np.array([EXACT_WHOLE if "whole" in sample.terms else 1.0 for sample in samples])
-    held = np.array([SPECIFIC if name[-1].isdigit() else GENERAL for name in names])
+    held = np.array([_held(name) for name in names])
     prices = np.zeros((len(names), len(AMOUNTS)))
     for column, amount in enumerate(AMOUNTS):
         found = np.array([sample.amounts[amount] for sample in samples], dtype=float)
         if found.any():
             few = FEW.get(amount, 10.0)
-            weight = whole * np.sqrt(few / np.maximum(found, few))
+            weight = np.sqrt(few / np.maximum(found, few))
             prices[:, column] = _ridge(counts / scale, found, weight, held) / scale
     return {name: prices[index].tolist() for index, name in enumerate(names)}
+
+
+def _held(term: str) -> float:
+    if not term[-1].isdigit():
+        return GENERAL
+    return EXACT if term.startswith(("table ", "complement ")) else SPECIFIC
 
 
 def _ridge(

@@ -14,44 +14,64 @@ from gruhw_hw.area.memory import (
     schedule_of,
     weight_blocks,
     weight_memories,
+    weight_terms,
 )
 from gruhw_hw.area.terms import Terms, add_terms, terms
 from gruhw_hw.datapath import output_type
 
 
 @dataclass(frozen=True)
+class Memories:
+    """Memories, whose area depends on what a target makes of them.
+
+    Parameters
+    ----------
+    weights
+        Words, and bits a word, of each ROM of weights.
+    buffers
+        The memories that are written.
+    """
+
+    weights: tuple[tuple[int, int], ...] = ()
+    buffers: tuple[Buffer, ...] = ()
+
+    def weight_blocks(self, target: str) -> int:
+        """The block RAMs of the weights."""
+        return sum(weight_blocks(target, words, bits) for words, bits in self.weights)
+
+    def terms(self, target: str) -> Terms:
+        """Their terms for a target."""
+        found: Terms = {}
+        for words, bits in self.weights:
+            add_terms(found, weight_terms(target, words, bits))
+        for buffer in self.buffers:
+            add_terms(found, buffer_terms(target, buffer))
+        return found
+
+
+@dataclass(frozen=True)
 class Measures:
-    """What a network has of everything that takes area.
+    """What a network, or a part of it, has of everything that takes area.
 
     Parameters
     ----------
     terms
         How many there are of each term.
     memories
-        Words, and bits a word, of each ROM of weights.
-    buffers
-        The memories that are written.
+        All but those of biases and tables, which terms stand for.
     """
 
     terms: Mapping[str, float]
-    memories: tuple[tuple[int, int], ...] = ()
-    buffers: tuple[Buffer, ...] = ()
-
-    def weight_blocks(self, target: str) -> int:
-        """The block RAMs of the weights."""
-        return sum(weight_blocks(target, words, bits) for words, bits in self.memories)
+    memories: Memories = Memories()
 
     def all_terms(self, target: str) -> Terms:
-        """All terms, those of buffers included, which depend on the target."""
-        found = dict(self.terms)
-        for buffer in self.buffers:
-            add_terms(found, buffer_terms(target, buffer))
-        return found
+        """All terms, those of memories included."""
+        return {**self.terms, **self.memories.terms(target)}
 
 
 def measure_control(schedule: Schedule, output: Fixed) -> Measures:
     """Take the measures of a datapath without its operators."""
-    return Measures(control_terms(schedule, output), (), buffers(schedule, output))
+    return Measures(control_terms(schedule, output), Memories((), buffers(schedule, output)))
 
 
 def measure(network: Network) -> Measures:
@@ -63,4 +83,5 @@ def measure(network: Network) -> Measures:
         add_terms(found, terms(node, schedule, network.parameters))
     if schedule.head:
         add_terms(found, terms(network.graph.head, schedule, network.parameters))
-    return Measures(found, tuple(weight_memories(schedule)), control.buffers)
+    memories = Memories(tuple(weight_memories(schedule)), control.memories.buffers)
+    return Measures(found, memories)

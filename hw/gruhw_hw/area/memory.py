@@ -74,7 +74,7 @@ def buffer_terms(target: str, buffer: Buffer) -> Mapping[str, float]:
     kind = min(costs, key=lambda name: (costs[name], name == "blocks", name == "luts"))
     address = ceil_log2(words)
     found = {kind: 1.0, f"{kind} port": reads, f"{kind} port bit": reads * bits}
-    found[f"{kind} bit"] = words * bits
+    found |= {f"{kind} bit": words * bits, f"{kind} word": words}
     found[f"{kind} deep {address}"] = reads * bits
     found[f"{kind} port deep {address}"] = reads
     found["blocks of buffers"] = blocks if kind == "blocks" else 0
@@ -102,10 +102,31 @@ def weight_memories(schedule: Schedule) -> list[tuple[int, int]]:
     return memories
 
 
+def layout(target: str, words: int, bits: int) -> tuple[int, int]:
+    """The block RAMs of a memory, and the banks that its words are divided into.
+
+    Yosys puts the banks of a deep memory side by side, and chooses between their words with logic.
+    """
+    options = (
+        (-(-banks * bits // width), banks)
+        for depth, width in BLOCK_SHAPES.get(target, ())
+        for banks in (-(-words // depth),)
+    )
+    return min(options, default=(0, 1))
+
+
 def weight_blocks(target: str, words: int, bits: int) -> int:
     """The block RAMs of a weight ROM; none where a target has no block RAMs."""
-    shapes = BLOCK_SHAPES.get(target, ())
-    return min((-(-words // depth) * -(-bits // width) for depth, width in shapes), default=0)
+    return layout(target, words, bits)[0]
+
+
+@lru_cache(maxsize=1 << 14)
+def weight_terms(target: str, words: int, bits: int) -> Mapping[str, float]:
+    """The terms of a weight ROM beside its block RAMs."""
+    _, banks = layout(target, words, bits)
+    if banks == 1:
+        return {}
+    return {"bank select": ceil_log2(banks), f"banks {banks}": bits, "bank bit": bits * banks}
 
 
 def memory_bits(network: Network) -> int:

@@ -1,6 +1,6 @@
 """Area without synthesis: prices of terms, added up."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gruhw.model import Network
 from gruhw_hw.area.calibration import Progress, find_calibration
 from gruhw_hw.area.fit import AMOUNTS, Prices
-from gruhw_hw.area.measure import Measures, measure
+from gruhw_hw.area.measure import Measures, Memories, measure
 from gruhw_hw.synthesis.resources import Resources
 
 COUNTED = tuple(amount for amount in AMOUNTS if isinstance(getattr(Resources(), amount), int))
@@ -61,10 +61,32 @@ class AreaModel:
         return cls(target, find_calibration(target, liberty, progress))
 
     @cached_property
-    def _table(self) -> tuple[dict[str, int], NDArray[np.float64]]:
-        """The row of each term, and a row of prices for each; the last for terms without one."""
-        rows = {name: row for row, name in enumerate(self.prices)}
-        return rows, np.array([*self.prices.values(), [0.0] * len(AMOUNTS)])
+    def _rows(self) -> dict[str, int]:
+        """The row of each term in :attr:`_prices`."""
+        return {name: row for row, name in enumerate(self.prices)}
+
+    @cached_property
+    def _prices(self) -> NDArray[np.float64]:
+        """A row of prices for each term, and a last one for terms without a price."""
+        return np.array([*self.prices.values(), [0.0] * len(AMOUNTS)])
+
+    @cached_property
+    def _memories(self) -> dict[Memories, NDArray[np.float64]]:
+        """The amounts of the memories that were met: many networks have the same."""
+        return {}
+
+    def _sum(self, terms: Mapping[str, float]) -> NDArray[np.float64]:
+        unknown = len(self._rows)
+        chosen = [self._rows.get(name, unknown) for name in terms]
+        total: NDArray[np.float64] = np.fromiter(terms.values(), float) @ self._prices[chosen]
+        return total
+
+    def _amounts_of(self, memories: Memories) -> NDArray[np.float64]:
+        if (known := self._memories.get(memories)) is None:
+            known = self._sum(memories.terms(self.target))
+            known[_BLOCKS] += memories.weight_blocks(self.target)
+            self._memories[memories] = known
+        return known
 
     def estimate(self, network: Network) -> Resources:
         """The resources of a network's accelerator."""
@@ -72,15 +94,9 @@ class AreaModel:
 
     def amounts(self, measures: Sequence[Measures]) -> NDArray[np.float64]:
         """The estimates as numbers: a row for each of ``measures``, a column for each amount."""
-        rows, prices = self._table
-        unknown = len(prices) - 1
         found = np.empty((len(measures), len(AMOUNTS)))
         for index, taken in enumerate(measures):
-            terms = taken.all_terms(self.target)
-            chosen = [rows.get(name, unknown) for name in terms]
-            counts = np.fromiter(terms.values(), np.float64, len(chosen))
-            found[index] = counts @ prices[chosen]
-            found[index, _BLOCKS] += taken.weight_blocks(self.target)
+            found[index] = self._sum(taken.terms) + self._amounts_of(taken.memories)
         return np.maximum(found, 0)
 
     def estimate_measures(self, measures: Sequence[Measures]) -> list[Resources]:

@@ -12,7 +12,7 @@ from gruhw.graph import Add, Complement, Function, Graph, Input, Linear, Multipl
 from gruhw.model import Network
 from gruhw.parameters import accumulator_type
 from gruhw.schedule import Phase
-from gruhw_hw.area.measure import Measures, measure_control
+from gruhw_hw.area.measure import Measures, Memories, measure_control
 from gruhw_hw.area.memory import schedule_of
 from gruhw_hw.area.terms import USUAL_RANGES, linear_terms, table_terms, terms
 from gruhw_hw.datapath import Datapath, output_type
@@ -53,8 +53,8 @@ def batches(networks: Sequence[Network]) -> list[Batch]:
         *_split(_linear_operators(), 49),
         *_split(_elementwise(networks[:26], Add), 64),
         *_split(_elementwise(networks[:40], Multiply), 64),
-        *_split(_elementwise(networks, Complement), 64),
-        *_split(_control(networks[:48]), 12, control),
+        *_split(_elementwise(networks[:64], Complement), 64),
+        *_split(_control(networks), 12, control),
     ]
 
 
@@ -114,8 +114,8 @@ def _linear_operator(rng: np.random.Generator, operand: Fixed, weight_bits: int)
     node = replace(node, type=node.accumulator if exact else Fixed(result, frac - shift))
     graph, phase = Graph((source,), node), Phase(units, inputs, lanes)
     unit = LinearUnit(node, graph, weights, biases, phase)
-    memory = (phase.groups * phase.terms, phase.lanes * weight_bits)
-    return Part(unit, Measures(linear_terms(node, graph, weights, biases, phase), (memory,)))
+    memories = Memories(((phase.groups * phase.terms, phase.lanes * weight_bits),))
+    return Part(unit, Measures(linear_terms(node, graph, weights, biases, phase), memories))
 
 
 def _elementwise(networks: Iterable[Network], kind: type[Node]) -> Iterable[Part]:

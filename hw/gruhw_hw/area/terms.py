@@ -67,9 +67,10 @@ def _linear(
         copied = accumulator if bias else accumulator - min(dropped, accumulator)
         found |= {"serialised": 1, "copied bit": lanes * copied, "last copy": copied}
     if bias:
-        depth = (units - 1).bit_length()
+        rows = -(-units // 4)
         found |= {"biased": 1, "biased bit": total - dropped, "biased low bit": dropped}
-        found |= {"bias bit": bias, f"bias rom {depth}": bias, "bias rom": bias * units}
+        found |= {"bias bit": bias, f"bias rom {rows}": bias, "bias rom": bias * units}
+        found |= {f"bias rom beyond {n} words": bias * max(0, units - n) for n in (16, 32)}
     add_terms(found, _requantise("linear", total, True, shift, result, True))
     return found
 
@@ -90,8 +91,14 @@ def adder_terms(left: Fixed, right: Fixed, result: Fixed) -> Mapping[str, float]
     both = max(widths) + 1
     found: Terms = {"add": 1, "add bit": both - apart, "add low bit": apart}
     if shift > 0:
-        below = min(apart, shift - 1)
-        found |= {"add rounded": 1, "add rounded bit": both - below, "add rounded low": below}
+        found |= {"add rounded": 1, "add rounded bit": both - apart}
+        # The constant may meet one operand, or be the carry of the sum, or be a third operand.
+        place = shift - 1
+        if place < apart:
+            found |= {"add rounded low": apart - place}
+        elif place:
+            kind = "at" if place == apart else "within"
+            found |= {f"add rounded {kind}": 1, f"add rounded {kind} bit": both - place}
     add_terms(found, _requantise("add", both + (shift > 0), True, shift, result.bits, True))
     return found
 
@@ -205,8 +212,8 @@ def _requantise(
 ) -> Mapping[str, float]:
     """The terms of dropping bits, saturating, and the register of the result."""
     above = max(0, total - shift - result)
-    # What is shifted in, and copies of the sign, are no registers of their own.
-    held = max(0, min(result, total - shift) - max(0, -shift))
+    # Unless saturated, zeros that are shifted in and copies of the sign are no registers.
+    held = result if above else max(0, min(result, total - shift) - max(0, -shift))
     found: Terms = {"held bit": held, "result bit": result}
     if above > 0:
         found |= {
