@@ -57,7 +57,16 @@ def row(folder: Path) -> str:
 
 def table() -> str:
     """The block of README.md, its markers included."""
-    heading = ("task", "test accuracy", "of 8 bits", "weight bits", "fewer", "LUT4", "fewer", "seeds")
+    heading = (
+        "task",
+        "test accuracy",
+        "of 8 bits",
+        "weight bits",
+        "fewer",
+        "LUT4",
+        "fewer",
+        "seeds",
+    )
     lines = [
         "| " + " | ".join(heading) + " |",
         "|---|" + "---:|" * (len(heading) - 1),

@@ -65,7 +65,7 @@ def train(
     return models, figures
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Do what the options say."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--search", type=Path, required=True, help="folder of a finished search")
@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="of quantised training; the task's if absent")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--target", action="append", default=None)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     chosen = Genome.load(options.genome or options.search / "best.json")
     if chosen.task is None:
         parser.error("the genome must name its task")
@@ -86,10 +86,11 @@ def main() -> None:
     recipes = [replace(recipe, seed=seed) for seed in range(1, options.seeds + 1)]
     with get_context("spawn").Pool(min(options.processes, len(recipes))) as pool:
         outcomes = pool.map(work, recipes, chunksize=1)
-    folder = DESIGNS / chosen.task
+    name = Path(chosen.task).stem
+    folder = DESIGNS / name
     paths = _save(folder, chosen, genes, outcomes[0][0])
     figures = [found for _, found in outcomes]
-    names = [chosen.task, BASELINE]
+    names = [name, BASELINE]
     record = {
         "task": chosen.task,
         "recipe": asdict(recipe),
@@ -97,18 +98,18 @@ def main() -> None:
         "seeds": figures,
     }
     write_atomic(folder / "training.json", json.dumps(record, indent=2) + "\n")
-    for name in FRONT:
-        if (options.search / name).exists():
-            shutil.copyfile(options.search / name, folder / name)
+    for file in FRONT:
+        if (options.search / file).exists():
+            shutil.copyfile(options.search / file, folder / file)
     comparison = compare(
         [Design.load(path) for path in paths], options.target or ["ice40", "asic"], print
     )
     write_atomic(folder / "report.md", comparison.markdown())
     write_atomic(folder / "report.json", json.dumps(comparison.to_json(), indent=2) + "\n")
-    for place, name in enumerate(names):
+    for place, genome in enumerate(names):
         tests = [found["test"][place] for found in figures]
         spread = statistics.stdev(tests) if len(tests) > 1 else 0.0
-        print(f"{name}: test {statistics.mean(tests):.2%} +- {spread:.2%} {tests}")
+        print(f"{genome}: test {statistics.mean(tests):.2%} +- {spread:.2%} {tests}")
 
 
 def _save(

@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from gruhw.errors import InputError
 from gruhw.genome import GENES, Genome
 from gruhw.model import Model, Network
@@ -19,6 +21,12 @@ from gruhw.search.workers import Evaluated, Group, Synthesis, Workers, measure
 
 REPORTS = 30
 """Over how many of the last reports the rate of evaluations is taken."""
+
+
+MISTAKES_OF_8_BITS = 2
+MORE_MISTAKES = 0.01
+"""Half of the fine-tuned members make up to so many times the mistakes of 8 bits, and so many more
+as a part of all sequences."""
 
 
 def search(
@@ -252,16 +260,20 @@ class _Search:
     def _finalists(self, front: list[Candidate], baselines: list[Candidate]) -> list[Candidate]:
         """The members of the front that are fine-tuned: its ends, and some between them.
 
-        Those that rules select are among them, so that a front does not depend on the rule
-        unless that names a budget.
+        Most users want the accuracy of 8 bits, and fine-tuning makes up for a few mistakes: half
+        of them do not make many more. Those that rules select are among them, so that a front
+        does not depend on the rule unless that names a budget.
         """
-        wanted, last = self.settings.finalists, len(front) - 1
+        wanted = self.settings.finalists
         if len(front) <= wanted:
             return front
-        places = {round(i * last / (wanted - 1)) for i in range(wanted)}
+        eight = self._eight(baselines).objectives[0]
+        most = MISTAKES_OF_8_BITS * eight + self.total * MORE_MISTAKES
+        useful = [c for c in front if c.objectives[0] <= most]
+        chosen = {c.text for c in (*_spread(front, wanted // 2), *_spread(useful, wanted // 2))}
         for selection in (Selection(), Selection("knee"), self.settings.selection):
-            places.add(front.index(self._select(front, baselines, selection)))
-        return [front[place] for place in sorted(places)]
+            chosen.add(self._select(front, baselines, selection).text)
+        return [c for c in front if c.text in chosen]
 
     def _refined(
         self, front: list[Candidate], baselines: list[Candidate]
@@ -344,6 +356,12 @@ class _Search:
         """The members with what synthesis found."""
         figures = [self.store.measured(member.candidate.text) or {} for member in members]
         return [replace(m, measured=found) for m, found in zip(members, figures, strict=True)]
+
+
+def _spread(candidates: Sequence[Candidate], wanted: int) -> list[Candidate]:
+    """The ends and as many between them, at equal distances, as make ``wanted`` at most."""
+    places = np.linspace(0, len(candidates) - 1, min(wanted, len(candidates))).round()
+    return [candidates[int(place)] for place in places]
 
 
 def _by_widths(genomes: Sequence[Genome]) -> list[list[Genome]]:
