@@ -154,6 +154,7 @@ def test_every_page_has_code() -> None:
         "guide.md",
         "arithmetic.md",
         "architecture.md",
+        "area.md",
         "integration.md",
         "search.md",
     }
