@@ -36,7 +36,7 @@ SEED = 1
 NETWORKS = 72
 """Networks whose operators are synthesised apart."""
 
-WHOLE = 18
+WHOLE = 24
 """Networks of these that are synthesised as a whole."""
 
 BATCH = "batch"
