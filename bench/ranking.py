@@ -21,11 +21,12 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import kendalltau, spearmanr
 
-from gruhw.files import read_bytes, write_atomic
+from gruhw.files import write_atomic
 from gruhw.genome import Genes
 from gruhw.model import Model
 from gruhw.quant.population import Population
-from gruhw.search.shared import FLOAT_MODEL, MEMBERS, SharedWeights
+from gruhw.search.prepare import load_float_model
+from gruhw.search.shared import MEMBERS, SharedWeights
 from gruhw.tasks import load_task
 from gruhw.training.quantised import EncodedSplit, count_correct, graph_of, train_quantised
 from gruhw.training.recipe import recipe_for
@@ -47,8 +48,7 @@ def estimate(weights: SharedWeights, model: Model, genes: Sequence[Genes]) -> li
 
 def trained(weights: SharedWeights, epochs: int, genes: Genes) -> tuple[int, float]:
     """Correct validation sequences after training from the float network on, and its time."""
-    path = weights.folder / FLOAT_MODEL
-    start = Model.from_bytes(read_bytes(path), path)
+    start = load_float_model(weights.folder)
     start = replace(start, fractions=weights.of(genes).fractions)
     recipe = replace(recipe_for(weights.task), quantised_epochs=epochs)
     began = time.process_time()
@@ -80,8 +80,7 @@ def main() -> None:
     weights = SharedWeights(options.task, options.folder)
     generator = np.random.default_rng(7)
     genes = [draw_genes(generator) for _ in range(options.genomes)]
-    float_path = options.folder / FLOAT_MODEL
-    rounded = Model.from_bytes(read_bytes(float_path), float_path)
+    rounded = load_float_model(options.folder)
     total = len(weights.data.val)
     estimates: dict[str, tuple[list[int], float]] = {}
     for name, model in (("shared weights", weights.model), ("float weights rounded", rounded)):

@@ -269,7 +269,7 @@ def _foldings(text: str) -> tuple[int, ...]:
 
 def _preparation() -> "Prepare":
     """What makes tasks ready; it brings PyTorch, for which other commands should not wait."""
-    from gruhw.search.shared import prepare
+    from gruhw.search.prepare import prepare
 
     return prepare
 

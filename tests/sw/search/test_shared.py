@@ -15,9 +15,11 @@ from gruhw.errors import InputError
 from gruhw.genome import Folding, Genome, Sizes, homogeneous
 from gruhw.model import Network
 from gruhw.reference import classify
-from gruhw.search import shared
+from gruhw.search import prepare as preparation
 from gruhw.search.evaluation import Prepared
-from gruhw.search.shared import FRACTIONS, SHARED_MODEL, SharedEvaluator, SharedWeights, prepare
+from gruhw.search.fine_tuning import FineTuning
+from gruhw.search.prepare import prepare
+from gruhw.search.shared import FRACTIONS, SHARED_MODEL, SharedEvaluator, SharedWeights
 from gruhw.tasks import load_task
 from gruhw.training import Recipe
 from gruhw.training.shared import draw_genes
@@ -43,7 +45,7 @@ def prepared(
 ) -> Prepared:
     out.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shared, "recipe_for", lambda name: RECIPE)
+        patch.setattr(preparation, "recipe_for", lambda name: RECIPE)
         return prepare(
             task,
             model,
@@ -177,6 +179,6 @@ def test_fingerprints_tell_weights_and_recipes_apart(
     path.write_text(path.read_text().replace("1", "2", 1))
     assert SharedWeights(task, tmp_path).fingerprint != before.fingerprint
     refiner = prepared(task, folder).refiner
-    assert isinstance(refiner, shared.FineTuning)
+    assert isinstance(refiner, FineTuning)
     other = replace(refiner, recipe=replace(RECIPE, seed=9))
     assert other.fingerprint != refiner.fingerprint

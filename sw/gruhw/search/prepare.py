@@ -1,0 +1,141 @@
+"""A task made ready for searching: its float network, and the weights that candidates share."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from gruhw.errors import InputError
+from gruhw.files import read_bytes, write_atomic
+from gruhw.genome import SEARCHED_BITS, Genome, homogeneous
+from gruhw.graph import calibrated_tensors
+from gruhw.model import Model, load_model
+from gruhw.search.evaluation import Prepared
+from gruhw.search.fine_tuning import FineTuning, telling
+from gruhw.search.shared import FRACTIONS, SHARED_MODEL, SharedFactory, SharedWeights
+from gruhw.tasks import Task, load_task
+from gruhw.training.design import calibration_of
+from gruhw.training.floating import FloatGRU, train_float
+from gruhw.training.recipe import Recipe, recipe_for
+from gruhw.training.shared import train_shared
+
+QUICK = 0.1
+"""What a quick search does of everything."""
+
+FLOAT_MODEL = "float.safetensors"
+"""The file of a search's folder that holds the float network."""
+
+
+def prepare(
+    task: str,
+    model: Path | None,
+    out: Path,
+    *,
+    hidden: int | None,
+    seed: int,
+    fine_tune_epochs: int | None,
+    quick: bool,
+    workers: int,
+    tell: Callable[[str], None],
+) -> Prepared:
+    """Make a task ready for searching; see :class:`gruhw.search.evaluation.Prepare`."""
+    found = load_task(task)
+    recipe = replace(recipe_for(task), seed=seed)
+    if quick:
+        recipe = _quick(recipe)
+    epochs = recipe.fine_tuning_epochs if fine_tune_epochs is None else fine_tune_epochs
+    tuning = replace(recipe, quantised_epochs=epochs)
+    weights = SharedWeights(task, out)
+    if not (out / SHARED_MODEL).exists():
+        _train(found, model, out, hidden, recipe, tell)
+    return Prepared(
+        task=task,
+        sizes=weights.model.sizes,
+        steps=found.steps,
+        factory=SharedFactory(weights),
+        refiner=FineTuning(weights, tuning, workers) if epochs else None,
+    )
+
+
+def _quick(recipe: Recipe) -> Recipe:
+    def less(epochs: int) -> int:
+        return max(1, round(epochs * QUICK))
+
+    return replace(
+        recipe,
+        float_epochs=less(recipe.float_epochs),
+        shared_epochs=less(recipe.shared_epochs),
+        fine_tuning_epochs=less(recipe.fine_tuning_epochs),
+    )
+
+
+def _train(
+    task: Task,
+    model: Path | None,
+    out: Path,
+    hidden: int | None,
+    recipe: Recipe,
+    tell: Callable[[str], None],
+) -> None:
+    """Train the float network, unless there is one, and the shared weights; store them."""
+    data, progress = task.load(), telling(tell)
+    if not (out / FLOAT_MODEL).exists():
+        network = (
+            FloatGRU.of(_given_model(model, task, hidden))
+            if model is not None
+            else train_float(
+                task,
+                data,
+                hidden or task.hidden,
+                recipe,
+                progress,
+                checkpoint=out / "float.checkpoint",
+            )
+        )
+        _, model_of = calibration_of(network, task, data, recipe)
+        write_atomic(out / FLOAT_MODEL, model_of(homogeneous(8)).to_bytes())
+    # Read back even if it was just trained, so that all goes on from the same rounded numbers.
+    network = FloatGRU.of(load_float_model(out))
+    calibration, model_of = calibration_of(network, task, data, recipe)
+    start = model_of(homogeneous(8))
+    fractions = {
+        tensor: {str(bits): calibration.fraction(tensor, bits) for bits in SEARCHED_BITS}
+        for tensor in calibrated_tensors(homogeneous(8))
+    }
+    write_atomic(out / FRACTIONS, json.dumps(fractions, indent=1) + "\n")
+    shared = train_shared(
+        start,
+        calibration,
+        task,
+        data,
+        recipe,
+        progress,
+        teacher=network,
+        checkpoint=out / "shared.checkpoint",
+    )
+    write_atomic(out / SHARED_MODEL, shared.to_bytes())
+    for name in ("float.checkpoint", "shared.checkpoint"):
+        (out / name).unlink(missing_ok=True)
+
+
+def _given_model(path: Path, task: Task, hidden: int | None) -> Model:
+    """The model of the design whose genome file the user names."""
+    genome = Genome.load(path)
+    sizes = genome.sizes
+    found = load_model(genome, path)
+    required = {"input": task.inputs, "classes": task.classes} | (
+        {"hidden": hidden} if hidden else {}
+    )
+    for name, count in required.items():
+        if getattr(sizes, name) != count:
+            raise InputError(
+                f"{path}: sizes.{name} must be {count}, as in task {task.name}, "
+                f"not {getattr(sizes, name)}"
+            )
+    return found
+
+
+def load_float_model(folder: Path) -> Model:
+    """The float network of a search's folder, with the fraction bits of 8 bits everywhere."""
+    path = folder / FLOAT_MODEL
+    return Model.from_bytes(read_bytes(path), path)
