@@ -37,7 +37,7 @@ def estimate(weights: SharedWeights, model: Model, genes: Sequence[Genes]) -> li
     """Correct validation sequences of each genome with the weights of ``model``."""
     population = Population(model.sizes, [model])
     population.compile_steps()
-    val = EncodedSplit(weights.data.val, model.normalisation)
+    val = EncodedSplit(weights.validation, model.normalisation)
     found: list[int] = []
     for start in range(0, len(genes), MEMBERS):
         part = genes[start : start + MEMBERS]
@@ -63,9 +63,8 @@ def trained(weights: SharedWeights, epochs: int, genes: Genes) -> tuple[int, flo
     population = Population(model.sizes, [model])
     population.assign([graph_of(genes, model)])
     population.compile_steps()
-    return count_correct(population, EncodedSplit(weights.data.val, model.normalisation))[
-        0
-    ], seconds
+    (correct,) = count_correct(population, EncodedSplit(weights.validation, model.normalisation))
+    return correct, seconds
 
 
 def main() -> None:
@@ -81,7 +80,7 @@ def main() -> None:
     generator = np.random.default_rng(7)
     genes = [draw_genes(generator) for _ in range(options.genomes)]
     rounded = load_float_model(options.folder)
-    total = len(weights.data.val)
+    total = len(weights.validation)
     estimates: dict[str, tuple[list[int], float]] = {}
     for name, model in (("shared weights", weights.model), ("float weights rounded", rounded)):
         began = time.process_time()

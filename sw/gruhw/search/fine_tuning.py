@@ -73,7 +73,7 @@ def fine_tune(
     population = Population(model.sizes, [model])
     population.assign([graph_of(genes, model)])
     population.compile_steps()
-    (correct,) = count_correct(population, EncodedSplit(data.val, model.normalisation))
+    (correct,) = count_correct(population, EncodedSplit(weights.validation, model.normalisation))
     return Refined(candidate, model, correct)
 
 

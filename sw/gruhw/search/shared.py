@@ -14,7 +14,8 @@ from gruhw.genome import Genes, Genome
 from gruhw.graph import calibrated_tensors
 from gruhw.model import Model, Network
 from gruhw.quant.population import Population
-from gruhw.tasks import TaskData, load_task
+from gruhw.tasks import Split, Task, TaskData, load_task
+from gruhw.tasks.data import joined
 from gruhw.training.quantised import EncodedSplit, count_correct, graph_of
 
 MEMBERS = 8
@@ -23,6 +24,27 @@ MEMBERS = 8
 SHARED_MODEL = "shared.safetensors"
 FRACTIONS = "fractions.json"
 """The files of a search's folder that candidates are made from."""
+
+
+VALIDATION = 1500
+"""Validation sequences from which on no variations of them are added."""
+
+VARIATION_SEED = 20241122
+"""Seeds the variations of validation sequences, the same ones in every search."""
+
+
+def validation_of(task: Task) -> Split:
+    """The sequences by which candidates are compared.
+
+    A few hundred of them tell genomes apart that differ by one in a hundred, and no finer; nor
+    do they once all are right. So a small validation part is followed by variations of itself.
+    """
+    val = task.load().val
+    if task.augment is None:
+        return val
+    generator = np.random.default_rng(VARIATION_SEED)
+    copies = -(-VALIDATION // len(val)) - 1
+    return joined([val, *(task.augment(val, generator) for _ in range(copies))])
 
 
 @dataclass(frozen=True)
@@ -61,6 +83,11 @@ class SharedWeights:
         """The task's sequences."""
         return load_task(self.task).load()
 
+    @cached_property
+    def validation(self) -> Split:
+        """The sequences by which candidates are compared: see :func:`validation_of`."""
+        return validation_of(load_task(self.task))
+
     def of(self, genes: Genes) -> Model:
         """The shared weights with the fraction bits of ``genes``."""
         widths = calibrated_tensors(genes)
@@ -74,7 +101,7 @@ class SharedWeights:
     @cached_property
     def fingerprint(self) -> str:
         """Of weights, fraction bits and validation data."""
-        val = self.data.val
+        val = self.validation
         parts = [
             *(read_bytes(self.folder / name) for name in (SHARED_MODEL, FRACTIONS)),
             *(np.ascontiguousarray(array).tobytes() for array in (val.x, val.y, val.lengths)),
@@ -87,14 +114,14 @@ class SharedEvaluator:
 
     def __init__(self, weights: SharedWeights) -> None:
         self._weights = weights
-        self._val = EncodedSplit(weights.data.val, weights.model.normalisation)
+        self._val = EncodedSplit(weights.validation, weights.model.normalisation)
         self._population = Population(weights.model.sizes, [weights.model])
         self._population.compile_steps()
 
     @property
     def total(self) -> int:
         """Validation sequences."""
-        return len(self._weights.data.val)
+        return len(self._weights.validation)
 
     @property
     def fingerprint(self) -> str:

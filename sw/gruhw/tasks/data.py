@@ -1,6 +1,6 @@
 """What a task is: labelled sequences in three parts, and how they become network inputs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -130,6 +130,20 @@ def split_of(x: NDArray[Any], y: NDArray[Any], lengths: NDArray[Any] | None = No
     if lengths is None:
         lengths = np.full(len(x), x.shape[1])
     return Split(x, y.astype(np.int64), lengths.astype(np.int64))
+
+
+def joined(parts: Sequence[Split]) -> Split:
+    """All sequences of ``parts``, which may be padded to different lengths."""
+    steps = max(part.x.shape[1] for part in parts)
+
+    def padded(x: NDArray[Any]) -> NDArray[Any]:
+        return np.pad(x, ((0, 0), (0, steps - x.shape[1]), (0, 0)))
+
+    return Split(
+        np.concatenate([padded(part.x) for part in parts]),
+        np.concatenate([part.y for part in parts]),
+        np.concatenate([part.lengths for part in parts]),
+    )
 
 
 def divide(data: Split, in_val: NDArray[np.bool], in_test: NDArray[np.bool]) -> TaskData:

@@ -19,8 +19,16 @@ from gruhw.search import prepare as preparation
 from gruhw.search.evaluation import Prepared
 from gruhw.search.fine_tuning import FineTuning
 from gruhw.search.prepare import prepare
-from gruhw.search.shared import FRACTIONS, SHARED_MODEL, SharedEvaluator, SharedWeights
-from gruhw.tasks import load_task
+from gruhw.search.shared import (
+    FRACTIONS,
+    SHARED_MODEL,
+    VALIDATION,
+    SharedEvaluator,
+    SharedWeights,
+    validation_of,
+)
+from gruhw.tasks import Split, load_task
+from gruhw.tasks.data import joined
 from gruhw.training import Recipe
 from gruhw.training.shared import draw_genes
 
@@ -88,6 +96,32 @@ def test_accuracies_are_those_of_the_reference(task: str, folder: Path) -> None:
     assert [evaluator.correct([candidate])[0] for candidate in chosen] == found
     wide = chosen[0].model_copy(update={"folding": Folding(pe=3)})
     assert evaluator.correct([wide, *chosen[:0:-1]]) == [found[0], *found[:0:-1]]
+
+
+def test_few_validation_sequences_are_varied(task: str) -> None:
+    def louder(split: Split, generator: np.random.Generator) -> Split:
+        return replace(split, x=split.x * generator.uniform(1, 2))
+
+    plain = load_task(task)
+    val = plain.load().val
+    assert validation_of(plain) is val
+    varied = validation_of(replace(plain, augment=louder))
+    assert VALIDATION <= len(varied) < VALIDATION + len(val)
+    assert (varied.x[: len(val)] == val.x).all()
+    assert (varied.x[len(val) : 2 * len(val)] != val.x).any()
+    assert (varied.y.reshape(-1, len(val)) == val.y).all()
+    again = validation_of(replace(plain, augment=louder))
+    assert (again.x == varied.x).all()
+
+
+def test_sequences_of_different_padding_are_joined() -> None:
+    parts = [
+        Split(np.ones((2, steps, 1)), np.zeros(2, np.int64), np.full(2, steps)) for steps in (3, 5)
+    ]
+    found = joined(parts)
+    assert found.x.shape == (4, 5, 1)
+    assert found.lengths.tolist() == [3, 3, 5, 5]
+    assert not found.x[:2, 3:].any()
 
 
 def test_preparation_goes_on_where_it_was_killed(task: str, folder: Path, tmp_path: Path) -> None:
