@@ -98,7 +98,7 @@ def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def get(*urls: str) -> tuple[Path, bytes]:
-    return fetch("name.bin", urls, PIN, folder_variable=VARIABLE, timeout=5)
+    return fetch("name.bin", urls, PIN, folder_variable=VARIABLE, timeout=60)
 
 
 def test_downloads_once_into_the_cache(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
