@@ -67,7 +67,8 @@ def run_process(
     finished = subprocess.run(
         [sys.executable, "-c", SCRIPT, *map(str, arguments)],
         cwd=cwd,
-        env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        # Unbuffered output, which some machines ask for, fails earlier than users' does.
+        env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONUNBUFFERED": ""},
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=subprocess.PIPE,

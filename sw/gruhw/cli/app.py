@@ -1,5 +1,6 @@
 """The program ``gruhw``: its commands, and what becomes of errors."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -74,10 +75,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         named = f"{error.filename}: " if error.filename is not None else ""
         errors.print(f"gruhw: {named}{describe(error)}")
         status = GruhwError.exit_status
+        _forget_output()
     except (KeyboardInterrupt, typer.Abort):
         errors.print("gruhw: interrupted")
         status = INTERRUPTED
     sys.exit(status or 0)
+
+
+def _forget_output() -> None:
+    """Drop what standard output cannot take: Python would try again at exit, and fail with 120."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _explain(error: TyperException) -> str:
