@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from multiprocessing import parent_process
-from pathlib import Path
 
 import numpy as np
 
 from gruhw.genome import GENES, LINEAR, PRESETS, Genes, Genome, Preset, Sizes
 from gruhw.graph import calibrated_tensors
 from gruhw.model import Model, Network, Normalisation
-from gruhw.search.evaluation import Prepared, Refined
+from gruhw.search.evaluation import Preparation, Prepared, Refined
 from gruhw.search.front import Number
 from gruhw.search.space import SearchSpace
 
@@ -136,22 +135,11 @@ def toy_prepared(*, delay: float = 0.0, log: str | None = None, refine: bool = T
     return Prepared("toy", SIZES, STEPS, ToyFactory(delay, log), refiner)
 
 
-def prepare_toy(
-    task: str,
-    model: Path | None,
-    out: Path,
-    *,
-    hidden: int | None,
-    seed: int,
-    fine_tune_epochs: int | None,
-    quick: bool,
-    workers: int,
-    tell: Callable[[str], None],
-) -> Prepared:
+def prepare_toy(wanted: Preparation, tell: Callable[[str], None]) -> Prepared:
     """The preparation of the command line; the environment's TOY_DELAY is that of an evaluation."""
     tell("training what all share")
     delay = float(os.environ.get("TOY_DELAY", "0"))
-    return toy_prepared(delay=delay, refine=fine_tune_epochs != 0)
+    return toy_prepared(delay=delay, refine=wanted.fine_tune_epochs != 0)
 
 
 TINY_FREE = ("W_ir.weight", "W_hn.weight", "add_h", "tanh_n")

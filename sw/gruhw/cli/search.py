@@ -103,7 +103,7 @@ def search(
         ),
     ] = None,
     target: Annotated[
-        Target | None, typer.Option(help="What LUTs are counted for; ice40 if absent.")
+        Target | None, typer.Option(help=f"What LUTs are counted for; {Request.target} if absent.")
     ] = None,
     preset: Annotated[
         PresetName | None,
@@ -111,7 +111,7 @@ def search(
     ] = None,
     pe: Annotated[
         str | None,
-        typer.Option(help="Foldings to try, as in 1,2,4; 1 if absent.", metavar="LIST"),
+        typer.Option(help=f"Foldings to try, as in 1,2,4; {Request.pe} if absent.", metavar="LIST"),
     ] = None,
     start: Annotated[
         list[Path] | None,
@@ -119,15 +119,21 @@ def search(
     ] = None,
     population: Annotated[
         int | None,
-        typer.Option(help="Genomes a generation, a multiple of 4; 48 if absent.", metavar="N"),
+        typer.Option(
+            help=f"Genomes a generation, a multiple of 4; {Request.population} if absent.",
+            metavar="N",
+        ),
     ] = None,
     generations: Annotated[
-        int | None, typer.Option(help="Generations; 50 if absent.", min=0, metavar="N")
+        int | None,
+        typer.Option(help=f"Generations; {Request.generations} if absent.", min=0, metavar="N"),
     ] = None,
     finalists: Annotated[
         int | None,
         typer.Option(
-            help="Members of the front that are fine-tuned; 12 if absent.", min=2, metavar="N"
+            help=f"Members of the front that are fine-tuned; {Request.finalists} if absent.",
+            min=2,
+            metavar="N",
         ),
     ] = None,
     fine_tune_epochs: Annotated[
@@ -137,7 +143,10 @@ def search(
     seed: Annotated[
         int | None,
         typer.Option(
-            help="Seed of every random choice; 1 if absent.", min=0, max=LARGEST_SEED, metavar="N"
+            help=f"Seed of every random choice; {Request.seed} if absent.",
+            min=0,
+            max=LARGEST_SEED,
+            metavar="N",
         ),
     ] = None,
     select: Annotated[
@@ -276,6 +285,7 @@ def _preparation() -> "Prepare":
 
 def _run(request: Request, out: Path, store: "Store", workers: int) -> "Result":
     from gruhw.genome import PRESETS, Genome
+    from gruhw.search.evaluation import Preparation
     from gruhw.search.front import Selection
     from gruhw.search.objectives import make_costs
     from gruhw.search.result import Settings
@@ -284,7 +294,7 @@ def _run(request: Request, out: Path, store: "Store", workers: int) -> "Result":
 
     starts = [Genome.load(Path(path)) for path in request.start]
     with _telling() as (say, tell):
-        prepared = _preparation()(
+        wanted = Preparation(
             request.task,
             Path(request.model) if request.model else None,
             out,
@@ -293,8 +303,8 @@ def _run(request: Request, out: Path, store: "Store", workers: int) -> "Result":
             fine_tune_epochs=request.fine_tune_epochs,
             quick=request.quick,
             workers=workers,
-            tell=say,
         )
+        prepared = _preparation()(wanted, say)
         return run_search(
             prepared,
             SearchSpace(
@@ -302,7 +312,6 @@ def _run(request: Request, out: Path, store: "Store", workers: int) -> "Result":
                 prepared.sizes,
                 prepared.task,
                 pe=_foldings(request.pe),
-                mutation_weights=prepared.mutation_weights,
             ),
             make_costs(request.objective, target=request.target, steps=prepared.steps),
             Settings(

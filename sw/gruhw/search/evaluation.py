@@ -1,7 +1,7 @@
 """What a search needs to know of accuracy: the seams between the search and the networks."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -98,9 +98,6 @@ class Prepared:
         Makes evaluators.
     refiner
         Trains the members of the front; None leaves the shared accuracies as they are.
-    mutation_weights
-        How often each gene mutates in proportion to the others, for those that do not mutate
-        as often as most (weight 1).
     """
 
     task: str | None
@@ -108,23 +105,23 @@ class Prepared:
     steps: int
     factory: EvaluatorFactory
     refiner: Refiner | None = None
-    mutation_weights: Mapping[str, float] = field(default_factory=dict)
 
 
-class Prepare(Protocol):
-    """Makes a task ready for searching: loads its data, and trains what candidates share.
+@dataclass(frozen=True)
+class Preparation:
+    """What a search asks for before it begins.
 
     Parameters
     ----------
     task
         A task's name, or the path of an ``.npz`` file.
     model
-        A trained design to start from, its genome file or its model; None to train one.
+        The genome file of a trained design to start from; None to train one.
     out
         The search's folder. What took long is kept in it, so that a search that was killed
         finds the same again.
     hidden
-        Hidden units; None for those of ``model``, or the default.
+        Hidden units; None for those of ``model``, or the task's.
     seed
         Of every random choice.
     fine_tune_epochs
@@ -133,28 +130,22 @@ class Prepare(Protocol):
         Whether to spend as little time as possible.
     workers
         Processes that the refiner may use; results do not depend on it.
-    tell
-        Takes one line about the progress.
-
-    Raises
-    ------
-    InputError
-        If there is no such task, or the model is wrong or does not fit.
     """
 
-    def __call__(
-        self,
-        task: str,
-        model: Path | None,
-        out: Path,
-        *,
-        hidden: int | None,
-        seed: int,
-        fine_tune_epochs: int | None,
-        quick: bool,
-        workers: int,
-        tell: Callable[[str], None],
-    ) -> Prepared: ...
+    task: str
+    model: Path | None
+    out: Path
+    hidden: int | None
+    seed: int
+    fine_tune_epochs: int | None
+    quick: bool
+    workers: int
+
+
+Prepare: TypeAlias = Callable[[Preparation, Callable[[str], None]], Prepared]
+"""Makes a task ready for searching: loads its data, and trains what candidates share. It tells
+its second argument of its progress, a line each, and raises :class:`InputError` if there is no such
+task, or the model is wrong or does not fit."""
 
 
 def widths_text(genes: Genes) -> str:

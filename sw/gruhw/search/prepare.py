@@ -10,7 +10,7 @@ from gruhw.files import read_bytes, write_atomic
 from gruhw.genome import SEARCHED_BITS, Genome, homogeneous
 from gruhw.graph import calibrated_tensors
 from gruhw.model import Model, load_model
-from gruhw.search.evaluation import Prepared
+from gruhw.search.evaluation import Preparation, Prepared
 from gruhw.search.fine_tuning import FineTuning, telling
 from gruhw.search.shared import FRACTIONS, SHARED_MODEL, SharedFactory, SharedWeights
 from gruhw.tasks import Task, load_task
@@ -26,34 +26,25 @@ FLOAT_MODEL = "float.safetensors"
 """The file of a search's folder that holds the float network."""
 
 
-def prepare(
-    task: str,
-    model: Path | None,
-    out: Path,
-    *,
-    hidden: int | None,
-    seed: int,
-    fine_tune_epochs: int | None,
-    quick: bool,
-    workers: int,
-    tell: Callable[[str], None],
-) -> Prepared:
-    """Make a task ready for searching; see :class:`gruhw.search.evaluation.Prepare`."""
-    found = load_task(task)
-    recipe = replace(recipe_for(task), seed=seed)
-    if quick:
+def prepare(wanted: Preparation, tell: Callable[[str], None]) -> Prepared:
+    """Make a task ready for searching; see :data:`gruhw.search.evaluation.Prepare`."""
+    task, out = load_task(wanted.task), wanted.out
+    recipe = replace(recipe_for(wanted.task), seed=wanted.seed)
+    if wanted.quick:
         recipe = _quick(recipe)
-    epochs = recipe.fine_tuning_epochs if fine_tune_epochs is None else fine_tune_epochs
-    tuning = replace(recipe, quantised_epochs=epochs)
-    weights = SharedWeights(task, out)
+    epochs = wanted.fine_tune_epochs
+    if epochs is None:
+        epochs = recipe.fine_tuning_epochs
+    weights = SharedWeights(wanted.task, out)
     if not (out / SHARED_MODEL).exists():
-        _train(found, model, out, hidden, recipe, tell)
+        _train(task, wanted, recipe, tell)
+    tuning = FineTuning(weights, replace(recipe, quantised_epochs=epochs), wanted.workers)
     return Prepared(
-        task=task,
+        task=wanted.task,
         sizes=weights.model.sizes,
-        steps=found.steps,
+        steps=task.steps,
         factory=SharedFactory(weights),
-        refiner=FineTuning(weights, tuning, workers) if epochs else None,
+        refiner=tuning if epochs else None,
     )
 
 
@@ -69,24 +60,17 @@ def _quick(recipe: Recipe) -> Recipe:
     )
 
 
-def _train(
-    task: Task,
-    model: Path | None,
-    out: Path,
-    hidden: int | None,
-    recipe: Recipe,
-    tell: Callable[[str], None],
-) -> None:
+def _train(task: Task, wanted: Preparation, recipe: Recipe, tell: Callable[[str], None]) -> None:
     """Train the float network, unless there is one, and the shared weights; store them."""
-    data, progress = task.load(), telling(tell)
+    data, progress, out = task.load(), telling(tell), wanted.out
     if not (out / FLOAT_MODEL).exists():
         network = (
-            FloatGRU.of(_given_model(model, task, hidden))
-            if model is not None
+            FloatGRU.of(_given_model(wanted.model, task, wanted.hidden))
+            if wanted.model is not None
             else train_float(
                 task,
                 data,
-                hidden or task.hidden,
+                wanted.hidden or task.hidden,
                 recipe,
                 progress,
                 checkpoint=out / "float.checkpoint",

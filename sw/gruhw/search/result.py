@@ -21,19 +21,18 @@ class Settings:
     ----------
     population, generations
         Of the evolution; see :func:`gruhw.search.evolve.evolve`.
+    finalists
+        Members of the evolution's front that are fine-tuned, if there are more.
     seed
         Of every random choice.
-    finalists
-        Members of the evolution's front that are fine-tuned, spread evenly over the first
-        cost if there are more.
     selection
         Which genome becomes ``best.json``.
     """
 
-    population: int = 48
-    generations: int = 50
+    population: int
+    generations: int
+    finalists: int
     seed: int = 1
-    finalists: int = 12
     selection: Selection = field(default_factory=Selection)
 
 

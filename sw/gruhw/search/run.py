@@ -159,7 +159,6 @@ class _Search:
                 "pe": list(space.pe),
                 "widths": list(space.widths),
                 "output": space.output,
-                "mutation weights": dict(space.mutation_weights),
                 "population": self.settings.population,
                 "seed": self.settings.seed,
                 "seeds": [list(vector) for vector in self.seeds],

@@ -3,8 +3,8 @@
 import itertools
 import math
 import random
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
@@ -42,8 +42,6 @@ class SearchSpace:
         The widths that free genes take, ascending.
     pe
         The foldings that are tried, ascending: a gene if there are several.
-    mutation_weights
-        How often a free gene mutates in proportion to the others; 1 if absent.
 
     Raises
     ------
@@ -57,7 +55,6 @@ class SearchSpace:
     output: Output = "class"
     widths: tuple[int, ...] = tuple(SEARCHED_BITS)
     pe: tuple[int, ...] = (1,)
-    mutation_weights: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.pe or list(self.pe) != sorted(set(self.pe)):
@@ -76,13 +73,6 @@ class SearchSpace:
     def size(self) -> int:
         """How many candidates there are."""
         return math.prod(len(choice) for choice in self.choices)
-
-    @cached_property
-    def _mutation_probabilities(self) -> tuple[float, ...]:
-        weights = [self.mutation_weights.get(name, 1.0) for name in self.preset.free]
-        weights += [1.0] * (len(self.choices) - len(weights))
-        total = sum(weights)
-        return tuple(min(1.0, MUTATIONS * weight / total) for weight in weights)
 
     def genome(self, vector: Vector) -> Genome:
         """The candidate as a genome."""
@@ -147,10 +137,10 @@ class SearchSpace:
     def mutate(self, vector: Vector, generator: random.Random) -> Vector:
         """A neighbour: a few genes one width up or down, now and then any other width."""
         changed = list(vector)
-        probabilities = self._mutation_probabilities
-        chosen = [i for i, p in enumerate(probabilities) if generator.random() < p]
+        places = range(len(vector))
+        chosen = [place for place in places if generator.random() * len(vector) < MUTATIONS]
         if not chosen:
-            chosen = generator.choices(range(len(vector)), weights=probabilities)
+            chosen = [generator.choice(places)]
         for index in chosen:
             choice = self.choices[index]
             others = [value for value in choice if value != vector[index]]

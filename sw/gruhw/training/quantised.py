@@ -14,11 +14,8 @@ from gruhw.model import LAYERS, Model, Normalisation
 from gruhw.quant.population import Population
 from gruhw.tasks import Split, Task, TaskData
 from gruhw.training.fit import Batches, Progress, fit, one_thread
-from gruhw.training.floating import FloatGRU, float_logits
+from gruhw.training.floating import EVALUATION_BATCH, FloatGRU, float_logits
 from gruhw.training.recipe import Recipe
-
-EVALUATION_BATCH = 1000
-"""Sequences that are classified at a time."""
 
 
 class EncodedSplit:

@@ -16,7 +16,7 @@ from gruhw.genome import Folding, Genome, Sizes, homogeneous
 from gruhw.model import Network
 from gruhw.reference import classify
 from gruhw.search import prepare as preparation
-from gruhw.search.evaluation import Prepared
+from gruhw.search.evaluation import Preparation, Prepared
 from gruhw.search.fine_tuning import FineTuning
 from gruhw.search.prepare import prepare
 from gruhw.search.shared import (
@@ -54,17 +54,10 @@ def prepared(
     out.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(preparation, "recipe_for", lambda name: RECIPE)
-        return prepare(
-            task,
-            model,
-            out,
-            hidden=hidden,
-            seed=1,
-            fine_tune_epochs=None,
-            quick=False,
-            workers=workers,
-            tell=tell,
+        wanted = Preparation(
+            task, model, out, hidden, seed=1, fine_tune_epochs=None, quick=False, workers=workers
         )
+        return prepare(wanted, tell)
 
 
 @pytest.fixture(scope="module")

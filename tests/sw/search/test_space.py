@@ -63,17 +63,16 @@ def test_variation_stays_inside_and_changes_something() -> None:
             assert all({a, b} == {c, d} for a, b, c, d in genes)
 
 
-def test_mutation_follows_its_weights() -> None:
-    never = dict.fromkeys(GENES, 0.0) | {"add_h": 1.0, "W_hn.weight": 3.0}
-    space = SearchSpace(PRESETS["full"], SIZES, mutation_weights=never)
+def test_mutation_reaches_every_gene_a_few_at_a_time() -> None:
+    space = SearchSpace(PRESETS["full"], SIZES)
     generator = random.Random(3)
     start = (5,) * len(GENES)
-    changes = dict.fromkeys(GENES, 0)
-    for _ in range(400):
-        for gene, value in zip(GENES, space.mutate(start, generator), strict=True):
-            changes[gene] += value != 5
-    assert {gene for gene, count in changes.items() if count} == {"add_h", "W_hn.weight"}
-    assert changes["W_hn.weight"] > changes["add_h"]
+    changes = [0] * len(GENES)
+    for _ in range(1000):
+        for place, value in enumerate(space.mutate(start, generator)):
+            changes[place] += value != 5
+    assert 1.8 < sum(changes) / 1000 < 2.6
+    assert min(changes) > 50
 
 
 def test_a_genome_of_another_space_is_refused() -> None:

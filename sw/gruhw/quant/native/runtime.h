@@ -7,7 +7,6 @@
 #include <immintrin.h>
 #endif
 
-constexpr int LANES = 16;
 typedef float Vector __attribute__((vector_size(4 * LANES)));
 typedef int32_t Codes __attribute__((vector_size(4 * LANES)));
 

@@ -11,7 +11,7 @@ from importlib.resources import files
 from gruhw.graph import Add, Complement, Graph, Linear, Multiply, Node, Table
 
 LANES = 16
-"""Sequences that are computed side by side; ``runtime.h`` says the same."""
+"""Sequences that are computed side by side, as one vector."""
 
 
 @singledispatch
@@ -159,4 +159,5 @@ def cpp_source(structure: Graph) -> str:
     }
     for name, lines in replacements.items():
         text = text.replace(f"// {name}\n", "\n".join(lines) + "\n")
-    return files(__package__).joinpath("runtime.h").read_text() + text
+    runtime = files(__package__).joinpath("runtime.h").read_text()
+    return f"constexpr int LANES = {LANES};\n{runtime}{text}"
