@@ -1,6 +1,5 @@
 """Several quantised networks at once: each equals itself alone, and compiled steps the plain."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -134,18 +133,11 @@ def test_what_single_precision_cannot_hold_is_computed_in_double() -> None:
     assert population(inputs).dtype == torch.float32
 
 
-def fake_compiler(path: Path, text: str) -> Callable[[], None]:
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(0o755)
-    return lambda: None
-
-
 @pytest.fixture
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     build._processor.cache_clear()
     build.load_library.cache_clear()
-    monkeypatch.setattr(build, "load_library", build.load_library)
     return tmp_path
 
 
@@ -166,7 +158,8 @@ def test_no_compiler_is_one_line(
     if compiler is None:
         monkeypatch.setenv("CXX", "/nowhere/c++")
     else:
-        fake_compiler(program, compiler)
+        program.write_text(f"#!/bin/sh\n{compiler}\n")
+        program.chmod(0o755)
         monkeypatch.setenv("CXX", str(program))
     with pytest.raises(ToolError) as caught:
         build.load_library(structure_of(Sizes(input=2, hidden=3, classes=2)))

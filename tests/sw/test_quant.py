@@ -109,7 +109,7 @@ def test_lengths_default_to_all_steps() -> None:
 def test_large_biases_are_exact() -> None:
     module, network = trained(1, inputs=2, hidden=2, classes=2, low=SINGLE_BITS, high=SINGLE_BITS)
     assert module.compute_type == torch.float32
-    fine = {**module.fractions, "input": 9, "W_in.weight": 9, "W_in": -14}
+    fine = {**module.model().fractions, "input": 9, "W_in.weight": 9, "W_in": -14}
     biases = {**module.model().biases, "W_in": np.array([12345.6, -12345.6], dtype=np.float32)}
     model = replace(module.model(), fractions=fine, biases=biases)
     module = QuantGRU(module.sizes, module.genes, model)
@@ -121,7 +121,7 @@ def test_large_biases_are_exact() -> None:
 
 def test_fractions_that_double_precision_cannot_align_are_refused() -> None:
     module, _ = trained(1, inputs=2, hidden=2, classes=2, low=12, high=12)
-    model = replace(module.model(), fractions={**module.fractions, "W_hr": 70})
+    model = replace(module.model(), fractions={**module.model().fractions, "W_hr": 70})
     with pytest.raises(
         InputError,
         match=r"^fraction bits of W_hr must be a whole number from -14 to 24, not 70$",
@@ -133,7 +133,7 @@ def test_fractions_that_double_precision_cannot_align_are_refused() -> None:
 def test_extreme_fractions_are_exact(extreme: int) -> None:
     module, network = trained(1, inputs=2, hidden=2, classes=2, low=12, high=12)
     opposite = FRACTION_BITS[0] if extreme > 0 else FRACTION_BITS[-1]
-    fractions = {**module.fractions, "W_ir": opposite, "W_hr": extreme, "add_r": extreme}
+    fractions = {**module.model().fractions, "W_ir": opposite, "W_hr": extreme, "add_r": extreme}
     model = replace(module.model(), fractions=fractions)
     module = QuantGRU(module.sizes, module.genes, model)
     network = Network.build(network.genome, model)

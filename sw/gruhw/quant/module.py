@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from gruhw.fixed import IntArray, quantise
 from gruhw.genome import Genes, Genome, Sizes
 from gruhw.graph import Graph, build_graph
-from gruhw.model import LAYERS, Model, Normalisation
+from gruhw.model import Model, Normalisation
 from gruhw.quant.operators import quantised
-from gruhw.quant.population import MERGED_BIASES, Population, alive_steps, step_results
+from gruhw.quant.population import MERGED_BIASES, Population
 
 
 class QuantGRU(Population):
@@ -32,11 +32,10 @@ class QuantGRU(Population):
 
     def __init__(self, sizes: Sizes, genes: Genes, model: Model) -> None:
         super().__init__(sizes, [model])
+        self._start = model
         self.genes = genes
-        self.fractions = dict(model.fractions)
-        self.input_signed = model.input_signed
         self.graph: Graph = build_graph(
-            sizes, genes, self.fractions, input_signed=model.input_signed
+            sizes, genes, model.fractions, input_signed=model.input_signed
         )
         self.assign([self.graph])
 
@@ -63,28 +62,20 @@ class QuantGRU(Population):
         Parameters are those of :meth:`forward`, as NumPy arrays.
         """
         values = self._on_grid(torch.from_numpy(inputs))
-        alive = alive_steps(values, None if lengths is None else torch.from_numpy(lengths))
+        steps = None if lengths is None else torch.from_numpy(lengths)
         constants = self.constants()
-        ahead = self.feedforward(values, constants)
-        state = values.new_zeros(1, values.shape[1], self.sizes.hidden)
         trace: dict[str, list[Tensor]] = {node.name: [] for node in self.graph.operators}
-        for step in range(values.shape[2]):
-            known = {name: part[:, step] for name, part in ahead.items()}
-            known[self.structure.state.name] = state
-            results = step_results(self.structure, known, constants)
-            following = results[self.structure.state.source]
-            state = following if alive is None else torch.where(alive[step], following, state)
-            for name, values_so_far in trace.items():
-                values_so_far.append(results[name][0])
+        for results, after in self.steps(values, steps, constants):
+            state = after
+            for name, found in trace.items():
+                found.append(results[name][0])
         logits = quantised(self.structure.head, [state], constants)[0]
 
         def integers_of(values: Tensor, name: str) -> IntArray:
             return (values.double() * 2.0 ** self.graph[name].type.frac).round().long().numpy()
 
-        found = {
-            name: integers_of(torch.stack(steps, dim=1), name) for name, steps in trace.items()
-        }
-        return found | {"head": integers_of(logits, "head")}
+        integers = {name: integers_of(torch.stack(v, dim=1), name) for name, v in trace.items()}
+        return integers | {"head": integers_of(logits, "head")}
 
     def encode(self, raw: np.ndarray) -> IntArray:
         """Raw samples, of shape [..., inputs], as integers of the input type."""
@@ -96,13 +87,7 @@ class QuantGRU(Population):
 
     def model(self) -> Model:
         """The current weights as a model file's contents."""
-        return Model(
-            weights={layer: self.weights[layer][0].detach().numpy() for layer in LAYERS},
-            biases={layer: self.biases[layer][0].detach().numpy() for layer in LAYERS},
-            fractions=self.fractions,
-            input_signed=self.input_signed,
-            normalisation=self.normalisation,
-        )
+        return self.member_model(0, self._start)
 
 
 def float_layers(

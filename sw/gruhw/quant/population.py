@@ -4,7 +4,8 @@ Members are the first dimension of everything. They may share their weights, whi
 rounded to each member's widths.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -166,10 +167,11 @@ class Population(nn.Module):
         constants = self.constants()
         inputs = inputs.to(self.compute_type)
         if self.compiled and self.compute_type == torch.float32:
-            steps = CompiledSteps(self.structure, self.graphs)
-            state = steps(constants.layers, inputs, lengths)
+            compiled = CompiledSteps(self.structure, self.graphs)
+            state = compiled(constants.layers, inputs, lengths)
         else:
-            state = self._last_state(inputs, lengths, constants)
+            for _, after in self.steps(inputs, lengths, constants):
+                state = after
         return quantised(self.structure.head, [state], constants)
 
     def compile_steps(self) -> None:
@@ -185,9 +187,14 @@ class Population(nn.Module):
         load_library(self.structure)
         self.compiled = True
 
-    def _last_state(self, inputs: Tensor, lengths: Tensor | None, constants: Constants) -> Tensor:
-        """The state after the last step of every sequence, shape [G, N, hidden]."""
-        ahead = self.feedforward(inputs, constants)
+    def steps(
+        self, inputs: Tensor, lengths: Tensor | None, constants: Constants
+    ) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
+        """The result of every node in each time step, and the state after it, by PyTorch alone.
+
+        Shapes are [G, N, elements]; the state of a sequence that has ended stays as it is.
+        """
+        ahead = self._feedforward(inputs, constants)
         alive = alive_steps(inputs, lengths)
         state = inputs.new_zeros(len(inputs), inputs.shape[1], self.sizes.hidden)
         for step in range(inputs.shape[2]):
@@ -196,9 +203,17 @@ class Population(nn.Module):
             results = step_results(self.structure, known, constants)
             following = results[self.structure.state.source]
             state = following if alive is None else torch.where(alive[step], following, state)
-        return state
+            yield results, state
 
-    def feedforward(self, inputs: Tensor, constants: Constants) -> dict[str, Tensor]:
+    def member_model(self, member: int, start: Model) -> Model:
+        """The weights of a member, and what does not change of the model it started from."""
+        return replace(
+            start,
+            weights={layer: self.weights[layer][member].detach().numpy() for layer in LAYERS},
+            biases={layer: self.biases[layer][member].detach().numpy() for layer in LAYERS},
+        )
+
+    def _feedforward(self, inputs: Tensor, constants: Constants) -> dict[str, Tensor]:
         """What does not depend on the state, for all time steps at once: [G, T, N, elements]."""
         members, count, steps, _ = inputs.shape
         flat = inputs.transpose(1, 2).reshape(members, steps * count, -1)

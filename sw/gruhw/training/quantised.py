@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from gruhw.fixed import Fixed, quantise
 from gruhw.genome import Genes
 from gruhw.graph import Graph, build_graph
-from gruhw.model import LAYERS, Model, Normalisation
+from gruhw.model import Model, Normalisation
 from gruhw.quant.population import Population
 from gruhw.tasks import Split, Task, TaskData
 from gruhw.training.fit import Batches, Progress, fit, one_thread
@@ -124,18 +124,7 @@ def train_quantised(
         members=True,
         checkpoint=checkpoint,
     )
-    return [trained_model(population, member, model) for member, (_, model) in enumerate(starts)]
-
-
-def trained_model(population: Population, member: int, start: Model) -> Model:
-    """The weights of a member, with what training does not change of the model it started from."""
-    return Model(
-        weights={layer: population.weights[layer][member].detach().numpy() for layer in LAYERS},
-        biases={layer: population.biases[layer][member].detach().numpy() for layer in LAYERS},
-        fractions=start.fractions,
-        input_signed=start.input_signed,
-        normalisation=start.normalisation,
-    )
+    return [population.member_model(member, model) for member, (_, model) in enumerate(starts)]
 
 
 def graph_of(genes: Genes, model: Model) -> Graph:

@@ -26,7 +26,6 @@ from gruhw.training.quantised import (
     count_correct,
     distilled_loss,
     graph_of,
-    trained_model,
 )
 from gruhw.training.recipe import Recipe
 
@@ -128,4 +127,4 @@ def train_shared(
         checkpoint=checkpoint,
         generators=[generator],
     )
-    return trained_model(population, 0, start)
+    return population.member_model(0, start)
