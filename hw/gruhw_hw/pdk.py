@@ -82,7 +82,7 @@ def load_liberty(path: Path | None = None) -> Liberty:
         If the default library cannot be downloaded.
     """
     if path is None:
-        path, data = fetch(SG13G2.name, SG13G2.urls, SG13G2.sha256, folder_variable=FOLDER_VARIABLE)
+        path, data = fetch(SG13G2, folder_variable=FOLDER_VARIABLE)
     else:
         data = read_bytes(path)
     return parse_liberty(path, data)

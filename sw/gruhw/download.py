@@ -81,23 +81,14 @@ def _find(name: str, check: Check, folder_variable: str | None) -> tuple[Path, b
 
 
 def fetch(
-    name: str,
-    urls: tuple[str, ...],
-    sha256: str,
-    *,
-    folder_variable: str | None = None,
-    timeout: float = 30.0,
+    file: PinnedFile, *, folder_variable: str | None = None, timeout: float = 30.0
 ) -> tuple[Path, bytes]:
     """Find or download a file whose contents are known in advance.
 
     Parameters
     ----------
-    name
-        Its name in the user's folder and in the cache.
-    urls
-        Public addresses, tried in turn.
-    sha256
-        The SHA-256 of its contents, in hexadecimal.
+    file
+        Its name in the user's folder and in the cache; its addresses are tried in turn.
     folder_variable
         The environment variable that may name a folder to look in first.
     timeout
@@ -115,8 +106,9 @@ def fetch(
     ToolError
         If no address serves the file.
     """
-    check = PinnedFile(name, urls, sha256).check
-    return fetch_checked(name, urls, check, folder_variable=folder_variable, timeout=timeout)
+    return fetch_checked(
+        file.name, file.urls, file.check, folder_variable=folder_variable, timeout=timeout
+    )
 
 
 def fetch_checked(

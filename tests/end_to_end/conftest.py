@@ -1,10 +1,12 @@
 """Every test here runs commands: none may need the network, or anything of the user's."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command_line import CommandLine
+from bad_input import Refused
+from command_line import DESIGN, CommandLine, contents
 
 # Settings of the user's that would change what is printed or found.
 UNWANTED = ("GRUHW_DATA", "GRUHW_PDK", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
@@ -35,3 +37,21 @@ def gruhw(
     """The command line, in a folder of the test's own."""
     monkeypatch.chdir(tmp_path)
     return CommandLine(capsys)
+
+
+@pytest.fixture
+def refused(gruhw: CommandLine, tmp_path: Path) -> Refused:
+    """Runs a command that must fail with exactly this line, and change no file.
+
+    The test's folder holds a copy of the design, and a regular file.
+    """
+    shutil.copytree(DESIGN.parent, tmp_path / "design")
+    (tmp_path / "file").write_text("a regular file")
+
+    def check(line: str, *arguments: str | Path, status: int = 2) -> None:
+        before = contents(tmp_path)
+        result = gruhw(*arguments)
+        assert (result.status, result.out, result.err) == (status, "", f"gruhw: {line}\n")
+        assert contents(tmp_path) == before
+
+    return check

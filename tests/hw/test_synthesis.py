@@ -1,4 +1,4 @@
-"""Synthesis: real Yosys on a tiny design, the cell tables, and reading Liberty files."""
+"""Synthesis: real Yosys on a tiny design, the cell tables, and the report."""
 
 import hashlib
 import importlib.util
@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from tiny_liberty import LIBERTY
 
 from gruhw.errors import InputError, ToolError
-from gruhw_hw.pdk import SG13G2, load_liberty, parse_liberty
 from gruhw_hw.synthesis import (
     REST,
     TARGETS,
@@ -24,7 +24,6 @@ from gruhw_hw.synthesis import (
 )
 from gruhw_hw.synthesis.hierarchy import cells_by_operator, inclusive_cells
 from gruhw_hw.synthesis.resources import count_resources
-from gruhw_hw.synthesis.targets import liberty_cells
 
 # What Amaranth writes: each module named by its path. mul_rh holds a module of its own, and a
 # multiplier; 4 + 3 + 2 flip-flops, of which one is read by nobody: seen only when flattened.
@@ -55,52 +54,6 @@ module \top.datapath.add_n (input clk, input [7:0] p, output [7:0] q);
   assign q = {p[7:2], s};
 endmodule
 """
-
-
-def timing(pin: str) -> str:
-    """The delays without which ABC maps to no cell."""
-    tables = "".join(
-        f'{kind} (square) {{ values ("0.1, 0.2", \\\n "0.2, 0.3"); }} '
-        for kind in ("cell_rise", "cell_fall", "rise_transition", "fall_transition")
-    )
-    return f'timing () {{ related_pin : "{pin}"; timing_sense : negative_unate; {tables} }}'
-
-
-def cell(name: str, area: float, inputs: str, function: str, more: str = "") -> str:
-    pins = "".join(
-        f"    pin ({pin}) {{ direction : input; capacitance : 0.01; }}\n" for pin in inputs
-    )
-    delays = " ".join(timing(pin) for pin in inputs)
-    return (
-        f"  cell ({name}) {{ area : {area:g};\n{more}{pins}"
-        f'    pin (Y) {{ direction : output; function : "{function}"; {delays} }} }}\n'
-    )
-
-
-LIBERTY = f"""
-/* Five cells and a decoy. */
-library (tiny) {{
-  delay_model : table_lookup;
-  time_unit : "1ns"; // a comment
-  capacitive_load_unit (1, pf);
-  lu_table_template (square) {{
-    variable_1 : input_net_transition; variable_2 : total_output_net_capacitance;
-    index_1 ("0.1, 1.0"); index_2 ("0.1, 1.0"); }}
-{cell("INV", 1.5, "A", "A'")}
-{cell("NAND2", 2.5, "AB", "!A + !B")}
-{cell("NOR2", 2.25, "AB", "!(A | B)")}
-{cell("BUF", 2, "A", "A")}
-{cell("NAND2_BIG", 9, "AB", "(A B)'")}
-{cell("DFF", 10, "DC", "IQ", 'ff (IQ, IQN) { next_state : "D"; clocked_on : "C"; }')}
-}}
-"""
-
-
-@pytest.fixture
-def library(tmp_path: Path) -> Path:
-    path = tmp_path / "a library; with 'odd' name.lib"
-    path.write_text(LIBERTY)
-    return path
 
 
 def synthesise_tiny(target: str, library: Path) -> SynthesisReport:
@@ -327,111 +280,3 @@ def test_the_report_as_json(library: Path) -> None:
     ]  # fmt: skip
     assert content["total"]["flip_flops"] == 8
     assert list(content["by_operator"]) == ["mul_rh", "add_n", REST]
-
-
-def test_liberty(library: Path) -> None:
-    liberty = load_liberty(library)
-    assert liberty.name == "tiny"
-    assert liberty.nand2_area == 2.5
-    assert [name for name, cell in liberty.cells.items() if cell.flip_flop] == ["DFF"]
-    assert {name: cell.area for name, cell in liberty.cells.items()} == {
-        "INV": 1.5, "NAND2": 2.5, "NOR2": 2.25, "BUF": 2.0, "NAND2_BIG": 9.0, "DFF": 10.0,
-    }  # fmt: skip
-    cells = count_resources({"NAND2": 2, "DFF": 1, "XOR9": 1}, liberty_cells(liberty))
-    assert cells == Resources(flip_flops=1, area_um2=15.0, nand2_equivalents=6.0, other={"XOR9": 1})
-
-
-@pytest.mark.parametrize(
-    ("function", "nand"),
-    [
-        ("!(A*B)", True),
-        ("(!(A & B))", True),
-        ("A' | B'", True),
-        ("!A+!B", True),
-        ("(A B)'", True),
-        ("!((A^B) + (A*B)) + A^B", True),
-        ("!(A*B)'", False),
-        ("A*B", False),
-        ("!(A+B)", False),
-        ("!A", False),
-        ("!(A*C)", False),
-        ("!(A*B", False),
-        ("1", False),
-        ("", False),
-    ],
-)
-def test_nand_functions(function: str, nand: bool) -> None:
-    text = LIBERTY.replace('"!A + !B"', f'"{function}"')
-    assert parse_liberty(Path("x.lib"), text.encode()).nand2_area == (2.5 if nand else 9)
-
-
-def test_semicolons_may_be_forgotten() -> None:
-    text = edited("area : 2.5;", "area : 2.5").replace(
-        "capacitance : 0.01; }", "direction : input }"
-    )
-    assert parse_liberty(Path("x.lib"), text.encode()).nand2_area == 2.5
-
-
-def edited(old: str, new: str) -> str:
-    assert old in LIBERTY
-    return LIBERTY.replace(old, new)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "line 1: must hold one library, not nothing"),
-        ("module (x) {}", "line 1: must hold one library, not module"),
-        ("some text", "line 1: some must be followed by ':' or '(', not 'text'"),
-        ("<html>", "line 1: <html> must be followed by ':' or '(', not 'end'"),
-        ("library (x) {\n}\n}", "line 3: must have a name, not '}'"),
-        (LIBERTY.rstrip()[:-1], "line 78: the file must close library (tiny), but it ends here"),
-        (edited("area : 2.25;", "area : ;"), "line 31: area must have a value, not ';'"),
-        (
-            edited("pin (D) {", "pin (D) ="),
-            "line 66: pin (...) must be followed by '{' or ';', not '='",
-        ),
-        (edited("(1, pf);", "(1, pf;"), "line 6: capacitive_load_unit must close its '(', not ';'"),
-        (edited('"1ns"', '"1ns'), "line 76: must be Liberty, but has '\"'"),
-        (
-            edited("area : 2.25;", "area : small;"),
-            "area of cell NOR2 must be a number, 0 or more, not 'small'",
-        ),
-        (
-            edited("area : 2.25;", "area : -1;"),
-            "area of cell NOR2 must be a number, 0 or more, not '-1'",
-        ),
-        ("library (x) { }", "library x must have cells, but has none"),
-        (
-            "library (x) { cell (INV) { area : 1; } }",
-            (
-                "library x must have a 2-input NAND with an area, the unit of gate counts, "
-                "but has none"
-            ),
-        ),
-    ],
-)
-def test_malformed_liberty(text: str, message: str, tmp_path: Path) -> None:
-    path = tmp_path / "bad.lib"
-    path.write_text(text)
-    with pytest.raises(InputError) as raised:
-        synthesise(VERILOG, "top", "asic", liberty=path)
-    assert str(raised.value) == f"{path}: {message}"
-
-
-def test_absent_liberty(tmp_path: Path) -> None:
-    with pytest.raises(InputError) as raised:
-        load_liberty(tmp_path / "absent.lib")
-    assert str(raised.value) == (
-        f"{tmp_path / 'absent.lib'}: cannot be read: no such file or directory"
-    )
-
-
-def test_the_default_library_is_pinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GRUHW_PDK", str(tmp_path))
-    path = tmp_path / SG13G2.name
-    path.write_text(LIBERTY)
-    with pytest.raises(InputError) as raised:
-        load_liberty()
-    found = hashlib.sha256(LIBERTY.encode()).hexdigest()
-    assert str(raised.value) == f"{path}: SHA-256 must be {SG13G2.sha256}, not {found}"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from gruhw.download import cache_folder, fetch, fetch_checked
+from gruhw.download import PinnedFile, cache_folder, fetch, fetch_checked
 from gruhw.errors import InputError, ToolError
 
 CONTENTS = b"what the file must hold" * 9000
@@ -98,7 +98,7 @@ def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def get(*urls: str) -> tuple[Path, bytes]:
-    return fetch("name.bin", urls, PIN, folder_variable=VARIABLE, timeout=60)
+    return fetch(PinnedFile("name.bin", urls, PIN), folder_variable=VARIABLE, timeout=60)
 
 
 def test_downloads_once_into_the_cache(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
@@ -195,8 +195,8 @@ def test_interrupting_keeps_what_arrived(server: Server) -> None:
 def test_two_processes_fetch_one_file(server: Server) -> None:
     script = (
         "import sys\n"
-        "from gruhw.download import fetch\n"
-        "data = fetch('name.bin', (sys.argv[1],), sys.argv[2])[1]\n"
+        "from gruhw.download import PinnedFile, fetch\n"
+        "data = fetch(PinnedFile('name.bin', (sys.argv[1],), sys.argv[2]))[1]\n"
         "print(len(data))\n"
     )
     command = [sys.executable, "-c", script, f"{server.base}/slow", PIN]
@@ -309,7 +309,7 @@ def test_failed_downloads_are_all_named(server: Server) -> None:
 def test_what_arrived_wrong_is_named_and_not_kept(server: Server) -> None:
     urls = [f"{server.base}/{page}" for page in ("missing", "wrong", "short")]
     with pytest.raises(ToolError) as raised:
-        fetch("name.bin", tuple(urls), PIN)
+        fetch(PinnedFile("name.bin", tuple(urls), PIN))
     assert str(raised.value) == (
         f"name.bin: cannot be downloaded from {urls[0]} (HTTP status 404), "
         f"{urls[1]} (SHA-256 must be {PIN}, not {WRONG}), "

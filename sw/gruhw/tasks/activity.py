@@ -161,8 +161,7 @@ def load_activity(pack: PinnedFile = PACK, published: PinnedFile = PUBLISHED) ->
             for kind in ("x", "y", "subject")
         }
     else:
-        file = published
-        found = fetch(file.name, file.urls, file.sha256, folder_variable=FOLDER_VARIABLE)
+        found = fetch(published, folder_variable=FOLDER_VARIABLE)
         arrays = read_windows(*found)
     windows = split_of(arrays["x"], arrays["y"])
     in_test = np.isin(arrays["subject"], TEST_SUBJECTS)

@@ -169,8 +169,7 @@ def load_keyword_spotting(
     if arrays is not None:
         paths, x = [clip.decode() for clip in arrays["path"]], arrays[f"mel{bands}"]
     else:
-        file = published
-        found = fetch(file.name, file.urls, file.sha256, folder_variable=FOLDER_VARIABLE)
+        found = fetch(published, folder_variable=FOLDER_VARIABLE)
         clips = read_clips(*found, bands)
         paths, x = list(clips), np.stack(list(clips.values()))
     return divide_clips(paths, x)

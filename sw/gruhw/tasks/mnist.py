@@ -110,8 +110,7 @@ def load_mnist(
     arrays = read_pack(archive)
     if arrays is None:
         fetched = {
-            name: fetch(part.name, part.urls, part.sha256, folder_variable=FOLDER_VARIABLE)
-            for name, part in parts.items()
+            name: fetch(part, folder_variable=FOLDER_VARIABLE) for name, part in parts.items()
         }
         arrays = {
             name: parse_idx(*file, dimensions=3 if name.startswith("x") else 1)

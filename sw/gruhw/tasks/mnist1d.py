@@ -136,8 +136,7 @@ def load_mnist1d(
     """
     arrays = read_pack(pack)
     if arrays is None:
-        file = published
-        found = fetch(file.name, file.urls, file.sha256, folder_variable=FOLDER_VARIABLE)
+        found = fetch(published, folder_variable=FOLDER_VARIABLE)
         arrays = parse_pickle(*found)
     train, test = (
         split_of(arrays[f"x_{part}"][:, :, np.newaxis], arrays[f"y_{part}"])

@@ -1,0 +1,141 @@
+"""Wrong options and arguments: one line says what is required, and nothing is written."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bad_input import GENOME, HIDDEN, INPUTS, Refused, save
+from command_line import contents, run_process
+from tiny_task import write_tiny_task
+
+TARGETS = "'ice40', 'ecp5', 'xc7', 'gowin', 'asic'"
+
+
+@pytest.mark.parametrize(
+    ("line", "arguments"),
+    [
+        ("--target: 'virtex' is not one of " + TARGETS, "synth --genome G --target virtex"),
+        ("--target: 'virtex' is not one of " + TARGETS, "report --genome G --target virtex"),
+        ("--output: 'x' is not one of 'class', 'states'", "generate --genome G --output x"),
+        ("--split: 'all' is not one of 'train', 'val', 'test'", "evaluate --genome G --split all"),
+        (
+            "--simulator: 'vcs' is not one of 'verilator', 'icarus'",
+            "simulate --genome G --simulator vcs",
+        ),
+        (
+            "--samples: input should be greater than or equal to 1, not '0'",
+            "simulate --genome G --samples 0",
+        ),
+        (
+            "--pe: input should be a valid integer, unable to parse string as an integer, not 'x'",
+            "generate --genome G --pe x",
+        ),
+        (
+            "--bits: input should be greater than or equal to 1, not '0'",
+            "train --task mnist-rows --bits 0",
+        ),
+        (
+            "--bits: input should be less than or equal to 12, not '13'",
+            "train --task mnist-rows --bits 13",
+        ),
+        (
+            "--hidden: input should be less than or equal to 1024, not '1025'",
+            "train --task mnist-rows --hidden 1025",
+        ),
+        (
+            "--epochs: input should be greater than or equal to 0, not '-1'",
+            "train --task mnist-rows --epochs -1",
+        ),
+        (
+            "--seed: input should be greater than or equal to 0, not '-1'",
+            "train --task mnist-rows --seed -1",
+        ),
+        ("missing option '--genome'", "generate"),
+        ("missing option '--task'", "train"),
+        ("no such option: --genom (Possible options: --genome)", "generate --genom G"),
+        ("got unexpected extra argument(s) (G)", "tasks G"),
+    ],
+    ids=lambda value: value if value.split()[0].isalpha() else "",
+)
+def test_wrong_option(line: str, arguments: str, refused: Refused) -> None:
+    words = [str(GENOME) if word == "G" else word for word in arguments.split()]
+    hint = line.replace("(G)", f"({GENOME})")
+    refused(f"{hint} (try gruhw {words[0]} --help)", *words)
+
+
+def test_unknown_command(refused: Refused) -> None:
+    refused("no such command 'fly' (try gruhw --help)", "fly")
+
+
+def test_unknown_option_before_the_command(refused: Refused) -> None:
+    refused("no such option: --fly (try gruhw --help)", "--fly", "tasks")
+
+
+def test_too_many_samples(refused: Refused) -> None:
+    save("data.npz", x_test=np.zeros((3, 2, INPUTS)), y_test=np.zeros(3, int))
+    refused(
+        "samples must be 1 to the 3 sequences there are, not 4",
+        *("simulate", "--genome", GENOME, "--data", "data.npz", "--samples", "4"),
+    )
+
+
+@pytest.mark.parametrize("command", ["generate", "simulate", "synth"])
+@pytest.mark.parametrize("pe", [0, HIDDEN + 1])
+def test_folding_out_of_range(pe: int, command: str, refused: Refused) -> None:
+    refused(
+        f"pe must be 1 to the {HIDDEN} hidden units, not {pe}",
+        *(command, "--genome", GENOME, "--pe", str(pe)),
+    )
+
+
+@pytest.mark.parametrize("command", [("train",), ("evaluate", "--genome", GENOME)])
+def test_unknown_task(command: tuple[str | Path, ...], refused: Refused) -> None:
+    refused(
+        "task must be mnist-rows, mnist-1d, spoken-digits, keyword-spotting, activity or the path "
+        "of an .npz file, not 'mnist'",
+        *(*command, "--task", "mnist"),
+    )
+
+
+def test_missing_task_file(refused: Refused) -> None:
+    refused(
+        "absent.npz: cannot be read: no such file or directory", "train", "--task", "absent.npz"
+    )
+
+
+def test_no_task(refused: Refused) -> None:
+    genome = json.loads(GENOME.read_text())
+    del genome["task"]
+    GENOME.write_text(json.dumps(genome))
+    refused(f"{GENOME}: task is required, but missing: give --task", "evaluate", "--genome", GENOME)
+    refused(f"{GENOME}: task is required, but missing", "report", "--genome", GENOME)
+
+
+def test_hidden_units_that_contradict_the_genome(refused: Refused) -> None:
+    refused(
+        f"hidden must be {HIDDEN}, as in {GENOME}, or absent, not {HIDDEN + 1}",
+        *("train", "--task", "mnist-rows", "--genome", GENOME, "--hidden", str(HIDDEN + 1)),
+    )
+
+
+def test_task_that_does_not_suit_the_design(refused: Refused) -> None:
+    write_tiny_task(Path("task.npz"))
+    refused(
+        f"task task.npz: elements of a time step must be {INPUTS}, as in {GENOME}, not 3",
+        *("evaluate", "--genome", GENOME, "--task", "task.npz"),
+    )
+
+
+def test_task_whose_name_no_genome_can_hold(refused: Refused) -> None:
+    refused(
+        r"task must be valid Unicode, which a genome can name, not '\udcff.npz'",
+        *("train", "--task", "\udcff.npz"),
+    )
+
+
+def test_one_line_from_the_installed_program_too(tmp_path: Path) -> None:
+    result = run_process("generate", "--genome", "absent\n.json", cwd=tmp_path)
+    message = "gruhw: absent .json: cannot be read: no such file or directory\n"
+    assert (result.status, result.out, result.err) == (2, "", message)
+    assert contents(tmp_path) == {}

