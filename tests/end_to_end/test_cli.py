@@ -19,7 +19,7 @@ from gruhw.model import Network
 from gruhw_hw.top import Hardware, generate_verilog
 from gruhw_sim.simulators import SimulatorName, probe
 
-COMMANDS = ("tasks", "train", "generate", "simulate", "synth", "evaluate", "report")
+COMMANDS = ("tasks", "train", "generate", "simulate", "synth", "evaluate", "report", "search")
 OPERATORS = (
     *("W_ir", "W_iz", "W_in", "W_hr", "W_hz", "W_hn"),
     *("add_r", "add_z", "sig_r", "sig_z", "mul_rh", "add_n", "tanh_n"),

@@ -3,7 +3,9 @@
 from typing import get_args
 
 from gruhw.cli.hardware import OutputKind, Simulator, Target
-from gruhw.genome import Output
+from gruhw.cli.search import Objective, PresetName
+from gruhw.genome import PRESETS, Output
+from gruhw.search.objectives import OBJECTIVES
 from gruhw_hw.synthesis.targets import TARGETS
 from gruhw_sim.simulators import SimulatorName
 
@@ -18,3 +20,11 @@ def test_simulators() -> None:
 
 def test_outputs() -> None:
     assert {str(output) for output in OutputKind} == set(get_args(Output))
+
+
+def test_objectives() -> None:
+    assert [str(objective) for objective in Objective] == list(OBJECTIVES)
+
+
+def test_presets() -> None:
+    assert {str(preset) for preset in PresetName} == set(PRESETS)

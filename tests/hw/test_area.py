@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import product
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pytest
 
 from gruhw.errors import InputError
 from gruhw.fixed import Fixed
-from gruhw.genome import LINEAR, SEARCHED_BITS, Folding, Genome
+from gruhw.genome import LINEAR, SEARCHED_BITS, Folding, Genome, Sizes
 from gruhw.graph import Graph, Input, Table, calibrated_tensors
 from gruhw.model import LAYERS, Model, Network, Normalisation
 from gruhw_hw.area import AreaModel, Measures, measure, memory_bits
@@ -56,7 +56,7 @@ def network_of(genes: Mapping[str, int], pe: int = 1) -> Network:
     """A network of given widths, the rest the same whatever they are."""
     rng = np.random.default_rng(3)
     genome = Genome(
-        sizes={"input": 8, "hidden": 12, "classes": 4},  # type: ignore[arg-type]
+        sizes=Sizes(input=8, hidden=12, classes=4),
         genes=dict(genes),
         folding=Folding(pe=pe),
     )
@@ -134,7 +134,7 @@ def test_parts_are_counted_alone() -> None:
     """Tables of which one never changes: neither is optimised away, nor shared."""
     source = Input(name="x", type=Fixed(3, 1), size=1)
     node = Table(name="t", type=Fixed(3, 3, False), operand="x", function="sigmoid")
-    graph = Graph((source,), node)  # type: ignore[arg-type]
+    graph = Graph((source,), node)  # type: ignore[arg-type]  # one operator alone
     parts = {
         name: Part(Lookup(node, graph), Measures(table_terms(node, source.type)))
         for name in ("first", "second")
@@ -233,7 +233,7 @@ def test_a_cached_calibration_of_yet_other_tools_is_replaced(cache: Path) -> Non
         lambda text: "\x00",
     ],
 )
-def test_damaged_cache(damage, cache: Path) -> None:  # type: ignore[no-untyped-def]
+def test_damaged_cache(damage: Callable[[str], str], cache: Path) -> None:
     cache.mkdir()
     path = cache / "area-ice40.json"
     text = format_calibration("ice40", VERSIONS, {"whole": [7.0] * len(AMOUNTS)})

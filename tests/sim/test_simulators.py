@@ -46,4 +46,4 @@ def test_an_unknown_simulator_is_named() -> None:
     with pytest.raises(
         InputError, match=r"^simulator must be one of verilator, icarus, not 'vcs'$"
     ):
-        find_simulator("vcs")  # type: ignore[arg-type]
+        find_simulator("vcs")  # type: ignore[arg-type]  # what must fail

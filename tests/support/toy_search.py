@@ -123,7 +123,7 @@ class ToyRefiner:
             time.sleep(self.delay)
             progress("epoch 1")
             if self.log is not None:
-                with open(self.log, "a") as file:  # noqa: PTH123
+                with open(self.log, "a") as file:  # noqa: PTH123  # as above
                     file.write("refined " + " ".join(map(str, candidate.genes.values())) + "\n")
             correct = toy_correct(candidate)
             yield Refined(candidate, toy_model(candidate.widths), correct + (TOTAL - correct) // 2)

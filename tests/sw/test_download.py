@@ -73,7 +73,7 @@ class Server:
                 self.end_headers()
                 self.wfile.write(page[start:])
 
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name it has there
                 pass
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

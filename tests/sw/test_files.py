@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,9 +27,9 @@ print(sha256(npz_bytes({name: np.arange(1000) for name in names})))
 """
 
 
-def error_of(action: object, *arguments: object) -> str:
+def error_of(action: Callable[..., object], *arguments: object) -> str:
     with pytest.raises(InputError) as caught:
-        action(*arguments)  # type: ignore[operator]
+        action(*arguments)
     return str(caught.value)
 
 

@@ -116,7 +116,7 @@ def test_genes_are_an_immutable_value() -> None:
     assert hash(genes) == hash(same)
     assert genes != homogeneous(8)
     with pytest.raises(TypeError):
-        genes["add_h"] = 3  # type: ignore[index]
+        genes["add_h"] = 3  # type: ignore[index]  # what must fail
 
 
 def test_operators17_frees_17_genes_and_ties_weights() -> None:

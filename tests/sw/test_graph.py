@@ -154,7 +154,7 @@ def test_missing_fraction() -> None:
 def test_nodes_are_frozen() -> None:
     for node in graph_of(DISTINCT):
         with pytest.raises(dataclasses.FrozenInstanceError):
-            node.name = "other"  # type: ignore[misc]
+            node.name = "other"  # type: ignore[misc]  # what must fail
 
 
 @given(st.integers(1, 12), st.booleans(), st.integers(1, 12), st.integers(1, 40))
@@ -207,7 +207,7 @@ def test_tables_round_half_up_exactly(function: str, operand_bits: int) -> None:
                     kind = Fixed(bits, bits, signed=False)
                 else:
                     kind = Fixed(bits, bits - 1)
-                table = Table(name="f", type=kind, operand="x", function=function)  # type: ignore[arg-type]
+                table = Table(name="f", type=kind, operand="x", function=function)  # type: ignore[arg-type]  # parametrised
                 expected = [
                     min(
                         kind.maximum,

@@ -48,14 +48,14 @@ class SharedGenerators:
         """
         python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # DEAP's
         random.setstate(self._python.getstate())
-        np.random.set_state(self._numpy.get_state())  # noqa: NPY002
+        np.random.set_state(self._numpy.get_state())  # noqa: NPY002  # DEAP's
         try:
             yield
         finally:
             self._python.setstate(random.getstate())
-            self._numpy.set_state(np.random.get_state())  # noqa: NPY002
+            self._numpy.set_state(np.random.get_state())  # noqa: NPY002  # DEAP's
             random.setstate(python)
-            np.random.set_state(numpy)  # noqa: NPY002
+            np.random.set_state(numpy)  # noqa: NPY002  # DEAP's
 
 
 class _Individual:

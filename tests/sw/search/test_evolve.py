@@ -113,15 +113,15 @@ def test_random_numbers_of_others_do_not_matter_and_are_not_used(costs: int) -> 
     expected = run(FULL, 5, costs=costs)[1].batches
     counted = Counted(FULL, costs)
     random.seed(9)
-    np.random.seed(9)  # noqa: NPY002
+    np.random.seed(9)  # noqa: NPY002  # DEAP's
     drawn = [
-        (random.random(), np.random.random())  # noqa: NPY002
+        (random.random(), np.random.random())  # noqa: NPY002  # DEAP's
         for _ in evolve(FULL, counted, population=16, generations=5, seed=1)
     ]
     assert counted.batches == expected
     random.seed(9)
-    np.random.seed(9)  # noqa: NPY002
-    assert drawn == [(random.random(), np.random.random()) for _ in drawn]  # noqa: NPY002
+    np.random.seed(9)  # noqa: NPY002  # DEAP's
+    assert drawn == [(random.random(), np.random.random()) for _ in drawn]  # noqa: NPY002  # DEAP's
 
 
 def test_shared_generators_go_on_where_they_stopped() -> None:
@@ -129,9 +129,9 @@ def test_shared_generators_go_on_where_they_stopped() -> None:
     found = []
     for _ in range(3):
         with generators.lent():
-            found.append((random.random(), np.random.random()))  # noqa: NPY002
+            found.append((random.random(), np.random.random()))  # noqa: NPY002  # DEAP's
     with whole.lent():
-        assert found == [(random.random(), np.random.random()) for _ in range(3)]  # noqa: NPY002
+        assert found == [(random.random(), np.random.random()) for _ in range(3)]  # noqa: NPY002  # DEAP's
     state = random.getstate()
     with pytest.raises(KeyError), generators.lent():
         {}[random.random()]

@@ -38,7 +38,7 @@ def test_exact_costs_are_those_of_the_network() -> None:
 def test_costs_can_be_sent_to_workers() -> None:
     names = ["energy", "cycles", "size"]
     costs = make_costs(names, steps=STEPS)
-    again = pickle.loads(pickle.dumps(costs))  # noqa: S301
+    again = pickle.loads(pickle.dumps(costs))  # noqa: S301  # our own
     assert again == costs
     assert [cost(NETWORK) for cost in again] == [cost(NETWORK) for cost in costs]
 
