@@ -1,21 +1,17 @@
-"""The evolution: NSGA-II for two objectives, NSGA-III for more, with the operators of DEAP.
+"""The evolution, from a descent on: variation of candidates, and selection by what they reach.
 
-Every step follows from the seed and the candidates' figures. DEAP draws from the generators
-that all of Python and NumPy share; :class:`SharedGenerators` lends it some of our own.
+Every step follows from the seed and the candidates' figures.
 """
 
-import math
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeAlias
-
-import numpy as np
-from deap import base, tools
+from typing import TypeAlias
 
 from gruhw.errors import InputError
+from gruhw.search.descent import descend
 from gruhw.search.front import Candidate, non_dominated
+from gruhw.search.selection import Individual, Selection
 from gruhw.search.space import SearchSpace, Vector
 
 CROSSOVER_PROBABILITY = 0.9
@@ -31,81 +27,6 @@ ENUMERABLE = 100_000
 
 Evaluate: TypeAlias = Callable[[Sequence[Vector]], list[Candidate]]
 """Evaluates a batch of candidates, in its order."""
-
-
-class SharedGenerators:
-    """Python's and NumPy's shared random generators, replaced for a while by seeded ones."""
-
-    def __init__(self, seed: str) -> None:
-        self._python = random.Random(seed)
-        self._numpy = np.random.RandomState(self._python.getrandbits(32))
-
-    @contextmanager
-    def lent(self) -> Iterator[None]:
-        """Continue the seeded generators inside; the caller's go on afterwards as if nothing was.
-
-        In this process alone: threads that draw from the shared ones meanwhile disturb both.
-        """
-        python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # DEAP's
-        random.setstate(self._python.getstate())
-        np.random.set_state(self._numpy.get_state())  # noqa: NPY002  # DEAP's
-        try:
-            yield
-        finally:
-            self._python.setstate(random.getstate())
-            self._numpy.set_state(np.random.get_state())  # noqa: NPY002  # DEAP's
-            random.setstate(python)
-            np.random.set_state(numpy)  # noqa: NPY002  # DEAP's
-
-
-class _Individual:
-    """A candidate as DEAP's operators take it.
-
-    Mistakes count by their logarithm. Who dominates whom stays the same, but the population
-    spreads evenly from one mistake to all, instead of crowding where every second is wrong.
-    """
-
-    def __init__(self, vector: Vector, candidate: Candidate, fitness: type[base.Fitness]) -> None:
-        self.vector = vector
-        wrong, *costs = candidate.objectives
-        self.fitness = fitness((math.log2(wrong + 1), *costs))
-
-
-class _Selection:
-    """Chooses survivors and parents: NSGA-II for two objectives, NSGA-III for more."""
-
-    def __init__(self, objectives: int, population: int, seed: int) -> None:
-        self._generators = SharedGenerators(f"gruhw selection {seed}")
-        self.fitness = type("Fitness", (base.Fitness,), {"weights": (-1.0,) * objectives})
-        self._many: Any = None
-        if objectives > 2:
-            self._many = tools.selNSGA3WithMemory(_reference_points(objectives, population))
-
-    def survivors(self, individuals: list[_Individual], count: int) -> list[_Individual]:
-        with self._generators.lent():
-            if self._many is None:
-                return list(tools.selNSGA2(individuals, count, nd="log"))
-            return list(self._many(individuals, count)) if len(individuals) > count else individuals
-
-    def parents(self, survivors: list[_Individual]) -> list[_Individual]:
-        """Parents in the order of their mistakes: neighbours mix better than strangers."""
-        with self._generators.lent():
-            # The tournament takes four at a time.
-            fours = len(survivors) - len(survivors) % 4
-            if self._many is None and fours:
-                chosen = list(tools.selTournamentDCD(survivors, fours))
-            else:
-                chosen = random.sample(survivors, len(survivors))
-        return sorted(chosen, key=lambda parent: (parent.fitness.values, parent.vector))
-
-
-def _reference_points(objectives: int, population: int) -> Any:
-    """As many directions as fit the population, spread evenly (Das and Dennis, 1998)."""
-    divisions = 1
-    points = tools.uniform_reference_points(objectives, divisions)
-    while len(more := tools.uniform_reference_points(objectives, divisions + 1)) <= population:
-        points, divisions = more, divisions + 1
-    return points
 
 
 @dataclass(frozen=True)
@@ -155,7 +76,8 @@ def evolve(
     space
         What to search. Its homogeneous candidates are always evaluated.
     evaluate
-        Called once a generation, with candidates that it was never called with before.
+        Called with candidates that it was never called with before: once a generation, and more
+        often for the initial population.
     population
         Candidates that survive a generation, and new ones that it tries; see
         :func:`check_population`.
@@ -168,51 +90,57 @@ def evolve(
     """
     check_population(population)
     generator = random.Random(f"gruhw variation {seed}")
-    known: dict[Vector, Candidate] = {}
-
-    def tried(vectors: Sequence[Vector]) -> list[_Individual]:
-        found = evaluate(vectors)
-        known.update(zip(vectors, found, strict=True))
-        return [_Individual(v, c, selection.fitness) for v, c in zip(vectors, found, strict=True)]
-
-    initial = list(dict.fromkeys([*space.baselines(), *seeds]))
-    chosen = set(initial)
-    while len(initial) < min(population, space.size):
-        vector = _unknown(space, space.draw(generator), chosen, generator)
-        if vector is None:
-            break
-        initial.append(vector)
-        chosen.add(vector)
-
-    found = evaluate(initial)
-    known.update(zip(initial, found, strict=True))
-    selection = _Selection(len(found[0].objectives), population, seed)
-    survivors = selection.survivors(
-        [_Individual(v, c, selection.fitness) for v, c in known.items()], population
-    )
-    front = non_dominated(found)
-    yield Generation(0, len(known), tuple(front), list(known.values()))
-
+    known = _Known(evaluate)
+    baselines = known([*space.baselines(), *seeds])
+    descend(space, known)
+    missing = min(population, space.size) - len(known.candidates)
+    known(_drawn(space, missing, known, generator))
+    selection = Selection(len(baselines[0].objectives), population, seed)
+    survivors = selection.survivors(selection.individuals(known.candidates), population)
+    yield known.generation(0)
     for number in range(1, generations + 1):
-        children = _children(space, selection, survivors, population, set(known), generator)
+        children = _children(space, selection, survivors, population, known, generator)
         if not children:
             return
-        offspring = tried(children)
+        offspring = selection.individuals(dict(zip(children, known(children), strict=True)))
         survivors = selection.survivors([*survivors, *offspring], population)
-        front = non_dominated([*front, *(known[child] for child in children)])
-        yield Generation(number, len(known), tuple(front), list(known.values()))
+        yield known.generation(number)
+
+
+class _Known:
+    """The candidates that were evaluated, by vector, in the order of their evaluation."""
+
+    def __init__(self, evaluate: Evaluate) -> None:
+        self._evaluate = evaluate
+        self._front: list[Candidate] = []
+        self.candidates: dict[Vector, Candidate] = {}
+
+    def __call__(self, vectors: Sequence[Vector]) -> list[Candidate]:
+        """The candidates of ``vectors``, of which the unknown ones are evaluated."""
+        unknown = [v for v in dict.fromkeys(vectors) if v not in self.candidates]
+        if unknown:
+            found = self._evaluate(unknown)
+            self.candidates.update(zip(unknown, found, strict=True))
+            self._front = non_dominated([*self._front, *found])
+        return [self.candidates[vector] for vector in vectors]
+
+    def generation(self, number: int) -> Generation:
+        """Where the evolution stands."""
+        every = list(self.candidates.values())
+        return Generation(number, len(every), tuple(self._front), every)
 
 
 def _children(
     space: SearchSpace,
-    selection: _Selection,
-    survivors: list[_Individual],
+    selection: Selection,
+    survivors: list[Individual],
     wanted: int,
-    taken: set[Vector],
+    known: _Known,
     generator: random.Random,
 ) -> list[Vector]:
-    """New candidates, none of which is in ``taken``; fewer than ``wanted`` if few are left."""
+    """Candidates that are not known; fewer than ``wanted`` if few are left."""
     children: list[Vector] = []
+    taken = set(known.candidates)
     while len(children) < wanted:
         parents = [parent.vector for parent in selection.parents(survivors)]
         before = len(children)
@@ -229,6 +157,19 @@ def _children(
         if len(children) == before:
             break
     return children
+
+
+def _drawn(
+    space: SearchSpace, wanted: int, known: _Known, generator: random.Random
+) -> list[Vector]:
+    """Random candidates that are not known; fewer than ``wanted`` if few are left."""
+    taken, drawn = set(known.candidates), []
+    for _ in range(wanted):
+        vector = _unknown(space, space.draw(generator), taken, generator)
+        if vector is not None:
+            drawn.append(vector)
+            taken.add(vector)
+    return drawn
 
 
 def _unknown(

@@ -134,6 +134,14 @@ class SearchSpace:
         folding = (generator.choice(choice) for choice in self.choices[free:])
         return (*(width() for _ in range(free)), *folding)
 
+    def narrowed(self, vector: Vector) -> list[Vector]:
+        """What ``vector`` becomes if one of its genes has the next smaller width, for each gene."""
+        return [
+            (*vector[:gene], self.widths[self.widths.index(bits) - 1], *vector[gene + 1 :])
+            for gene, bits in enumerate(vector[: len(self.preset.free)])
+            if bits > self.widths[0]
+        ]
+
     def mutate(self, vector: Vector, generator: random.Random) -> Vector:
         """A neighbour: a few genes one width up or down, now and then any other width."""
         changed = list(vector)

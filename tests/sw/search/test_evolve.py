@@ -10,8 +10,9 @@ from toy_search import SIZES, TOTAL, TinySpace, toy_correct
 
 from gruhw.errors import InputError
 from gruhw.genome import GENES, PRESETS, Genome
-from gruhw.search.evolve import Generation, SharedGenerators, evolve
+from gruhw.search.evolve import Generation, evolve
 from gruhw.search.front import Candidate, non_dominated
+from gruhw.search.selection import SharedGenerators
 from gruhw.search.space import SearchSpace, Vector
 
 SPACE = TinySpace().space
@@ -85,7 +86,8 @@ def test_it_ends_when_every_candidate_is_known() -> None:
     space = TinySpace(widths=(2, 3)).space
     steps, counted = run(space, 50, population=8)
     assert steps[-1].evaluations == space.size == 16
-    assert len(counted.batches) == len(steps) < 10
+    assert len(steps) < 10
+    assert all(counted.batches)
 
 
 @pytest.mark.parametrize("population", [8, 12, 20, 64])
