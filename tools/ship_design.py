@@ -1,11 +1,13 @@
 """Train, measure and store the design of a task, beside the same network at 8 bits.
 
-    python tools/ship_design.py --search build/search/activity --seeds 3
+    python tools/ship_design.py --search build/search/activity --candidates 4 --seeds 3
 
-takes the genome that a search selected and trains it and 8 bits everywhere together, from one
-float network a seed, so that both have the same training. The first seed's designs go to
-``designs/TASK`` and ``designs/TASK/8-bit``, with the search's front, the measured report, and the
-accuracies of all seeds. Genomes were chosen on validation data; the test part is only measured.
+trains the most accurate members of a search's front that cost less than 8 bits, and 8 bits
+everywhere, all together and from one float network a seed, so that they have the same training. The
+cheapest one whose validation accuracy over the seeds is not measurably below 8 bits' is the task's
+design; if there is none, the most accurate one. The first seed's models go to ``designs/TASK`` and
+``designs/TASK/8-bit``, with the search's front, the measured report, and the accuracies of all
+candidates and seeds. Nothing is chosen by the test part, which is only measured.
 """
 
 import argparse
@@ -13,7 +15,7 @@ import json
 import shutil
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -23,9 +25,10 @@ import numpy as np
 
 from gruhw.design import Design, save_design
 from gruhw.files import write_atomic
-from gruhw.genome import Genes, Genome, homogeneous
+from gruhw.genome import Folding, Genes, Genome, homogeneous
 from gruhw.model import Model, Network
 from gruhw.report import compare
+from gruhw.search.shared import validation_of
 from gruhw.tasks import load_task
 from gruhw.training.design import SAMPLES, accuracy, calibration_of
 from gruhw.training.floating import float_accuracy, train_float
@@ -33,16 +36,40 @@ from gruhw.training.quantised import train_quantised
 from gruhw.training.recipe import Recipe, recipe_for
 
 DESIGNS = Path(__file__).parent.parent / "designs"
-BASELINE = "8-bit"
+BASELINE, EIGHT = "8-bit", 8
 FRONT = ("pareto.json", "pareto.csv", "pareto.png", "genomes.png")
 LARGEST_SAMPLES = 200_000
 """Bytes of test sequences that may travel with a design."""
 
 
-def train(
-    task_name: str, hidden: int, genes: Sequence[Genes], recipe: Recipe
-) -> tuple[list[Model], dict[str, Any]]:
-    """Train genomes from one float network; their models, and all accuracies."""
+@dataclass(frozen=True)
+class Trained:
+    """What became of all genomes with one seed; accuracies are in their order."""
+
+    seed: int
+    float_test: float
+    models: list[Model]
+    validation: list[float]
+    test: list[float]
+
+
+def candidates(search: Path, count: int) -> list[Genome]:
+    """The ``count`` most accurate members of a front that are not 8 bits, the cheapest first."""
+    template = Genome.load(search / "best.json")
+    front = json.loads((search / "pareto.json").read_text())["front"]
+    members = [member for member in front if member["homogeneous"] != EIGHT]
+    chosen = sorted(members, key=lambda member: -member["correct"])[:count]
+    return [
+        template.model_copy(
+            update={"genes": member["genes"], "folding": Folding(pe=member["folding"]["pe"])}
+        )
+        for member in front
+        if member in chosen
+    ]
+
+
+def train(task_name: str, hidden: int, genes: Sequence[Genes], recipe: Recipe) -> Trained:
+    """Train genomes from one float network."""
     task = load_task(task_name)
     data = task.load()
 
@@ -56,47 +83,58 @@ def train(
         Network.build(Genome(sizes=model.sizes, genes=dict(g)), model)
         for g, model in zip(genes, models, strict=True)
     ]
-    figures = {
-        "seed": recipe.seed,
-        "float_test": float_accuracy(float_network, task, data.test),
-        "validation": [accuracy(network, data.val) for network in networks],
-        "test": [accuracy(network, data.test) for network in networks],
-    }
-    return models, figures
+    validation = validation_of(task)
+    return Trained(
+        seed=recipe.seed,
+        float_test=float_accuracy(float_network, task, data.test),
+        models=models,
+        validation=[accuracy(network, validation) for network in networks],
+        test=[accuracy(network, data.test) for network in networks],
+    )
+
+
+def choose(trained: Sequence[Trained]) -> int:
+    """The place of the first genome that is as accurate as the last one, as far as seeds tell.
+
+    That is, whose mean validation accuracy lies below it by no more than the standard error of
+    their difference. The most accurate one if there is none.
+    """
+    accuracies = np.array([found.validation for found in trained])
+    below = accuracies[:, -1:] - accuracies[:, :-1]
+    means = below.mean(axis=0)
+    errors = np.zeros_like(means)
+    if len(trained) > 1:
+        errors = below.std(axis=0, ddof=1) / np.sqrt(len(trained))
+    equal = np.flatnonzero(means <= errors)
+    return int(equal[0]) if len(equal) else int(means.argmin())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Do what the options say."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--search", type=Path, required=True, help="folder of a finished search")
-    parser.add_argument("--genome", type=Path, help="another genome than the search's best.json")
+    parser.add_argument("--candidates", type=int, default=4, help="of the search's front")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, help="of quantised training; the task's if absent")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--target", action="append", default=None)
     options = parser.parse_args(arguments)
-    chosen = Genome.load(options.genome or options.search / "best.json")
-    if chosen.task is None:
-        parser.error("the genome must name its task")
-    recipe = recipe_for(chosen.task)
+    genomes = candidates(options.search, options.candidates)
+    if not genomes or genomes[0].task is None:
+        parser.error("the search must have found genomes of a task")
+    task, hidden = genomes[0].task, genomes[0].sizes.hidden
+    recipe = recipe_for(task)
     if options.epochs is not None:
         recipe = replace(recipe, quantised_epochs=options.epochs)
-    genes = [chosen.widths, homogeneous(8)]
-    work = partial(train, chosen.task, chosen.sizes.hidden, genes)
+    genes = [*(genome.widths for genome in genomes), homogeneous(EIGHT)]
     recipes = [replace(recipe, seed=seed) for seed in range(1, options.seeds + 1)]
     with get_context("spawn").Pool(min(options.processes, len(recipes))) as pool:
-        outcomes = pool.map(work, recipes, chunksize=1)
-    name = Path(chosen.task).stem
+        trained = pool.map(partial(train, task, hidden, genes), recipes, chunksize=1)
+    place = choose(trained)
+    name = Path(task).stem
     folder = DESIGNS / name
-    paths = _save(folder, chosen, genes, outcomes[0][0])
-    figures = [found for _, found in outcomes]
-    names = [name, BASELINE]
-    record = {
-        "task": chosen.task,
-        "recipe": asdict(recipe),
-        "genomes": names,
-        "seeds": figures,
-    }
+    paths = _save(folder, genomes[place], trained[0].models[place], trained[0].models[-1])
+    record = _record(recipe, name, genes, place, trained)
     write_atomic(folder / "training.json", json.dumps(record, indent=2) + "\n")
     for file in FRONT:
         if (options.search / file).exists():
@@ -106,23 +144,58 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     write_atomic(folder / "report.md", comparison.markdown())
     write_atomic(folder / "report.json", json.dumps(comparison.to_json(), indent=2) + "\n")
-    for place, genome in enumerate(names):
-        tests = [found["test"][place] for found in figures]
+    for number, candidate in enumerate(genes):
+        tests = [found.test[number] for found in trained]
         spread = statistics.stdev(tests) if len(tests) > 1 else 0.0
-        print(f"{genome}: test {statistics.mean(tests):.2%} +- {spread:.2%} {tests}")
+        mark = "*" if number == place else " "
+        weights = [bits for gene, bits in candidate.items() if gene.endswith(".weight")]
+        print(
+            f"{mark} weights {weights}: test {statistics.mean(tests):.2%} +- {spread:.2%} {tests}"
+        )
 
 
-def _save(
-    folder: Path, chosen: Genome, genes: Sequence[Genes], models: Sequence[Model]
-) -> list[Path]:
+def _record(
+    recipe: Recipe,
+    name: str,
+    genes: Sequence[Genes],
+    place: int,
+    trained: Sequence[Trained],
+) -> dict[str, Any]:
+    """How the designs were trained, the chosen one and 8 bits first, and what all reached."""
+    chosen = (place, len(genes) - 1)
+    return {
+        "task": name,
+        "recipe": asdict(recipe),
+        "genomes": [name, BASELINE],
+        "seeds": [
+            {
+                "seed": found.seed,
+                "float_test": found.float_test,
+                "validation": [found.validation[number] for number in chosen],
+                "test": [found.test[number] for number in chosen],
+            }
+            for found in trained
+        ],
+        "candidates": [
+            {
+                "genes": dict(candidate),
+                "validation": [found.validation[number] for found in trained],
+                "test": [found.test[number] for found in trained],
+            }
+            for number, candidate in enumerate(genes)
+        ],
+    }
+
+
+def _save(folder: Path, chosen: Genome, model: Model, eight: Model) -> list[Path]:
     """Store the designs; the baseline takes its test sequences from the task."""
     test = load_task(str(chosen.task)).load().test
     size = test.x[0].nbytes
     samples = test.take(np.arange(min(SAMPLES, len(test), max(1, LARGEST_SAMPLES // size))))
     template = chosen.model_copy(update={"model": None, "samples": None})
-    save_design(folder, template, models[0], samples)
-    baseline = template.model_copy(update={"genes": dict(genes[1])})
-    save_design(folder / BASELINE, baseline, models[1], None)
+    save_design(folder, template, model, samples)
+    baseline = template.model_copy(update={"genes": dict(homogeneous(EIGHT))})
+    save_design(folder / BASELINE, baseline, eight, None)
     return [folder / "genome.json", folder / BASELINE / "genome.json"]
 
 

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_line import REPOSITORY
@@ -13,6 +14,16 @@ from gruhw.design import Design
 from gruhw.genome import Genome, Sizes, homogeneous
 
 
+def member(bits: int, correct: int, homogeneous_bits: int | None = None) -> dict[str, Any]:
+    """A member of a front as a search's results describe it."""
+    return {
+        "homogeneous": homogeneous_bits,
+        "correct": correct,
+        "folding": {"pe": 1},
+        "genes": dict(homogeneous(bits)),
+    }
+
+
 def test_a_design_is_shipped_beside_its_twin_of_8_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -20,27 +31,53 @@ def test_a_design_is_shipped_beside_its_twin_of_8_bits(
     search = tmp_path / "search"
     search.mkdir()
     (search / "pareto.csv").write_text("front\n")
+    front = [member(2, 9), member(4, 11), member(5, 10), member(8, 12, 8)]
+    (search / "pareto.json").write_text(json.dumps({"front": front}))
     genome = Genome(
         task=str(tmp_path / "tiny.npz"),
         sizes=Sizes(input=3, hidden=4, classes=3),
-        genes=dict(homogeneous(4)),
+        genes=dict(homogeneous(2)),
     )
     (search / "best.json").write_text(genome.to_json())
     monkeypatch.setattr(ship_design, "DESIGNS", tmp_path / "designs")
-    options = ["--seeds", "2", "--epochs", "1", "--processes", "1", "--target", "ice40"]
-    ship_design.main(["--search", str(search), *options])
+    options = ["--candidates", "2", "--seeds", "2", "--epochs", "1", "--processes", "1"]
+    ship_design.main(["--search", str(search), *options, "--target", "ice40"])
     folder = tmp_path / "designs" / "tiny"
     assert (folder / "pareto.csv").read_text() == "front\n"
     shipped, twin = (Design.load(folder / name / "genome.json") for name in (".", "8-bit"))
-    assert shipped.genome.widths == genome.widths
+    assert shipped.genome.widths in (homogeneous(4), homogeneous(5))
     assert twin.genome.widths == homogeneous(8)
     assert len(twin.samples()) == len(shipped.samples()) == 24
     training = json.loads((folder / "training.json").read_text())
     assert [seed["seed"] for seed in training["seeds"]] == [1, 2]
+    assert [c["genes"]["add_h"] for c in training["candidates"]] == [4, 5, 8]
+    by_genes = {c["genes"]["add_h"]: c for c in training["candidates"]}
+    for place, bits in enumerate((shipped.genome.widths["add_h"], 8)):
+        found = [(seed["validation"][place], seed["test"][place]) for seed in training["seeds"]]
+        assert found == list(zip(by_genes[bits]["validation"], by_genes[bits]["test"], strict=True))
     report = json.loads((folder / "report.json").read_text())["designs"]
     assert [d["test_accuracy"] for d in report] == training["seeds"][0]["test"]
-    assert report[0]["weight_bits"] * 2 == report[1]["weight_bits"]
-    assert "tiny: test " in capsys.readouterr().out
+    assert "* weights " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "place"),
+    [
+        ([[0.90, 0.95, 0.96, 0.96]], 2),
+        ([[0.97, 0.95, 0.96, 0.96]], 0),
+        ([[0.90, 0.95, 0.94, 0.96]], 1),
+        ([[0.90, 0.94, 0.96, 0.95], [0.90, 0.97, 0.95, 0.97]], 1),
+        ([[0.90, 0.94, 0.96, 0.95], [0.90, 0.94, 0.95, 0.95]], 2),
+    ],
+)
+def test_the_cheapest_that_is_not_measurably_worse_is_chosen(
+    accuracies: list[list[float]], place: int
+) -> None:
+    trained = [
+        ship_design.Trained(seed, 0.9, [], validation, [])
+        for seed, validation in enumerate(accuracies)
+    ]
+    assert ship_design.choose(trained) == place
 
 
 def test_the_table_of_designs_is_what_their_reports_say() -> None:

@@ -17,13 +17,13 @@ from rich.progress import Progress as Bar
 
 from gruhw.files import write_atomic
 from gruhw.model import Network
-from gruhw_hw.area.calibration import MODELLED, Progress, format_calibration
+from gruhw_hw.area.calibration import MODELLED, Progress, format_calibration, tools_of
 from gruhw_hw.area.fit import AMOUNTS, Prices, Sample, fit_prices
 from gruhw_hw.area.measure import Measures, measure
 from gruhw_hw.area.parts import Batch, batches
 from gruhw_hw.area.samples import random_network
 from gruhw_hw.pdk import Liberty, load_liberty
-from gruhw_hw.synthesis import TARGETS, Resources, Target, run_yosys, synthesise, tool_versions
+from gruhw_hw.synthesis import TARGETS, Resources, Target, run_yosys, synthesise
 from gruhw_hw.synthesis.hierarchy import inclusive_cells
 from gruhw_hw.synthesis.resources import count_resources
 from gruhw_hw.synthesis.targets import LIBRARY_FILE, SCOPES, liberty_cells
@@ -57,8 +57,12 @@ class _Batch(wiring.Component):
         return m
 
 
-def calibrate(target: str, library: Liberty | None, progress: Progress | None = None) -> Prices:
-    """Synthesise parts and whole networks, and fit the prices of their terms."""
+def calibrate(target: str, liberty: Path | None, progress: Progress | None = None) -> Prices:
+    """Synthesise parts and whole networks, and fit the prices of their terms.
+
+    Parameters are those of :meth:`gruhw_hw.area.AreaModel.load`.
+    """
+    library = load_liberty(liberty) if TARGETS[target].liberty else None
     networks = [random_network(SEED, index) for index in range(NETWORKS)]
     planned = batches(networks)
     steps = len(planned) + WHOLE
@@ -68,7 +72,7 @@ def calibrate(target: str, library: Liberty | None, progress: Progress | None = 
         if progress is not None:
             progress(done, steps)
     for done, network in enumerate(networks[:WHOLE], 1):
-        samples.append(synthesise_whole(network, target, None))
+        samples.append(synthesise_whole(network, target, liberty))
         if progress is not None:
             progress(len(planned) + done, steps)
     return fit_prices(samples)
@@ -122,16 +126,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("targets", nargs="+", choices=MODELLED)
     for target in parser.parse_args().targets:
-        text = format_calibration(target, tool_versions(), _with_bar(target))
+        library = load_liberty(None) if TARGETS[target].liberty else None
+        text = format_calibration(target, tools_of(library), _with_bar(target))
         write_atomic(Path(__file__).parent / "data" / f"{target}.json", text)
 
 
 def _with_bar(target: str) -> Prices:
-    library = load_liberty(None) if TARGETS[target].liberty else None
     with Bar() as bar:
         task = bar.add_task(target)
         return calibrate(
-            target, library, lambda done, steps: bar.update(task, completed=done, total=steps)
+            target, None, lambda done, steps: bar.update(task, completed=done, total=steps)
         )
 
 

@@ -16,19 +16,19 @@ from gruhw_hw.synthesis import TARGETS, tool_versions
 
 FORMAT, VERSION = "gruhw-area", 1
 
-MODELLED = ("ice40", "ecp5", "xc7")
+MODELLED = ("ice40", "ecp5", "xc7", "asic")
 """The targets that have a model."""
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Told how many steps of how many are done."""
 
-Calibrate: TypeAlias = Callable[[str, Liberty | None, Progress | None], Prices]
+Calibrate: TypeAlias = Callable[[str, Path | None, Progress | None], Prices]
 
 
-def _calibrate(target: str, library: Liberty | None, progress: Progress | None) -> Prices:
+def _calibrate(target: str, liberty: Path | None, progress: Progress | None) -> Prices:
     from gruhw_hw.area.calibrate import calibrate  # imports PyTorch, which estimates do not need
 
-    return calibrate(target, library, progress)
+    return calibrate(target, liberty, progress)
 
 
 def find_calibration(
@@ -45,9 +45,7 @@ def find_calibration(
     if liberty is not None and not TARGETS[target].liberty:
         raise InputError(f"{liberty}: only target asic takes a library, not {target}")
     library = load_liberty(liberty) if TARGETS[target].liberty else None
-    tools = dict(tool_versions())
-    if library is not None:
-        tools["library_sha256"] = library.sha256
+    tools = tools_of(library)
     shipped = resources.files("gruhw_hw.area").joinpath("data", f"{target}.json")
     if shipped.is_file():
         name = f"{target}.json of the area model"
@@ -59,9 +57,15 @@ def find_calibration(
         prices = parse_calibration(read_bytes(path), str(path), target, tools)
         if prices is not None:
             return prices
-    prices = calibrate(target, library, progress)
+    prices = calibrate(target, liberty, progress)
     write_atomic(path, format_calibration(target, tools, prices))
     return prices
+
+
+def tools_of(library: Liberty | None) -> dict[str, str]:
+    """What calibrations depend on: the versions of the tools, and the standard-cell library."""
+    versions = dict(tool_versions())
+    return versions if library is None else {**versions, "library_sha256": library.sha256}
 
 
 def format_calibration(target: str, tools: Mapping[str, str], prices: Prices) -> str:

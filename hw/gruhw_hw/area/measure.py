@@ -9,12 +9,13 @@ from gruhw.schedule import Schedule
 from gruhw_hw.area.control import control_terms
 from gruhw_hw.area.memory import (
     Buffer,
+    Rom,
     buffer_terms,
     buffers,
+    rom_terms,
     schedule_of,
     weight_blocks,
-    weight_memories,
-    weight_terms,
+    weight_roms,
 )
 from gruhw_hw.area.terms import Terms, add_terms, terms
 from gruhw_hw.datapath import output_type
@@ -27,23 +28,23 @@ class Memories:
     Parameters
     ----------
     weights
-        Words, and bits a word, of each ROM of weights.
+        The ROMs of weights.
     buffers
         The memories that are written.
     """
 
-    weights: tuple[tuple[int, int], ...] = ()
+    weights: tuple[Rom, ...] = ()
     buffers: tuple[Buffer, ...] = ()
 
     def weight_blocks(self, target: str) -> int:
         """The block RAMs of the weights."""
-        return sum(weight_blocks(target, words, bits) for words, bits in self.weights)
+        return sum(weight_blocks(target, rom.words, rom.bits) for rom in self.weights)
 
     def terms(self, target: str) -> Terms:
         """Their terms for a target."""
         found: Terms = {}
-        for words, bits in self.weights:
-            add_terms(found, weight_terms(target, words, bits))
+        for rom in self.weights:
+            add_terms(found, rom_terms(target, rom))
         for buffer in self.buffers:
             add_terms(found, buffer_terms(target, buffer))
         return found
@@ -83,5 +84,5 @@ def measure(network: Network) -> Measures:
         add_terms(found, terms(node, schedule, network.parameters))
     if schedule.head:
         add_terms(found, terms(network.graph.head, schedule, network.parameters))
-    memories = Memories(tuple(weight_memories(schedule)), control.memories.buffers)
+    memories = Memories(weight_roms(schedule, network.parameters), control.memories.buffers)
     return Measures(found, memories)

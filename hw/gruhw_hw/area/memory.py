@@ -4,12 +4,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 from amaranth.utils import ceil_log2
 
-from gruhw.fixed import Fixed
+from gruhw.fixed import Fixed, IntArray
 from gruhw.graph import Linear, Table
 from gruhw.model import Network
-from gruhw.schedule import Schedule
+from gruhw.parameters import Parameters
+from gruhw.schedule import Phase, Schedule
 from gruhw_hw.datapath import output_type
 
 BLOCK_SHAPES: Mapping[str, tuple[tuple[int, int], ...]] = {
@@ -28,6 +30,30 @@ CHECK_COST = 15
 
 LUT_MEMORY: Mapping[str, tuple[int, int, int]] = {"ecp5": (16, 4, 4), "xc7": (32, 6, 8)}
 """Words, bits and cost in register bits of a memory out of LUTs."""
+
+
+@dataclass(frozen=True)
+class Rom:
+    """A memory of weights: its words, and bits a word, padding included.
+
+    ``information`` is what it holds at least, in bits, if every bit of a weight were drawn by
+    itself: about what it takes as logic, where there are no block RAMs.
+    """
+
+    words: int
+    bits: int
+    information: int
+
+    @classmethod
+    def of(cls, weights: IntArray, weight_bits: int, phase: Phase) -> "Rom":
+        """The memory of the integer ``weights`` of a linear operator."""
+        places = np.arange(weight_bits)[:, None]
+        ones = ((weights.ravel() >> places) & 1).mean(axis=1)
+        shares = np.stack([ones, 1 - ones])
+        entropy = -(shares * np.log2(np.maximum(shares, 1e-12))).sum()
+        return cls(
+            phase.groups * phase.terms, phase.lanes * weight_bits, round(weights.size * entropy)
+        )
 
 
 @dataclass(frozen=True)
@@ -93,13 +119,12 @@ def linear_operators(schedule: Schedule) -> Iterator[Linear]:
             yield node
 
 
-def weight_memories(schedule: Schedule) -> list[tuple[int, int]]:
-    """Words, and bits a word, of each linear operator's weight ROM, padding included."""
-    memories = []
-    for node in linear_operators(schedule):
-        phase = schedule.phase_of(node)
-        memories.append((phase.groups * phase.terms, phase.lanes * node.weight.bits))
-    return memories
+def weight_roms(schedule: Schedule, parameters: Parameters) -> tuple[Rom, ...]:
+    """The memory of each linear operator's weights."""
+    return tuple(
+        Rom.of(parameters.weights[node.name], node.weight.bits, schedule.phase_of(node))
+        for node in linear_operators(schedule)
+    )
 
 
 def layout(target: str, words: int, bits: int) -> tuple[int, int]:
@@ -121,9 +146,14 @@ def weight_blocks(target: str, words: int, bits: int) -> int:
 
 
 @lru_cache(maxsize=1 << 14)
-def weight_terms(target: str, words: int, bits: int) -> Mapping[str, float]:
-    """The terms of a weight ROM beside its block RAMs."""
-    _, banks = layout(target, words, bits)
+def rom_terms(target: str, rom: Rom) -> Mapping[str, float]:
+    """The terms of a weight ROM beside its block RAMs, or of its logic where there are none."""
+    bits = rom.bits
+    if target not in BLOCK_SHAPES:
+        found = {"rom": 1, "rom column": bits, "rom word": rom.words, "rom bit": rom.words * bits}
+        address = f"rom deep {ceil_log2(rom.words)}"
+        return {**found, "rom information": rom.information, address: rom.information}
+    _, banks = layout(target, rom.words, bits)
     if banks == 1:
         return {}
     return {"bank select": ceil_log2(banks), f"banks {banks}": bits, "bank bit": bits * banks}
@@ -137,8 +167,8 @@ def memory_bits(network: Network) -> int:
     """
     schedule = schedule_of(network)
     graph, bits = network.graph, 0
-    for words, width in weight_memories(schedule):
-        bits += words * width
+    for rom in weight_roms(schedule, network.parameters):
+        bits += rom.words * rom.bits
     for linear in linear_operators(schedule):
         biases = network.parameters.biases[linear.name]
         if (biases != biases[0]).any():

@@ -13,7 +13,7 @@ from gruhw.model import Network
 from gruhw.parameters import accumulator_type
 from gruhw.schedule import Phase
 from gruhw_hw.area.measure import Measures, Memories, measure_control
-from gruhw_hw.area.memory import schedule_of
+from gruhw_hw.area.memory import Rom, schedule_of
 from gruhw_hw.area.terms import USUAL_RANGES, linear_terms, table_terms, terms
 from gruhw_hw.datapath import Datapath, output_type
 from gruhw_hw.operators import LinearUnit, Lookup, component
@@ -114,7 +114,7 @@ def _linear_operator(rng: np.random.Generator, operand: Fixed, weight_bits: int)
     node = replace(node, type=node.accumulator if exact else Fixed(result, frac - shift))
     graph, phase = Graph((source,), node), Phase(units, inputs, lanes)
     unit = LinearUnit(node, graph, weights, biases, phase)
-    memories = Memories(((phase.groups * phase.terms, phase.lanes * weight_bits),))
+    memories = Memories((Rom.of(weights, weight_bits, phase),))
     return Part(unit, Measures(linear_terms(node, graph, weights, biases, phase), memories))
 
 

@@ -7,7 +7,6 @@ arXiv:1911.03852). Random candidates waste most evaluations on widths that do no
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
 
 from gruhw.search.front import Candidate
 from gruhw.search.space import SearchSpace, Vector
@@ -16,11 +15,8 @@ NARROWED = 0.2
 """The part of the genes that each step narrows; half of it took twice as many evaluations to come
 as far."""
 
-Figures: TypeAlias = Callable[[Sequence[Vector]], list[Candidate]]
-"""Gives the candidates of vectors, in their order."""
 
-
-def descend(space: SearchSpace, figures: Figures) -> None:
+def descend(space: SearchSpace, figures: Callable[[Sequence[Vector]], list[Candidate]]) -> None:
     """Look at the candidates on the way down, and at all their neighbours below.
 
     Parameters

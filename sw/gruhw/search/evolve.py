@@ -28,6 +28,9 @@ ENUMERABLE = 100_000
 Evaluate: TypeAlias = Callable[[Sequence[Vector]], list[Candidate]]
 """Evaluates a batch of candidates, in its order."""
 
+Begin: TypeAlias = Callable[[SearchSpace, Evaluate], None]
+"""Evaluates candidates to begin with."""
+
 
 @dataclass(frozen=True)
 class Generation:
@@ -68,6 +71,7 @@ def evolve(
     generations: int,
     seed: int,
     seeds: Sequence[Vector] = (),
+    begin: Begin = descend,
 ) -> Iterator[Generation]:
     """Search ``space``, yielding after every generation, the initial population first.
 
@@ -87,12 +91,14 @@ def evolve(
         Of every random choice.
     seeds
         Candidates to begin with, besides the homogeneous ones.
+    begin
+        What looks at other good ones.
     """
     check_population(population)
     generator = random.Random(f"gruhw variation {seed}")
     known = _Known(evaluate)
     baselines = known([*space.baselines(), *seeds])
-    descend(space, known)
+    begin(space, known)
     missing = min(population, space.size) - len(known.candidates)
     known(_drawn(space, missing, known, generator))
     selection = Selection(len(baselines[0].objectives), population, seed)
