@@ -2,8 +2,8 @@
 
     python tools/ship_design.py --search build/search/activity --candidates 4 --seeds 3
 
-trains the most accurate members of a search's front that cost less than 8 bits, and 8 bits
-everywhere, all together and from one float network a seed, so that they have the same training. The
+trains the most accurate mixed members of a search's front (or the genomes of ``--genome``), and 8
+bits everywhere, all together and from one float network a seed: all have the same training. The
 cheapest one whose validation accuracy over the seeds is not measurably below 8 bits' is the task's
 design; if there is none, the most accurate one. The first seed's models go to ``designs/TASK`` and
 ``designs/TASK/8-bit``, with the search's front, the measured report, and the accuracies of all
@@ -54,10 +54,10 @@ class Trained:
 
 
 def candidates(search: Path, count: int) -> list[Genome]:
-    """The ``count`` most accurate members of a front that are not 8 bits, the cheapest first."""
+    """The ``count`` most accurate members of a front that are mixed, the cheapest first."""
     template = Genome.load(search / "best.json")
     front = json.loads((search / "pareto.json").read_text())["front"]
-    members = [member for member in front if member["homogeneous"] != EIGHT]
+    members = [member for member in front if member["homogeneous"] is None]
     chosen = sorted(members, key=lambda member: -member["correct"])[:count]
     return [
         template.model_copy(
@@ -114,14 +114,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--search", type=Path, required=True, help="folder of a finished search")
     parser.add_argument("--candidates", type=int, default=4, help="of the search's front")
+    parser.add_argument(
+        "--genome", type=Path, action="append", help="instead of candidates, the cheapest first"
+    )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, help="of quantised training; the task's if absent")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--target", action="append", default=None)
     options = parser.parse_args(arguments)
-    genomes = candidates(options.search, options.candidates)
+    genomes = [Genome.load(path) for path in options.genome or ()]
+    genomes = genomes or candidates(options.search, options.candidates)
     if not genomes or genomes[0].task is None:
-        parser.error("the search must have found genomes of a task")
+        parser.error("mixed genomes of a task are required, but there are none")
     task, hidden = genomes[0].task, genomes[0].sizes.hidden
     recipe = recipe_for(task)
     if options.epochs is not None:

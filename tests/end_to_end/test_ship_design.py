@@ -31,7 +31,7 @@ def test_a_design_is_shipped_beside_its_twin_of_8_bits(
     search = tmp_path / "search"
     search.mkdir()
     (search / "pareto.csv").write_text("front\n")
-    front = [member(2, 9), member(4, 11), member(5, 10), member(8, 12, 8)]
+    front = [member(2, 9), member(4, 11), member(5, 10), member(6, 12, 6), member(8, 12, 8)]
     (search / "pareto.json").write_text(json.dumps({"front": front}))
     genome = Genome(
         task=str(tmp_path / "tiny.npz"),

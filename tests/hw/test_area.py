@@ -14,6 +14,7 @@ from gruhw.fixed import Fixed
 from gruhw.genome import LINEAR, SEARCHED_BITS, Folding, Genome, Sizes
 from gruhw.graph import Graph, Input, Table, calibrated_tensors
 from gruhw.model import LAYERS, Model, Network, Normalisation
+from gruhw.schedule import Phase
 from gruhw_hw.area import AreaModel, Measures, measure, memory_bits
 from gruhw_hw.area.calibrate import synthesise_batch
 from gruhw_hw.area.calibration import (
@@ -23,7 +24,7 @@ from gruhw_hw.area.calibration import (
     parse_calibration,
 )
 from gruhw_hw.area.fit import AMOUNTS, Prices, Sample, fit_prices
-from gruhw_hw.area.memory import weight_blocks
+from gruhw_hw.area.memory import Rom, rom_terms, weight_blocks
 from gruhw_hw.area.parts import Batch, Part
 from gruhw_hw.area.samples import random_network
 from gruhw_hw.area.terms import USUAL_RANGES, table_terms
@@ -128,6 +129,25 @@ def test_block_rams_of_weights() -> None:
     assert [weight_blocks("ice40", words, 4) for words in (512, 1024, 1025)] == [1, 1, 2]
     assert weight_blocks("xc7", 512, 36) == 1
     assert weight_blocks("gowin", 512, 36) == 0
+
+
+def test_information_of_weight_roms() -> None:
+    phase = Phase(units=4, terms=4, lanes=2)
+    every = np.arange(-8, 8).reshape(4, 4)
+    assert Rom.of(every, 4, phase) == Rom(words=8, bits=8, information=64)
+    assert Rom.of(np.full((4, 4), -3), 4, phase).information == 0
+    rare = np.zeros((4, 4), dtype=np.int64)
+    rare[0, 0] = 1
+    assert Rom.of(rare, 4, phase).information == round(16 * 0.3373)
+
+
+def test_weights_are_logic_where_there_are_no_block_rams() -> None:
+    few, many = Rom(words=64, bits=4, information=90), Rom(words=64, bits=4, information=200)
+    assert rom_terms("ice40", few) == rom_terms("ice40", many) == {}
+    differing = {
+        name for name, n in rom_terms("asic", few).items() if n != rom_terms("asic", many)[name]
+    }
+    assert differing == {"rom information", "rom deep 6"}
 
 
 def test_parts_are_counted_alone() -> None:
