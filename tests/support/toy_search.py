@@ -115,18 +115,25 @@ class ToyRefiner:
     delay: float = 0.0
     log: str | None = None
     fingerprint: str = "toy"
+    together: int = 3
 
     def __call__(
-        self, candidates: Sequence[Genome], progress: Callable[[str], None]
-    ) -> Iterator[Refined]:
-        for candidate in candidates:
-            time.sleep(self.delay)
+        self, groups: Sequence[Sequence[Genome]], progress: Callable[[str], None]
+    ) -> Iterator[Sequence[Refined]]:
+        for group in groups:
+            time.sleep(self.delay * len(group))
             progress("epoch 1")
             if self.log is not None:
                 with open(self.log, "a") as file:  # noqa: PTH123  # as above
-                    file.write("refined " + " ".join(map(str, candidate.genes.values())) + "\n")
-            correct = toy_correct(candidate)
-            yield Refined(candidate, toy_model(candidate.widths), correct + (TOTAL - correct) // 2)
+                    for candidate in group:
+                        genes = " ".join(map(str, candidate.genes.values()))
+                        file.write(f"refined {genes}\n")
+            yield [self._refined(candidate) for candidate in group]
+
+    @staticmethod
+    def _refined(candidate: Genome) -> Refined:
+        correct = toy_correct(candidate)
+        return Refined(candidate, toy_model(candidate.widths), correct + (TOTAL - correct) // 2)
 
 
 def toy_prepared(*, delay: float = 0.0, log: str | None = None, refine: bool = True) -> Prepared:

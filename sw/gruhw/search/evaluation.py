@@ -1,6 +1,6 @@
 """What a search needs to know of accuracy: the seams between the search and the networks."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
@@ -64,21 +64,29 @@ class Refined:
 
 
 class Refiner(Protocol):
-    """Trains candidates further, each by itself: the result must not depend on the others.
+    """Trains candidates further, a few at a time.
+
+    Those of a group share nothing but their training's processor time. Still the last bit of a
+    weight may depend on the others, so that a result holds for one group.
 
     Attributes
     ----------
     fingerprint
         Of everything that the results depend on, besides the evaluator's fingerprint.
+    together
+        How many candidates make a group.
     """
 
     @property
     def fingerprint(self) -> str: ...
 
+    @property
+    def together(self) -> int: ...
+
     def __call__(
-        self, candidates: Sequence[Genome], progress: Callable[[str], None]
-    ) -> Iterator[Refined]:
-        """Yield each candidate as soon as it is trained; ``progress`` takes one line."""
+        self, groups: Sequence[Sequence[Genome]], progress: Callable[[str], None]
+    ) -> Iterator[Sequence[Refined]]:
+        """Yield each group as soon as it is trained; ``progress`` takes one line."""
         ...
 
 
@@ -156,3 +164,11 @@ def widths_text(genes: Genes) -> str:
 def genome_text(genome: Genome) -> str:
     """The canonical text of a candidate; within one search, candidates differ in nothing else."""
     return f"{widths_text(genome.widths)} pe {genome.folding.pe}"
+
+
+def by_widths(genomes: Iterable[Genome]) -> list[list[Genome]]:
+    """The genomes, those of equal widths together."""
+    groups: dict[str, list[Genome]] = {}
+    for genome in genomes:
+        groups.setdefault(widths_text(genome.widths), []).append(genome)
+    return list(groups.values())

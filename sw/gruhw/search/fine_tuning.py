@@ -1,4 +1,4 @@
-"""Training of what a search finds, each candidate by itself."""
+"""Training of what a search finds."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,10 +17,13 @@ from gruhw.training.fit import Epoch
 from gruhw.training.quantised import EncodedSplit, count_correct, graph_of, train_quantised
 from gruhw.training.recipe import Recipe
 
+TOGETHER = 4
+"""Candidates that are trained at a time."""
+
 
 @dataclass(frozen=True)
 class FineTuning:
-    """Trains candidates by themselves, from the shared weights on.
+    """Trains candidates from the shared weights on, each with weights of its own.
 
     Parameters
     ----------
@@ -41,40 +44,45 @@ class FineTuning:
         """Of all that the results depend on."""
         return f"{self.recipe} gruhw {__version__}"
 
+    @property
+    def together(self) -> int:
+        """How many are trained at a time: half of the time of one by itself is no arithmetic."""
+        return TOGETHER
+
     def __call__(
-        self, candidates: Sequence[Genome], progress: Callable[[str], None]
-    ) -> Iterator[Refined]:
-        """Yield each candidate as soon as it is trained."""
+        self, groups: Sequence[Sequence[Genome]], progress: Callable[[str], None]
+    ) -> Iterator[Sequence[Refined]]:
+        """Yield each group as soon as it is trained."""
         if self.workers == 1:
-            yield from (fine_tune(self, candidate, progress) for candidate in candidates)
+            yield from (fine_tune(self, group, progress) for group in groups)
             return
         with Processes(self.workers) as processes:
-            yield from processes(partial(fine_tune, self), candidates)
+            yield from processes(partial(fine_tune, self), groups)
 
 
 def fine_tune(
-    tuning: FineTuning, candidate: Genome, progress: Callable[[str], None] | None = None
-) -> Refined:
-    """Train one candidate; it goes on where it was if it was interrupted."""
-    weights, genes = tuning.weights, candidate.widths
-    start = weights.of(genes)
-    task, data = load_task(weights.task), weights.data
+    tuning: FineTuning, group: Sequence[Genome], progress: Callable[[str], None] | None = None
+) -> list[Refined]:
+    """Train some candidates; they go on where they were if they were interrupted."""
+    weights, genes = tuning.weights, [candidate.widths for candidate in group]
     key = sha256(f"{tuning.fingerprint} {weights.fingerprint} {genes}".encode())
     checkpoint = weights.folder / f"fine-tuning-{key[:16]}.checkpoint"
-    (model,) = train_quantised(
-        [(genes, start)],
-        task,
-        data,
+    models = train_quantised(
+        [(widths, weights.of(widths)) for widths in genes],
+        load_task(weights.task),
+        weights.data,
         tuning.recipe,
         telling(progress) if progress else lambda epoch: None,
         checkpoint=checkpoint,
     )
     checkpoint.unlink(missing_ok=True)
-    population = Population(model.sizes, [model])
-    population.assign([graph_of(genes, model)])
+    population = Population(weights.model.sizes, models)
+    population.assign([graph_of(*pair) for pair in zip(genes, models, strict=True)])
     population.compile_steps()
-    (correct,) = count_correct(population, EncodedSplit(weights.validation, model.normalisation))
-    return Refined(candidate, model, correct)
+    counts = count_correct(
+        population, EncodedSplit(weights.validation, weights.model.normalisation)
+    )
+    return [Refined(*found) for found in zip(group, models, counts, strict=True)]
 
 
 def telling(tell: Callable[[str], Any]) -> Callable[[Epoch], None]:

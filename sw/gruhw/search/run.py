@@ -3,21 +3,20 @@
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from gruhw.errors import InputError
 from gruhw.genome import GENES, Genome
-from gruhw.model import Model, Network
-from gruhw.search.evaluation import Prepared, genome_text, widths_text
+from gruhw.search.evaluation import Prepared, by_widths, genome_text, widths_text
 from gruhw.search.evolve import Generation, check_population, evolve
+from gruhw.search.finals import Finals
 from gruhw.search.front import Candidate, Reference, Selection, non_dominated
 from gruhw.search.objectives import Cost
 from gruhw.search.result import Member, Progress, Result, Settings, Step, Tell, baseline_bits
 from gruhw.search.space import SearchSpace, Vector
 from gruhw.search.store import Store
-from gruhw.search.workers import Evaluated, Group, Synthesis, Workers, measure
+from gruhw.search.workers import Evaluated, Group, Workers
 
 REPORTS = 30
 """Over how many of the last reports the rate of evaluations is taken."""
@@ -95,6 +94,7 @@ class _Search:
         self.store, self.workers, self.seeds, self.tell = store, workers, seeds, tell
         self.evaluator = prepared.factory()
         self.total = self.evaluator.total
+        self.finals = Finals(prepared.refiner, self.evaluator, costs, store, workers, tell)
         self.evaluated = 0
         self.recent = deque([(time.monotonic(), 0)], maxlen=REPORTS)
         self.generation: Generation | None = None
@@ -128,8 +128,8 @@ class _Search:
             [member.candidate for member in baseline],
             self.settings.selection,
         )
-        self._measure([*front, *baseline])
-        front, baseline = self._measured(front), self._measured(baseline)
+        members = self.finals.measured([*front, *baseline])
+        front, baseline = members[: len(front)], members[len(front) :]
         return Result(
             space=self.space,
             settings=self.settings,
@@ -168,7 +168,7 @@ class _Search:
     def _evaluate(self, vectors: Sequence[Vector], pool: Workers) -> list[Candidate]:
         """The candidates of ``vectors``: from the store, or evaluated and stored."""
         genomes = [self.space.genome(vector) for vector in vectors]
-        self._work([self._group(genomes_of) for genomes_of in _by_widths(genomes)], pool)
+        self._work([self._group(genomes_of) for genomes_of in by_widths(genomes)], pool)
         return [self._known(genome) for genome in genomes]
 
     def _group(self, genomes: Sequence[Genome]) -> Group:
@@ -270,9 +270,11 @@ class _Search:
         most = MISTAKES_OF_8_BITS * eight + self.total * MORE_MISTAKES
         useful = [c for c in front if c.objectives[0] <= most]
         chosen = {c.text for c in (*_spread(front, wanted // 2), *_spread(useful, wanted // 2))}
-        for selection in (Selection(), Selection("knee"), self.settings.selection):
+        for selection in (Selection(), Selection("knee"), Selection("max-accuracy")):
             chosen.add(self._select(front, baselines, selection).text)
-        return [c for c in front if c.text in chosen]
+        kept = [c for c in front if c.text in chosen]
+        last = self._select(front, baselines, self.settings.selection)
+        return kept if last.text in chosen else [*kept, last]
 
     def _refined(
         self, front: list[Candidate], baselines: list[Candidate]
@@ -285,87 +287,15 @@ class _Search:
             if vector in self.space.homogeneous(bits)
         }
         chosen = {c.text: c for c in (*baselines, *self._finalists(front, baselines))}
-        members = [
-            Member(shared, shared, homogeneous=names.get(text)) for text, shared in chosen.items()
-        ]
-        if self.prepared.refiner is not None:
-            self._refine([member.shared.genome for member in members])
-            members = [self._with_model(member) for member in members]
+        members = self.finals.refined(
+            [Member(shared, shared, homogeneous=names.get(text)) for text, shared in chosen.items()]
+        )
         kept = non_dominated([member.candidate for member in members])
         by_text = {member.candidate.text: member for member in members}
         return [by_text[c.text] for c in kept], members[: len(baselines)]
-
-    def _refine(self, genomes: Sequence[Genome]) -> None:
-        """Fine-tune those of ``genomes`` whose result is not stored, one of each widths."""
-        refiner = self.prepared.refiner
-        groups = _by_widths(genomes)
-        missing = [g[0] for g in groups if self.store.refined(widths_text(g[0].widths)) is None]
-        if refiner is None or not missing:
-            return
-        text = f"fine-tuning {len(missing)} of {len(groups)}"
-        self.tell(Progress(text, finished=True))
-        found = refiner(missing, lambda now: self.tell(Progress(f"{text}: {now}")))
-        for number, refined in enumerate(found, start=1):
-            widths = widths_text(refined.genome.widths)
-            self.store.add_refined(widths, refined.correct, refined.model.to_bytes())
-            share = refined.correct / self.total
-            self.tell(
-                Progress(
-                    f"fine-tuned {number} of {len(missing)}: validation {share:.2%}", finished=True
-                )
-            )
-
-    def _with_model(self, member: Member) -> Member:
-        """The member with the figures of its own trained model, which is read from the store."""
-        genome = member.shared.genome
-        stored = self.store.refined(widths_text(genome.widths))
-        if stored is None:
-            raise InputError(f"{self.store.path}: a fine-tuned model is required, but missing")
-        correct, data = stored
-        model = Model.from_bytes(data, self.store.path)
-        network = Network.build(genome, model)
-        costs = tuple(cost(network) for cost in self.costs)
-        candidate = Candidate(genome, correct, self.total, costs)
-        return Member(candidate, member.shared, model, homogeneous=member.homogeneous)
-
-    def _network(self, member: Member) -> Network:
-        genome = member.candidate.genome
-        if member.model is None:
-            return self.evaluator.network(genome)
-        return Network.build(genome, member.model)
-
-    def _measure(self, members: Sequence[Member]) -> None:
-        """Synthesise what is not stored, for the costs that are estimates."""
-        costs = tuple(cost for cost in self.costs if cost.estimated)
-        if not costs:
-            return
-        missing = {
-            member.candidate.text: member
-            for member in members
-            if self.store.measured(member.candidate.text) is None
-        }
-        jobs = [Synthesis(text, self._network(member), costs) for text, member in missing.items()]
-        if jobs:
-            self.tell(Progress(f"synthesising {len(jobs)} networks", finished=True))
-        for number, (text, figures) in enumerate(measure(jobs, self.workers), start=1):
-            self.store.add_measured(text, figures)
-            self.tell(Progress(f"synthesised {number} of {len(jobs)}", finished=True))
-
-    def _measured(self, members: Sequence[Member]) -> list[Member]:
-        """The members with what synthesis found."""
-        figures = [self.store.measured(member.candidate.text) or {} for member in members]
-        return [replace(m, measured=found) for m, found in zip(members, figures, strict=True)]
 
 
 def _spread(candidates: Sequence[Candidate], wanted: int) -> list[Candidate]:
     """The ends and as many between them, at equal distances, as make ``wanted`` at most."""
     places = np.linspace(0, len(candidates) - 1, min(wanted, len(candidates))).round()
     return [candidates[int(place)] for place in places]
-
-
-def _by_widths(genomes: Sequence[Genome]) -> list[list[Genome]]:
-    """The genomes, those of equal widths together."""
-    groups: dict[str, list[Genome]] = {}
-    for genome in genomes:
-        groups.setdefault(widths_text(genome.widths), []).append(genome)
-    return list(groups.values())

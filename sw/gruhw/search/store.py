@@ -220,15 +220,19 @@ class Store:
             )
 
     def refined(self, genome: str) -> tuple[int, bytes] | None:
-        """Correct sequences and model file of a refined genome, if known."""
+        """Correct sequences and model file of a refined genome, if known.
+
+        Its text may say more than the genome, if the result depends on it.
+        """
         row = self._one("SELECT correct, model FROM refined WHERE genome = ?", genome)
         return None if row is None else (self._whole(row[0]), bytes(row[1]))
 
-    def add_refined(self, genome: str, correct: int, model: bytes) -> None:
-        """Store a refined genome."""
+    def add_refined(self, found: Mapping[str, tuple[int, bytes]]) -> None:
+        """Store refined genomes, all or none."""
         with self._explained(), self._transaction():
-            self._connection.execute(
-                "INSERT OR REPLACE INTO refined VALUES (?, ?, ?)", (genome, correct, model)
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO refined VALUES (?, ?, ?)",
+                [(genome, *result) for genome, result in found.items()],
             )
 
     def measured(self, genome: str) -> dict[str, Number] | None:

@@ -22,6 +22,7 @@ from toy_search import (
     TOTAL,
     DyingFactory,
     TinySpace,
+    ToyRefiner,
     toy_correct,
     toy_prepared,
 )
@@ -265,8 +266,8 @@ def test_a_selection_needs_no_new_search(text: str, tmp_path: Path) -> None:
     selection = Selection.parse(text)
     settings = replace(SETTINGS, selection=selection)
     result = run(tmp_path / "s", toy_prepared(log=str(log)), settings=settings)
-    # The one within the budget may not have been fine-tuned before.
-    assert len(lines(log)) - count in ((0, 1) if "budget" in text else (0,))
+    # The one within the budget may not have been fine-tuned before, nor a group with it.
+    assert len(lines(log)) - count <= (ToyRefiner.together if "budget" in text else 0)
     candidates = [member.candidate for member in result.front]
     assert result.selected.candidate == selection.choose(candidates, 0, "")
 
@@ -279,7 +280,11 @@ def test_what_rules_select_is_among_the_finalists(tmp_path: Path) -> None:
     with Store(tmp_path, create=False) as store:
         for rule in ("smallest", "knee", "max-accuracy"):
             chosen = Selection.parse(rule).choose(front, result.eight.shared.correct, "")
-            assert store.refined(widths_text(chosen.genome.widths)) is not None, rule
+            rows = store._connection.execute(
+                "SELECT 1 FROM refined WHERE genome LIKE ?",
+                (f"{widths_text(chosen.genome.widths)} among %",),
+            )
+            assert rows.fetchone(), rule
 
 
 def test_an_impossible_budget_is_told_of_before_the_search(tmp_path: Path) -> None:
@@ -351,3 +356,15 @@ def test_the_best_genome_is_a_design(whole: Path) -> None:
     assert network.genome.sizes == SIZES
     model = Model.from_bytes((whole / "best.safetensors").read_bytes(), whole)
     assert network.weight_bits == Network.build(network.genome, model).weight_bits
+
+
+def test_figures_of_a_group_are_those_of_no_other(tmp_path: Path) -> None:
+    """The last bit of a weight may depend on what was trained together."""
+    log = tmp_path / "log"
+    run(tmp_path / "s", toy_prepared(log=str(log)))
+    before = sum("refined" in line for line in lines(log))
+    prepared = toy_prepared(log=str(log))
+    assert isinstance(prepared.refiner, ToyRefiner)
+    other = replace(prepared, refiner=replace(prepared.refiner, together=4))
+    run(tmp_path / "s", other)
+    assert sum("refined" in line for line in lines(log)) == 2 * before

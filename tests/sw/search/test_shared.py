@@ -147,9 +147,10 @@ def test_fine_tuning_is_the_same_for_any_number_of_processes(task: str, folder: 
         assert refiner is not None
         found[workers] = {
             dict(refined.genome.genes)["W_ir"]: (refined.correct, refined.model.to_bytes())
-            for refined in refiner(chosen, lambda text: None)
+            for group in refiner([chosen[:2], chosen[2:]], lambda text: None)
+            for refined in group
         }
-        for refined in refiner(chosen[:1], lambda text: None):
+        for (refined,) in refiner([chosen[:1]], lambda text: None):
             network = Network.build(refined.genome, refined.model)
             val = load_task(task).load().val
             expected = classify(network, network.encode(val.x), val.lengths) == val.y

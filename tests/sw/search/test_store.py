@@ -39,7 +39,7 @@ def test_what_is_stored_is_found_again(tmp_path: Path) -> None:
     with Store(tmp_path / "new", create=True) as store:
         store.bind({"seed": 1})
         fill(store, 5)
-        store.add_refined("w1", 7, b"\0model")
+        store.add_refined({"w1": (7, b"\0model"), "w2": (8, b"")})
         store.add_measured("g1", {"luts": 12})
         assert store.correct("w9") is store.costs("g9") is store.refined("w9") is None
     with Store(tmp_path / "new", create=False) as store:

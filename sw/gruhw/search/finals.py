@@ -1,0 +1,127 @@
+"""What is reported of a search: its finalists, fine-tuned and synthesised."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from gruhw.errors import InputError
+from gruhw.files import sha256
+from gruhw.genome import Genome
+from gruhw.model import Model, Network
+from gruhw.search.evaluation import Evaluator, Refiner, by_widths, widths_text
+from gruhw.search.front import Candidate
+from gruhw.search.objectives import Cost
+from gruhw.search.result import Member, Progress, Tell
+from gruhw.search.store import Store
+from gruhw.search.workers import Synthesis, measure
+
+
+@dataclass(frozen=True)
+class Finals:
+    """Finds out what the members of a front are worth; whatever is known is stored at once.
+
+    Parameters
+    ----------
+    refiner
+        Trains members; None leaves them as they are.
+    evaluator, costs, store, workers, tell
+        Those of the search.
+    """
+
+    refiner: Refiner | None
+    evaluator: Evaluator
+    costs: tuple[Cost, ...]
+    store: Store
+    workers: int
+    tell: Tell
+
+    def refined(self, members: Sequence[Member]) -> list[Member]:
+        """The members with models, accuracies and costs of their own."""
+        if self.refiner is None:
+            return list(members)
+        distinct = [same[0] for same in by_widths(member.shared.genome for member in members)]
+        size = self.refiner.together
+        groups = [distinct[start : start + size] for start in range(0, len(distinct), size)]
+        keys: dict[str, str] = {}
+        for group in groups:
+            keys |= _keys(group)
+        missing = [
+            group
+            for group in groups
+            if any(self.store.refined(key) is None for key in _keys(group).values())
+        ]
+        if missing:
+            self._train(self.refiner, missing, len(distinct))
+        return [self._with_model(m, keys[widths_text(m.shared.genome.widths)]) for m in members]
+
+    def _train(self, refiner: Refiner, groups: Sequence[Sequence[Genome]], total: int) -> None:
+        missing = sum(map(len, groups))
+        text = f"fine-tuning {missing} of {total}"
+        self.tell(Progress(text, finished=True))
+        number = 0
+        for group in refiner(groups, lambda now: self.tell(Progress(f"{text}: {now}"))):
+            keys = _keys([refined.genome for refined in group])
+            self.store.add_refined(
+                {
+                    key: (refined.correct, refined.model.to_bytes())
+                    for key, refined in zip(keys.values(), group, strict=True)
+                }
+            )
+            for refined in group:
+                number += 1
+                share = refined.correct / self.evaluator.total
+                line = f"fine-tuned {number} of {missing}: validation {share:.2%}"
+                self.tell(Progress(line, finished=True))
+
+    def _with_model(self, member: Member, key: str) -> Member:
+        """The member with the figures of its own trained model, which is read from the store."""
+        stored = self.store.refined(key)
+        if stored is None:
+            raise InputError(f"{self.store.path}: a fine-tuned model is required, but missing")
+        correct, data = stored
+        model = Model.from_bytes(data, self.store.path)
+        genome = member.shared.genome
+        network = Network.build(genome, model)
+        costs = tuple(cost(network) for cost in self.costs)
+        candidate = Candidate(genome, correct, self.evaluator.total, costs)
+        return Member(candidate, member.shared, model, homogeneous=member.homogeneous)
+
+    def measured(self, members: Sequence[Member]) -> list[Member]:
+        """The members with what synthesis finds, for the costs that are estimates."""
+        costs = tuple(cost for cost in self.costs if cost.estimated)
+        if not costs:
+            return [replace(member, measured={}) for member in members]
+        texts = [self._synthesis_key(member) for member in members]
+        missing = {
+            text: Synthesis(text, self._network(member), costs)
+            for text, member in zip(texts, members, strict=True)
+            if self.store.measured(text) is None
+        }
+        if missing:
+            self.tell(Progress(f"synthesising {len(missing)} networks", finished=True))
+        jobs = list(missing.values())
+        for number, (text, figures) in enumerate(measure(jobs, self.workers), start=1):
+            self.store.add_measured(text, figures)
+            self.tell(Progress(f"synthesised {number} of {len(jobs)}", finished=True))
+        found = [self.store.measured(text) or {} for text in texts]
+        return [replace(m, measured=figures) for m, figures in zip(members, found, strict=True)]
+
+    def _network(self, member: Member) -> Network:
+        genome = member.candidate.genome
+        if member.model is None:
+            return self.evaluator.network(genome)
+        return Network.build(genome, member.model)
+
+    def _synthesis_key(self, member: Member) -> str:
+        """What the store knows the synthesis of a member by: its area depends on its weights."""
+        text = member.candidate.text
+        return text if member.model is None else f"{text} of {sha256(member.model.to_bytes())[:16]}"
+
+
+def _keys(group: Sequence[Genome]) -> dict[str, str]:
+    """What the store knows the training of a group's genomes by, for the text of each one's widths.
+
+    The others are part of it: see :class:`gruhw.search.evaluation.Refiner`.
+    """
+    texts = [widths_text(genome.widths) for genome in group]
+    among = sha256(" | ".join(texts).encode())[:16]
+    return {text: f"{text} among {among}" for text in texts}
