@@ -7,7 +7,8 @@ bits everywhere, all together and from one float network a seed: all have the sa
 cheapest one whose validation accuracy over the seeds is not measurably below 8 bits' is the task's
 design; if there is none, the most accurate one. The first seed's models go to ``designs/TASK`` and
 ``designs/TASK/8-bit``, with the search's front, the measured report, and the accuracies of all
-candidates and seeds. Nothing is chosen by the test part, which is only measured.
+candidates and seeds. Nothing is chosen by the test part, which is only measured. What was trained
+stays in the search's folder, and is not trained again.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from gruhw.design import Design, save_design
-from gruhw.files import write_atomic
+from gruhw.files import sha256, write_atomic
 from gruhw.genome import Folding, Genes, Genome, homogeneous
 from gruhw.model import Model, Network
 from gruhw.report import compare
@@ -41,6 +42,11 @@ FRONT = ("pareto.json", "pareto.csv", "pareto.png", "genomes.png")
 LARGEST_SAMPLES = 200_000
 """Bytes of test sequences that may travel with a design."""
 
+ERRORS = 2
+"""Standard errors from which on a difference counts."""
+
+FIGURES = ("seed", "float_test", "validation", "test")
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -51,6 +57,22 @@ class Trained:
     models: list[Model]
     validation: list[float]
     test: list[float]
+
+    def save(self, folder: Path) -> None:
+        """Keep it in a folder of its own; the figures last, so that they stand for the whole."""
+        for number, model in enumerate(self.models):
+            write_atomic(folder / f"{number}.safetensors", model.to_bytes())
+        figures = {name: getattr(self, name) for name in FIGURES}
+        write_atomic(folder / "figures.json", json.dumps(figures) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Trained | None":
+        """What :meth:`save` kept; None if nothing was."""
+        if not (folder / "figures.json").exists():
+            return None
+        figures = json.loads((folder / "figures.json").read_text())
+        paths = [folder / f"{number}.safetensors" for number in range(len(figures["test"]))]
+        return cls(models=[Model.from_bytes(path.read_bytes(), path) for path in paths], **figures)
 
 
 def candidates(search: Path, count: int) -> list[Genome]:
@@ -68,8 +90,14 @@ def candidates(search: Path, count: int) -> list[Genome]:
     ]
 
 
-def train(task_name: str, hidden: int, genes: Sequence[Genes], recipe: Recipe) -> Trained:
-    """Train genomes from one float network."""
+def train(
+    task_name: str, hidden: int, genes: Sequence[Genes], kept: Path, recipe: Recipe
+) -> Trained:
+    """Train genomes from one float network, unless it is done and ``kept``."""
+    asked = sha256(f"{task_name} {hidden} {genes} {recipe}".encode())
+    folder = kept / f"seed-{recipe.seed}-{asked[:16]}"
+    if (known := Trained.load(folder)) is not None:
+        return known
     task = load_task(task_name)
     data = task.load()
 
@@ -84,19 +112,21 @@ def train(task_name: str, hidden: int, genes: Sequence[Genes], recipe: Recipe) -
         for g, model in zip(genes, models, strict=True)
     ]
     validation = validation_of(task)
-    return Trained(
+    found = Trained(
         seed=recipe.seed,
         float_test=float_accuracy(float_network, task, data.test),
         models=models,
         validation=[accuracy(network, validation) for network in networks],
         test=[accuracy(network, data.test) for network in networks],
     )
+    found.save(folder)
+    return found
 
 
 def choose(trained: Sequence[Trained]) -> int:
     """The place of the first genome that is as accurate as the last one, as far as seeds tell.
 
-    That is, whose mean validation accuracy lies below it by no more than the standard error of
+    That is, whose mean validation accuracy lies below it by no more than two standard errors of
     their difference. The most accurate one if there is none.
     """
     accuracies = np.array([found.validation for found in trained])
@@ -105,7 +135,7 @@ def choose(trained: Sequence[Trained]) -> int:
     errors = np.zeros_like(means)
     if len(trained) > 1:
         errors = below.std(axis=0, ddof=1) / np.sqrt(len(trained))
-    equal = np.flatnonzero(means <= errors)
+    equal = np.flatnonzero(means <= ERRORS * errors)
     return int(equal[0]) if len(equal) else int(means.argmin())
 
 
@@ -132,8 +162,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         recipe = replace(recipe, quantised_epochs=options.epochs)
     genes = [*(genome.widths for genome in genomes), homogeneous(EIGHT)]
     recipes = [replace(recipe, seed=seed) for seed in range(1, options.seeds + 1)]
+    work = partial(train, task, hidden, genes, options.search / "shipping")
     with get_context("spawn").Pool(min(options.processes, len(recipes))) as pool:
-        trained = pool.map(partial(train, task, hidden, genes), recipes, chunksize=1)
+        trained = pool.map(work, recipes, chunksize=1)
     place = choose(trained)
     name = Path(task).stem
     folder = DESIGNS / name

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tiny_task import write_tiny_task
 import ship_design
 from gruhw.design import Design
 from gruhw.genome import Genome, Sizes, homogeneous
+from gruhw.training.recipe import Recipe
 
 
 def member(bits: int, correct: int, homogeneous_bits: int | None = None) -> dict[str, Any]:
@@ -58,6 +60,16 @@ def test_a_design_is_shipped_beside_its_twin_of_8_bits(
     report = json.loads((folder / "report.json").read_text())["designs"]
     assert [d["test_accuracy"] for d in report] == training["seeds"][0]["test"]
     assert "* weights " in capsys.readouterr().out
+    # What is trained is not trained again.
+    monkeypatch.setattr(ship_design, "train_float", None)
+    kept = ship_design.train(
+        str(tmp_path / "tiny.npz"),
+        4,
+        [homogeneous(4), homogeneous(5), homogeneous(8)],
+        search / "shipping",
+        replace(Recipe(), quantised_epochs=1, seed=2),
+    )
+    assert kept.test == [c["test"][1] for c in training["candidates"]]
 
 
 @pytest.mark.parametrize(
@@ -67,6 +79,7 @@ def test_a_design_is_shipped_beside_its_twin_of_8_bits(
         ([[0.97, 0.95, 0.96, 0.96]], 0),
         ([[0.90, 0.95, 0.94, 0.96]], 1),
         ([[0.90, 0.94, 0.96, 0.95], [0.90, 0.97, 0.95, 0.97]], 1),
+        ([[0.90, lost, 0.97, 0.95] for lost in (0.938, 0.946, 0.95)], 1),
         ([[0.90, 0.94, 0.96, 0.95], [0.90, 0.94, 0.95, 0.95]], 2),
     ],
 )
