@@ -24,7 +24,7 @@ from gruhw.search.objectives import OBJECTIVES
 from gruhw.search.store import FILE
 
 ARGUMENTS = ("search", "--task", "task.npz", "--out", "out", "--workers", "1")
-SMALL = ("--population", "12", "--generations", "4", "--finalists", "3")
+SMALL = ("--population", "12", "--generations", "4", "--finalists", "4")
 RESULTS = {
     "best.json", "best.safetensors", "genomes.png", "pareto.csv", "pareto.json", "pareto.png", FILE
 }  # fmt: skip

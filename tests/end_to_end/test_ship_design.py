@@ -61,7 +61,7 @@ def test_a_design_is_shipped_beside_its_twin_of_8_bits(
     assert [d["test_accuracy"] for d in report] == training["seeds"][0]["test"]
     assert "* weights " in capsys.readouterr().out
     # What is trained is not trained again.
-    monkeypatch.setattr(ship_design, "train_float", None)
+    monkeypatch.setattr(ship_design, "prepare", None)
     kept = ship_design.train(
         str(tmp_path / "tiny.npz"),
         4,

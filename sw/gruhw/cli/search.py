@@ -60,7 +60,7 @@ class Request:
     start: tuple[str, ...] = ()
     population: int = 48
     generations: int = 50
-    finalists: int = 12
+    finalists: int = 16
     fine_tune_epochs: int | None = None
     seed: int = 1
     select: str = "smallest"
@@ -131,8 +131,8 @@ def search(
     finalists: Annotated[
         int | None,
         typer.Option(
-            help=f"Members of the front that are fine-tuned; {Request.finalists} if absent.",
-            min=2,
+            help=f"Genomes that are fine-tuned at the end; {Request.finalists} if absent.",
+            min=4,
             metavar="N",
         ),
     ] = None,

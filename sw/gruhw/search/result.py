@@ -22,7 +22,7 @@ class Settings:
     population, generations
         Of the evolution; see :func:`gruhw.search.evolve.evolve`.
     finalists
-        Members of the evolution's front that are fine-tuned, if there are more.
+        About how many genomes are fine-tuned; half of them members of the evolution's front.
     seed
         Of every random choice.
     selection

@@ -21,11 +21,10 @@ from gruhw.search.workers import Evaluated, Group, Workers
 REPORTS = 30
 """Over how many of the last reports the rate of evaluations is taken."""
 
-
 MISTAKES_OF_8_BITS = 2
 MORE_MISTAKES = 0.01
-"""Half of the fine-tuned members make up to so many times the mistakes of 8 bits, and so many more
-as a part of all sequences."""
+"""Useful members of a front make up to so many times the mistakes of 8 bits, and so many more as a
+part of all sequences."""
 
 
 def search(
@@ -118,11 +117,10 @@ class _Search:
                 self._note(generation)
                 history.append(Step(generation.number, generation.evaluations, self.gain))
                 candidates = generation.candidates
-        found = {candidate.text: candidate for candidate in candidates}
-        baselines = [
-            found[genome_text(self.space.genome(vector))] for vector in self.space.baselines()
-        ]
-        front, baseline = self._refined(non_dominated(candidates), baselines)
+            baselines = self._evaluate(self.space.baselines(), pool)
+            finalists = self._finalists(non_dominated(candidates), baselines, pool)
+            evaluated = {c.text: c for c in (*candidates, *finalists)}
+        front, baseline = self._refined(finalists, baselines)
         chosen = self._select(
             [member.candidate for member in front],
             [member.candidate for member in baseline],
@@ -137,7 +135,7 @@ class _Search:
             front=tuple(front),
             baseline=tuple(baseline),
             selected=next(member for member in front if member.candidate == chosen),
-            evaluated=tuple(candidates),
+            evaluated=tuple(evaluated.values()),
             history=tuple(history),
             reference=Reference.of([member.candidate for member in baseline]),
             fine_tuned=self.prepared.refiner is not None,
@@ -256,28 +254,37 @@ class _Search:
             )
         )
 
-    def _finalists(self, front: list[Candidate], baselines: list[Candidate]) -> list[Candidate]:
-        """The members of the front that are fine-tuned: its ends, and some between them.
+    def _finalists(
+        self, front: list[Candidate], baselines: list[Candidate], pool: Workers
+    ) -> list[Candidate]:
+        """What is fine-tuned: the ends of the front and some between them, and wider ones.
 
         Most users want the accuracy of 8 bits, and fine-tuning makes up for a few mistakes: half
-        of them do not make many more. Those that rules select are among them, so that a front
-        does not depend on the rule unless that names a budget.
+        of the front's members do not make many more. Those that rules select are among them, so
+        that a front does not depend on the rule unless that names a budget.
+
+        Shared weights serve narrow candidates too, and hardly tell those apart that are as good as
+        8 bits, which weights of their own do. So there are as many again with one more bit.
         """
-        wanted = self.settings.finalists
-        if len(front) <= wanted:
-            return front
+        part = max(1, self.settings.finalists // 4)
         eight = self._eight(baselines).objectives[0]
         most = MISTAKES_OF_8_BITS * eight + self.total * MORE_MISTAKES
-        useful = [c for c in front if c.objectives[0] <= most]
-        chosen = {c.text for c in (*_spread(front, wanted // 2), *_spread(useful, wanted // 2))}
-        for selection in (Selection(), Selection("knee"), Selection("max-accuracy")):
-            chosen.add(self._select(front, baselines, selection).text)
-        kept = [c for c in front if c.text in chosen]
-        last = self._select(front, baselines, self.settings.selection)
-        return kept if last.text in chosen else [*kept, last]
+        by_mistakes = sorted(front, key=lambda candidate: candidate.objectives)
+        useful = _spread([c for c in by_mistakes if c.objectives[0] <= most], part)
+        rules = (Selection(), Selection("knee"), Selection("max-accuracy"), self.settings.selection)
+        chosen = [
+            *_spread(front, part),
+            *useful,
+            *(self._select(front, baselines, rule) for rule in rules),
+        ]
+        if self.prepared.refiner is not None:
+            vectors = [self.space.vector(candidate.genome) for candidate in useful]
+            wider = [self.space.widened(v, weights=w) for w in (False, True) for v in vectors]
+            chosen[-1:-1] = self._evaluate(wider, pool)
+        return list({candidate.text: candidate for candidate in chosen}.values())
 
     def _refined(
-        self, front: list[Candidate], baselines: list[Candidate]
+        self, finalists: list[Candidate], baselines: list[Candidate]
     ) -> tuple[list[Member], list[Member]]:
         """The final front and the homogeneous members, fine-tuned if there is a refiner."""
         names = {
@@ -286,7 +293,7 @@ class _Search:
             for candidate, vector in zip(baselines, self.space.baselines(), strict=True)
             if vector in self.space.homogeneous(bits)
         }
-        chosen = {c.text: c for c in (*baselines, *self._finalists(front, baselines))}
+        chosen = {c.text: c for c in (*baselines, *finalists)}
         members = self.finals.refined(
             [Member(shared, shared, homogeneous=names.get(text)) for text, shared in chosen.items()]
         )

@@ -142,6 +142,16 @@ class SearchSpace:
             if bits > self.widths[0]
         ]
 
+    def widened(self, vector: Vector, *, weights: bool) -> Vector:
+        """``vector`` with the next larger width for every result, and for ``weights`` if asked."""
+        wider = {self.widths[-1]: self.widths[-1], **dict(itertools.pairwise(self.widths))}
+        free = len(self.preset.free)
+        widths = (
+            wider[bits] if weights or not name.endswith(".weight") else bits
+            for name, bits in zip(self.preset.free, vector[:free], strict=True)
+        )
+        return (*widths, *vector[free:])
+
     def mutate(self, vector: Vector, generator: random.Random) -> Vector:
         """A neighbour: a few genes one width up or down, now and then any other width."""
         changed = list(vector)

@@ -75,6 +75,20 @@ def test_mutation_reaches_every_gene_a_few_at_a_time() -> None:
     assert min(changes) > 50
 
 
+def test_one_bit_less_and_one_bit_more() -> None:
+    space = SearchSpace(PRESETS["full"], SIZES, widths=(2, 4, 8), pe=(1, 2))
+    results = [place for place, name in enumerate(GENES) if not name.endswith(".weight")]
+    middle = space.homogeneous(4)[1]
+    assert [v.index(2) for v in space.narrowed(middle)[:3]] == [0, 1, 2]
+    assert len(space.narrowed(middle)) == len(GENES)
+    assert space.narrowed(space.homogeneous(2)[0]) == []
+    wider = space.widened(middle, weights=False)
+    assert [place for place, bits in enumerate(wider) if bits == 8] == results
+    assert wider[-1] == middle[-1] == 2
+    assert space.widened(middle, weights=True) == space.homogeneous(8)[1]
+    assert space.widened(space.homogeneous(8)[0], weights=True) == space.homogeneous(8)[0]
+
+
 def test_a_genome_of_another_space_is_refused() -> None:
     genome = PAPER.genome(PAPER.homogeneous(4)[0])
     changed = genome.model_copy(update={"genes": genome.genes | {"W_ir.weight": 5}})
