@@ -70,6 +70,9 @@ class Request:
 QUICK = {"population": 16, "generations": 8, "finalists": 4}
 """What ``--quick`` changes, unless it is given; less training comes on top."""
 
+QUICK_DESCENT = 0.5
+"""The part of the genes that each step of a quick search's descent narrows."""
+
 CHANGEABLE = ("generations", "select")
 """What may differ when a search is resumed: no figure depends on them."""
 
@@ -285,6 +288,7 @@ def _preparation() -> "Prepare":
 
 def _run(request: Request, out: Path, store: "Store", workers: int) -> "Result":
     from gruhw.genome import PRESETS, Genome
+    from gruhw.search.descent import NARROWED
     from gruhw.search.evaluation import Preparation
     from gruhw.search.front import Selection
     from gruhw.search.objectives import make_costs
@@ -319,6 +323,7 @@ def _run(request: Request, out: Path, store: "Store", workers: int) -> "Result":
                 generations=request.generations,
                 seed=request.seed,
                 finalists=request.finalists,
+                narrowed=QUICK_DESCENT if request.quick else NARROWED,
                 selection=Selection.parse(request.select),
             ),
             store,

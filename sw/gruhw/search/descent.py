@@ -12,11 +12,15 @@ from gruhw.search.front import Candidate
 from gruhw.search.space import SearchSpace, Vector
 
 NARROWED = 0.2
-"""The part of the genes that each step narrows; half of it took twice as many evaluations to come
-as far."""
+"""The part of the genes that each step usually narrows; half of it took more than twice as many
+evaluations to come as far."""
 
 
-def descend(space: SearchSpace, figures: Callable[[Sequence[Vector]], list[Candidate]]) -> None:
+def descend(
+    space: SearchSpace,
+    figures: Callable[[Sequence[Vector]], list[Candidate]],
+    narrowed: float = NARROWED,
+) -> None:
     """Look at the candidates on the way down, and at all their neighbours below.
 
     Parameters
@@ -25,13 +29,15 @@ def descend(space: SearchSpace, figures: Callable[[Sequence[Vector]], list[Candi
         Where to descend, with its first folding.
     figures
         Evaluates candidates that are not known yet, a step's at once.
+    narrowed
+        The part of the genes that each step narrows, of those that are not narrowest; at least one.
     """
     here = space.homogeneous(space.widths[-1])[0]
     while narrower := space.narrowed(here):
         wide, *found = figures([here, *narrower])
         losses = [_loss(wide, narrow) for narrow in found]
         ranked = sorted(range(len(narrower)), key=losses.__getitem__)
-        best = [narrower[place] for place in ranked[: max(1, int(NARROWED * len(ranked)))]]
+        best = [narrower[place] for place in ranked[: max(1, int(narrowed * len(ranked)))]]
         here = tuple(map(min, zip(here, *best, strict=True)))
     figures([here])
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from gruhw.model import Model
+from gruhw.search.descent import NARROWED
 from gruhw.search.front import Candidate, Number, Reference, Selection
 from gruhw.search.objectives import Cost
 from gruhw.search.space import SearchSpace
@@ -25,6 +26,8 @@ class Settings:
         About how many genomes are fine-tuned; half of them members of the evolution's front.
     seed
         Of every random choice.
+    narrowed
+        See :func:`gruhw.search.descent.descend`.
     selection
         Which genome becomes ``best.json``.
     """
@@ -33,6 +36,7 @@ class Settings:
     generations: int
     finalists: int
     seed: int = 1
+    narrowed: float = NARROWED
     selection: Selection = field(default_factory=Selection)
 
 

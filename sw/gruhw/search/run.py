@@ -3,11 +3,13 @@
 import time
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
 from gruhw.errors import InputError
 from gruhw.genome import GENES, Genome
+from gruhw.search.descent import descend
 from gruhw.search.evaluation import Prepared, by_widths, genome_text, widths_text
 from gruhw.search.evolve import Generation, check_population, evolve
 from gruhw.search.finals import Finals
@@ -113,6 +115,7 @@ class _Search:
                 generations=self.settings.generations,
                 seed=self.settings.seed,
                 seeds=self.seeds,
+                begin=partial(descend, narrowed=self.settings.narrowed),
             ):
                 self._note(generation)
                 history.append(Step(generation.number, generation.evaluations, self.gain))
@@ -159,6 +162,7 @@ class _Search:
                 "output": space.output,
                 "population": self.settings.population,
                 "seed": self.settings.seed,
+                "narrowed": self.settings.narrowed,
                 "seeds": [list(vector) for vector in self.seeds],
             }
         )

@@ -82,3 +82,12 @@ def test_several_genes_are_narrowed_at_once_where_there_are_many() -> None:
     descend(space, steps)
     genes, widths = len(space.preset.free), len(space.widths)
     assert len(steps.asked) < 0.6 * genes * (widths - 1)
+
+
+def test_larger_steps_take_fewer_evaluations() -> None:
+    space = SearchSpace(PRESETS["full"], SIZES)
+    fine, coarse = Steps(space), Steps(space)
+    descend(space, fine)
+    descend(space, coarse, narrowed=0.5)
+    assert 2 * len(coarse.asked) < len(fine.asked)
+    assert coarse.path[-1] == fine.path[-1]
