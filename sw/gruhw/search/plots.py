@@ -19,8 +19,8 @@ from gruhw.search.result import Member, Result
 
 DPI = 150
 
-ACCURACIES = (10, 20, 40, 60, 70, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9, 99.95, 99.99)
-"""Ticks of the accuracy axis, in percent."""
+ACCURACIES = (20, 50, 70, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9, 99.95, 99.99)
+"""Ticks of the accuracy axis, in percent; closer ones would overlap on its logarithm."""
 
 FRONT, HOMOGENEOUS, SELECTED, EVALUATED = "#0b5fa5", "#c2571a", "#111111", "#b9c3cc"
 

@@ -68,7 +68,7 @@ RECIPES: dict[str, Recipe] = {
         float_epochs=80, quantised_epochs=120, shared_epochs=60, fine_tuning_epochs=60
     ),
     "activity": Recipe(
-        float_epochs=24, quantised_epochs=60, shared_epochs=24, fine_tuning_epochs=24
+        float_epochs=60, quantised_epochs=80, shared_epochs=80, fine_tuning_epochs=40
     ),
 }
 """Recipes by the name of a task; others have the default one. Epochs and rates of the float
