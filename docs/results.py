@@ -29,10 +29,21 @@ def accuracy(training: dict[str, Any], place: int) -> str:
     return f"{statistics.mean(found):.2%} ± {statistics.stdev(found):.2%}"
 
 
-def row(folder: Path) -> str:
-    """The line of one design."""
+def rows(folder: Path) -> list[str]:
+    """The lines of a task's designs, which are compared with the last one, 8 bits."""
     training = json.loads((folder / "training.json").read_text())
-    searched, eight = json.loads((folder / "report.json").read_text())["designs"]
+    *searched, eight = json.loads((folder / "report.json").read_text())["designs"]
+    return [row(folder, place, design, eight, training) for place, design in enumerate(searched)]
+
+
+def row(
+    folder: Path,
+    place: int,
+    searched: dict[str, Any],
+    eight: dict[str, Any],
+    training: dict[str, Any],
+) -> str:
+    """The line of one design."""
 
     def luts(design: dict[str, Any]) -> int:
         (report,) = (r for r in design["synthesis"] if r["target"] == TARGET)
@@ -42,10 +53,11 @@ def row(folder: Path) -> str:
         return f"{1 - new / old:.0%}"
 
     bits, bits8 = searched["weight_bits"], eight["weight_bits"]
+    name = folder.name if place == 0 else f"{folder.name}, {training['genomes'][place]}"
     cells = [
-        f"[{folder.name}](designs/{folder.name}/report.md)",
-        accuracy(training, 0),
-        accuracy(training, 1),
+        f"[{name}](designs/{folder.name}/report.md)",
+        accuracy(training, place),
+        accuracy(training, -1),
         f"{bits:,}",
         less(bits, bits8),
         f"{luts(searched):,}",
@@ -70,7 +82,7 @@ def table() -> str:
     lines = [
         "| " + " | ".join(heading) + " |",
         "|---|" + "---:|" * (len(heading) - 1),
-        *(row(folder) for folder in designs()),
+        *(line for folder in designs() for line in rows(folder)),
     ]
     return "\n".join([BEGIN, "", *lines, "", END])
 

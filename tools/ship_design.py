@@ -6,9 +6,10 @@ trains the most accurate mixed members of a search's front (or the genomes of ``
 bits everywhere, all together and from the same shared weights, as a search with that seed does. The
 cheapest one whose validation accuracy over the seeds is not measurably below 8 bits' is the task's
 design; if there is none, the most accurate one. The first seed's models go to ``designs/TASK`` and
-``designs/TASK/8-bit``, with the search's front, the measured report, and the accuracies of all
-candidates and seeds. Nothing is chosen by the test part, which is only measured. What was trained
-stays in the search's folder, and is not trained again.
+``designs/TASK/8-bit``, and the cheapest candidate's to ``designs/TASK/small`` if it is another one,
+with the search's front, the measured report, and the accuracies of all candidates and seeds.
+Nothing is chosen by the test part, which is only measured. What was trained stays in the search's
+folder, and is not trained again.
 """
 
 import argparse
@@ -32,14 +33,14 @@ from gruhw.report import compare
 from gruhw.search.evaluation import Preparation
 from gruhw.search.prepare import load_float_model, prepare
 from gruhw.search.shared import SharedWeights
-from gruhw.tasks import load_task
+from gruhw.tasks import Split, load_task
 from gruhw.training.design import SAMPLES, accuracy
 from gruhw.training.floating import FloatGRU, float_accuracy
 from gruhw.training.quantised import train_quantised
 from gruhw.training.recipe import Recipe, recipe_for
 
 DESIGNS = Path(__file__).parent.parent / "designs"
-BASELINE, EIGHT = "8-bit", 8
+SMALL, BASELINE, EIGHT = "small", "8-bit", 8
 FRONT = ("pareto.json", "pareto.csv", "pareto.png", "genomes.png")
 LARGEST_SAMPLES = 200_000
 """Bytes of test sequences that may travel with a design."""
@@ -174,8 +175,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     place = choose(trained)
     name = Path(task).stem
     folder = DESIGNS / name
-    paths = _save(folder, genomes[place], trained[0].models[place], trained[0].models[-1])
-    record = _record(recipe, name, genes, place, trained)
+    template = genomes[place].model_copy(update={"model": None, "samples": None})
+    shown = {place: folder, 0: folder / SMALL, len(genes) - 1: folder / BASELINE}
+    shown[place] = folder  # also where it is the cheapest
+    shutil.rmtree(folder / SMALL, ignore_errors=True)
+    paths = []
+    for number, out in shown.items():
+        genome = template.model_copy(update={"genes": dict(genes[number])})
+        samples = _samples(task) if out != folder / BASELINE else None
+        save_design(out, genome, trained[0].models[number], samples)
+        paths.append(out / "genome.json")
+    record = _record(recipe, [out.name for out in shown.values()], genes, list(shown), trained)
     write_atomic(folder / "training.json", json.dumps(record, indent=2) + "\n")
     for file in FRONT:
         if (options.search / file).exists():
@@ -197,23 +207,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _record(
     recipe: Recipe,
-    name: str,
+    names: Sequence[str],
     genes: Sequence[Genes],
-    place: int,
+    shown: Sequence[int],
     trained: Sequence[Trained],
 ) -> dict[str, Any]:
-    """How the designs were trained, the chosen one and 8 bits first, and what all reached."""
-    chosen = (place, len(genes) - 1)
+    """How the designs were trained, what those reached that are shown, and what all did."""
     return {
-        "task": name,
+        "task": names[0],
         "recipe": asdict(recipe),
-        "genomes": [name, BASELINE],
+        "genomes": list(names),
         "seeds": [
             {
                 "seed": found.seed,
                 "float_test": found.float_test,
-                "validation": [found.validation[number] for number in chosen],
-                "test": [found.test[number] for number in chosen],
+                "validation": [found.validation[number] for number in shown],
+                "test": [found.test[number] for number in shown],
             }
             for found in trained
         ],
@@ -228,16 +237,11 @@ def _record(
     }
 
 
-def _save(folder: Path, chosen: Genome, model: Model, eight: Model) -> list[Path]:
-    """Store the designs; the baseline takes its test sequences from the task."""
-    test = load_task(str(chosen.task)).load().test
-    size = test.x[0].nbytes
-    samples = test.take(np.arange(min(SAMPLES, len(test), max(1, LARGEST_SAMPLES // size))))
-    template = chosen.model_copy(update={"model": None, "samples": None})
-    save_design(folder, template, model, samples)
-    baseline = template.model_copy(update={"genes": dict(homogeneous(EIGHT))})
-    save_design(folder / BASELINE, baseline, eight, None)
-    return [folder / "genome.json", folder / BASELINE / "genome.json"]
+def _samples(task_name: str) -> Split:
+    """As many test sequences as travel with a design."""
+    test = load_task(task_name).load().test
+    count = max(1, LARGEST_SAMPLES // test.x[0].nbytes)
+    return test.take(np.arange(min(SAMPLES, len(test), count)))
 
 
 if __name__ == "__main__":

@@ -12,21 +12,29 @@ from command_line import DESIGN, CommandLine, contents
 UNWANTED = ("GRUHW_DATA", "GRUHW_PDK", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def own_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A cache of the tests' own, and no way out: downloads go to a proxy that nobody serves."""
-    cache = tmp_path_factory.mktemp("cache")
+@pytest.fixture(scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that all of these tests share: what is compiled once need not be again."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_surroundings(own_cache: Path) -> Iterator[Path]:
+    """A cache of the tests' own, and no way out: downloads go to a proxy that nobody serves.
+
+    For a module at a time: tests elsewhere may want the user's settings.
+    """
     patch = pytest.MonkeyPatch()
     for name in UNWANTED:
         patch.delenv(name, raising=False)
-    patch.setenv("XDG_CACHE_HOME", str(cache))
+    patch.setenv("XDG_CACHE_HOME", str(own_cache))
     # Networks this small train slower on many threads than on one.
     patch.setenv("OMP_NUM_THREADS", "1")
     for name in ("http_proxy", "https_proxy", "HTTPS_PROXY"):
         patch.setenv(name, "http://127.0.0.1:9")
     patch.delenv("no_proxy", raising=False)
     patch.delenv("NO_PROXY", raising=False)
-    yield cache
+    yield own_cache
     patch.undo()
 
 
