@@ -247,7 +247,7 @@ class _Search:
         self.tell(
             Progress(
                 phase="searching",
-                generation=done if finished else done + 1,
+                generation=done if finished else min(done + 1, generations),
                 generations=generations,
                 evaluated=self.evaluated,
                 rate=rate,

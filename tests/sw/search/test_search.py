@@ -227,6 +227,9 @@ def test_the_result_is_made_of_exact_figures(tmp_path: Path) -> None:
 
     generations = [p.generation for p in told if p.finished and p.generation is not None]
     assert generations == list(range(SETTINGS.generations + 1))
+    shown = [p.generation for p in told if p.generation is not None]
+    assert shown == sorted(shown)
+    assert shown[-1] == SETTINGS.generations
     assert [round(p.gain, 9) for p in told if p.finished and p.generation is not None] == [
         round(step.gain, 9) for step in result.history
     ]
