@@ -283,8 +283,8 @@ class _Search:
         ]
         if self.prepared.refiner is not None:
             vectors = [self.space.vector(candidate.genome) for candidate in useful]
-            wider = [self.space.widened(v, weights=w) for w in (False, True) for v in vectors]
-            chosen[-1:-1] = self._evaluate(wider, pool)
+            wider = (self.space.widened(v, weights=w) for w in (False, True) for v in vectors)
+            chosen[-1:-1] = self._evaluate(list(dict.fromkeys(wider)), pool)
         return list({candidate.text: candidate for candidate in chosen}.values())
 
     def _refined(
