@@ -97,9 +97,9 @@ def train(
     task_name: str, hidden: int, genes: Sequence[Genes], kept: Path, recipe: Recipe
 ) -> Trained:
     """Train genomes from the weights that they share, unless it is done and ``kept``."""
-    asked = sha256(f"{genes} {recipe}".encode())
-    shared = kept / f"seed-{recipe.seed}"
-    folder = shared / asked[:16]
+    before = replace(recipe, quantised_epochs=0)
+    shared = kept / f"seed-{recipe.seed}-{_short_hash(before)}"
+    folder = shared / _short_hash((genes, recipe))
     if (known := Trained.load(folder)) is not None:
         return known
     task = load_task(task_name)
@@ -128,6 +128,11 @@ def train(
     )
     found.save(folder)
     return found
+
+
+def _short_hash(value: object) -> str:
+    """Names what was made from ``value``."""
+    return sha256(repr(value).encode())[:16]
 
 
 def choose(trained: Sequence[Trained]) -> int:
