@@ -31,7 +31,7 @@ from gruhw_hw.area.samples import random_network
 from gruhw_hw.area.terms import USUAL_RANGES, table_terms
 from gruhw_hw.operators import Lookup
 from gruhw_hw.pdk import SG13G2
-from gruhw_hw.synthesis import TARGETS, synthesise
+from gruhw_hw.synthesis import TARGETS, library_of, synthesise
 from gruhw_hw.top import TOP, generate_verilog
 
 SEED = 5
@@ -58,8 +58,11 @@ def other_tools(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _pinned_library(monkeypatch: pytest.MonkeyPatch) -> None:
     """The hash of the pinned library: estimates need nothing more of it, and it may not be here."""
-    library = SimpleNamespace(sha256=SG13G2.sha256)
-    monkeypatch.setattr("gruhw_hw.area.calibration.load_liberty", lambda path: library)
+    pinned = SimpleNamespace(sha256=SG13G2.sha256)
+    monkeypatch.setattr(
+        "gruhw_hw.area.calibration.library_of",
+        lambda target, path: pinned if target.liberty else library_of(target, path),
+    )
 
 
 def main_amount(target: str) -> str:

@@ -22,8 +22,8 @@ from gruhw_hw.area.fit import AMOUNTS, Prices, Sample, fit_prices
 from gruhw_hw.area.measure import Measures, measure
 from gruhw_hw.area.parts import Batch, batches
 from gruhw_hw.area.samples import random_network
-from gruhw_hw.pdk import Liberty, load_liberty
-from gruhw_hw.synthesis import TARGETS, Resources, Target, run_yosys, synthesise
+from gruhw_hw.pdk import Liberty
+from gruhw_hw.synthesis import TARGETS, Resources, Target, library_of, run_yosys, synthesise
 from gruhw_hw.synthesis.hierarchy import inclusive_cells
 from gruhw_hw.synthesis.resources import count_resources
 from gruhw_hw.synthesis.targets import LIBRARY_FILE, SCOPES, liberty_cells
@@ -62,7 +62,7 @@ def calibrate(target: str, liberty: Path | None, progress: Progress | None = Non
 
     Parameters are those of :meth:`gruhw_hw.area.AreaModel.load`.
     """
-    library = load_liberty(liberty) if TARGETS[target].liberty else None
+    library = library_of(TARGETS[target], liberty)
     networks = [random_network(SEED, index) for index in range(NETWORKS)]
     planned = batches(networks)
     steps = len(planned) + WHOLE
@@ -126,8 +126,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("targets", nargs="+", choices=MODELLED)
     for target in parser.parse_args().targets:
-        library = load_liberty(None) if TARGETS[target].liberty else None
-        text = format_calibration(target, tools_of(library), _with_bar(target))
+        tools = tools_of(library_of(TARGETS[target]))
+        text = format_calibration(target, tools, _with_bar(target))
         write_atomic(Path(__file__).parent / "data" / f"{target}.json", text)
 
 

@@ -11,8 +11,8 @@ from gruhw.download import cache_folder
 from gruhw.errors import InputError
 from gruhw.files import read_bytes, write_atomic
 from gruhw_hw.area.fit import AMOUNTS, Prices
-from gruhw_hw.pdk import Liberty, load_liberty
-from gruhw_hw.synthesis import TARGETS, tool_versions
+from gruhw_hw.pdk import Liberty
+from gruhw_hw.synthesis import TARGETS, library_of, tool_versions
 
 FORMAT, VERSION = "gruhw-area", 1
 
@@ -42,9 +42,7 @@ def find_calibration(
     if target not in MODELLED:
         raise InputError(f"target of the area model must be one of {', '.join(MODELLED)}, "
                          f"not {target!r}")  # fmt: skip
-    if liberty is not None and not TARGETS[target].liberty:
-        raise InputError(f"{liberty}: only target asic takes a library, not {target}")
-    library = load_liberty(liberty) if TARGETS[target].liberty else None
+    library = library_of(TARGETS[target], liberty)
     tools = tools_of(library)
     shipped = resources.files("gruhw_hw.area").joinpath("data", f"{target}.json")
     if shipped.is_file():

@@ -3,7 +3,7 @@
 from gruhw_hw.synthesis.flow import OPERATOR_ROWS, synthesise
 from gruhw_hw.synthesis.report import REST, SynthesisReport
 from gruhw_hw.synthesis.resources import Resources
-from gruhw_hw.synthesis.targets import TARGETS, Target
+from gruhw_hw.synthesis.targets import TARGETS, Target, library_of
 from gruhw_hw.synthesis.yosys import YosysRun, run_yosys, tool_versions
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "SynthesisReport",
     "Target",
     "YosysRun",
+    "library_of",
     "run_yosys",
     "synthesise",
     "tool_versions",

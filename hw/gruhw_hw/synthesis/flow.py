@@ -6,11 +6,18 @@ from pathlib import Path
 
 from gruhw.errors import InputError
 from gruhw.genome import OPERATORS
-from gruhw_hw.pdk import Liberty, load_liberty
+from gruhw_hw.pdk import Liberty
 from gruhw_hw.synthesis.hierarchy import Hierarchy, cells_by_operator, inclusive_cells
 from gruhw_hw.synthesis.report import SynthesisReport
 from gruhw_hw.synthesis.resources import Resources, count_resources
-from gruhw_hw.synthesis.targets import LIBRARY_FILE, SCOPES, TARGETS, Target, liberty_cells
+from gruhw_hw.synthesis.targets import (
+    LIBRARY_FILE,
+    SCOPES,
+    TARGETS,
+    Target,
+    liberty_cells,
+    library_of,
+)
 from gruhw_hw.synthesis.yosys import parse_stat, run_yosys, tool_versions, warnings
 
 OPERATOR_ROWS = (*OPERATORS, "head")
@@ -57,9 +64,7 @@ def synthesise(
     """
     chosen = _check_target(target)
     _check_top(top)
-    if liberty is not None and not chosen.liberty:
-        raise InputError(f"{liberty}: only target asic takes a library, not {target}")
-    library = load_liberty(liberty) if chosen.liberty else None
+    library = library_of(chosen, liberty)
     cells = chosen.cells if library is None else (*SCOPES, *liberty_cells(library))
 
     hierarchy, warned = _run(verilog, top, chosen, library, flatten=True, dsp=dsp)

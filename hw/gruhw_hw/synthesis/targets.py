@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from gruhw_hw.pdk import Liberty
+from gruhw.errors import InputError
+from gruhw_hw.pdk import Liberty, load_liberty
 from gruhw_hw.synthesis.resources import Resources
 
 CellTable = tuple[tuple[str, Resources], ...]
@@ -195,6 +197,24 @@ TARGETS: Mapping[str, Target] = {
     )
 }
 """Every target by name."""
+
+
+def library_of(target: Target, path: Path | None = None) -> Liberty | None:
+    """The standard-cell library of a target: that at ``path``, or the default one; None for FPGAs.
+
+    Raises
+    ------
+    InputError
+        If the library is wrong, or given for a target that takes none.
+    ToolError
+        If the default library cannot be downloaded.
+    """
+    if target.liberty:
+        return load_liberty(path)
+    if path is not None:
+        takes = ", ".join(name for name, other in TARGETS.items() if other.liberty)
+        raise InputError(f"{path}: only target {takes} takes a library, not {target.name}")
+    return None
 
 
 def liberty_cells(liberty: Liberty) -> CellTable:
