@@ -34,10 +34,7 @@ SEED = 1
 """Of the networks that calibrate; those that judge have another."""
 
 NETWORKS = 72
-"""Networks whose operators are synthesised apart."""
-
-WHOLE = 24
-"""Networks of these that are synthesised as a whole."""
+"""Networks that are synthesised as a whole, and whose operators are synthesised apart."""
 
 BATCH = "batch"
 
@@ -65,13 +62,13 @@ def calibrate(target: str, liberty: Path | None, progress: Progress | None = Non
     library = library_of(TARGETS[target], liberty)
     networks = [random_network(SEED, index) for index in range(NETWORKS)]
     planned = batches(networks)
-    steps = len(planned) + WHOLE
+    steps = len(planned) + len(networks)
     samples: list[Sample] = []
     for done, batch in enumerate(planned, 1):
         samples += synthesise_batch(batch, TARGETS[target], library)
         if progress is not None:
             progress(done, steps)
-    for done, network in enumerate(networks[:WHOLE], 1):
+    for done, network in enumerate(networks, 1):
         samples.append(synthesise_whole(network, target, liberty))
         if progress is not None:
             progress(len(planned) + done, steps)

@@ -18,7 +18,7 @@ AMOUNTS = (
 )
 """The fields of :class:`gruhw_hw.synthesis.Resources` that are estimated."""
 
-GENERAL, SPECIFIC, EXACT = 0.0001, 0.1, 0.001
+GENERAL, SPECIFIC, EXACT = 0.00001, 0.1, 0.001
 """How strongly prices are held back: of terms of all combinations of widths, of a single
 combination, and of a single one that was synthesised by itself."""
 

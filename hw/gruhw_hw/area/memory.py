@@ -94,9 +94,11 @@ def buffer_terms(target: str, buffer: Buffer) -> Mapping[str, float]:
     costs = {"registers": words * bits}
     if target in BLOCK_COST:
         costs["blocks"] = BLOCK_COST[target] * blocks + CHECK_COST * buffer.checked
+    cells = 0
     if target in LUT_MEMORY:
         depth, width, cost = LUT_MEMORY[target]
-        costs["luts"] = cost * -(-words // depth) * -(-bits // width) * reads
+        cells = -(-words // depth) * -(-bits // width) * reads
+        costs["luts"] = cost * cells
     kind = min(costs, key=lambda name: (costs[name], name == "blocks", name == "luts"))
     address = ceil_log2(words)
     found = {kind: 1.0, f"{kind} port": reads, f"{kind} port bit": reads * bits}
@@ -104,6 +106,7 @@ def buffer_terms(target: str, buffer: Buffer) -> Mapping[str, float]:
     found[f"{kind} deep {address}"] = reads * bits
     found[f"{kind} port deep {address}"] = reads
     found["blocks of buffers"] = blocks if kind == "blocks" else 0
+    found["cells of buffers"] = cells if kind == "luts" else 0
     return found
 
 
