@@ -268,7 +268,8 @@ class _Search:
         that a front does not depend on the rule unless that names a budget.
 
         Shared weights serve narrow candidates too, and hardly tell those apart that are as good as
-        8 bits, which weights of their own do. So there are as many again with one more bit.
+        8 bits, which weights of their own do. So there are as many again with one more bit, and
+        plain candidates, wide but for the operands of products, which no estimate has chosen.
         """
         part = max(1, self.settings.finalists // 4)
         eight = self._eight(baselines).objectives[0]
@@ -284,7 +285,8 @@ class _Search:
         if self.prepared.refiner is not None:
             vectors = [self.space.vector(candidate.genome) for candidate in useful]
             wider = (self.space.widened(v, weights=w) for w in (False, True) for v in vectors)
-            chosen[-1:-1] = self._evaluate(list(dict.fromkeys(wider)), pool)
+            more = dict.fromkeys((*wider, *self.space.narrow_operands()))
+            chosen[-1:-1] = self._evaluate(list(more), pool)
         return list({candidate.text: candidate for candidate in chosen}.values())
 
     def _refined(

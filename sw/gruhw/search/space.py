@@ -20,6 +20,9 @@ MUTATIONS = 2.0
 RESET_PROBABILITY = 0.2
 """How often a mutated gene takes any value, instead of the next one up or down."""
 
+STATE = "add_h"
+"""The gene of the state's width."""
+
 KEEP_PROBABILITY = 0.5
 """How often a gene of a random candidate has its candidate's base width."""
 
@@ -151,6 +154,22 @@ class SearchSpace:
             for name, bits in zip(self.preset.free, vector[:free], strict=True)
         )
         return (*widths, *vector[free:])
+
+    def narrow_operands(self) -> list[Vector]:
+        """The widest results with narrow weights, and a state two bits wider than those.
+
+        Weights and the state are the operands of most products. One candidate for each width of
+        the weights but the widest.
+        """
+        found = []
+        for place, bits in enumerate(self.widths[:-1]):
+            state = self.widths[min(place + 2, len(self.widths) - 1)]
+            widths = (
+                bits if name.endswith(".weight") else state if name == STATE else self.widths[-1]
+                for name in self.preset.free
+            )
+            found.append((*widths, *(self.pe[:1] if len(self.pe) > 1 else ())))
+        return list(dict.fromkeys(found))
 
     def mutate(self, vector: Vector, generator: random.Random) -> Vector:
         """A neighbour: a few genes one width up or down, now and then any other width."""

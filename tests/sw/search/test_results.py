@@ -52,7 +52,8 @@ def test_json_and_csv_agree(result: Result) -> None:
         assert row["selected"] == str(int(member["selected"]))
     assert sum(member["selected"] for member in described["front"]) == 1
     assert [step["generation"] for step in described["history"]] == list(range(6))
-    assert described["history"][-1]["evaluations"] == described["evaluations"]
+    # Finalists may be evaluated after the last generation.
+    assert described["history"][-1]["evaluations"] <= described["evaluations"]
 
 
 def test_without_fine_tuning_there_are_no_figures_before_it(tmp_path: Path) -> None:

@@ -362,7 +362,7 @@ def test_figures_of_a_group_are_those_of_no_other(tmp_path: Path) -> None:
     before = sum("refined" in line for line in lines(log))
     prepared = toy_prepared(log=str(log))
     assert isinstance(prepared.refiner, ToyRefiner)
-    other = replace(prepared, refiner=replace(prepared.refiner, together=4))
+    other = replace(prepared, refiner=replace(prepared.refiner, together=5))
     run(tmp_path / "s", other)
     assert sum("refined" in line for line in lines(log)) == 2 * before
 
@@ -377,6 +377,9 @@ def test_the_best_are_fine_tuned_with_one_more_bit_too(tmp_path: Path) -> None:
     refined = {line for line in lines(log) if "refined" in line}
     for weights in (False, True):
         genes = PAPER_SPACE.genome(PAPER_SPACE.widened(vector, weights=weights)).genes.values()
+        assert f"refined {' '.join(map(str, genes))}" in refined
+    for plain in PAPER_SPACE.narrow_operands():
+        genes = PAPER_SPACE.genome(plain).genes.values()
         assert f"refined {' '.join(map(str, genes))}" in refined
     # Some are evaluated after the last generation, which is still the last one.
     assert max(p.evaluated for p in told) == len(result.evaluated) > result.history[-1].evaluations

@@ -89,6 +89,19 @@ def test_one_bit_less_and_one_bit_more() -> None:
     assert space.widened(space.homogeneous(8)[0], weights=True) == space.homogeneous(8)[0]
 
 
+def test_plain_candidates_are_narrow_in_weights_and_state_alone() -> None:
+    space = SearchSpace(PRESETS["full"], SIZES, pe=(1, 2))
+    found = [space.genome(vector) for vector in space.narrow_operands()]
+    for genome, bits in zip(found, space.widths[:-1], strict=True):
+        for name, width in genome.widths.items():
+            narrow = bits if name.endswith(".weight") else min(bits + 2, 8)
+            assert width == (narrow if name.endswith(".weight") or name == "add_h" else 8)
+        assert genome.folding.pe == 1
+    # The paper's genes tie weights to results: only the state is left to be narrow.
+    plain = [PAPER.genome(vector).widths for vector in PAPER.narrow_operands()]
+    assert [genes["add_h"] for genes in plain] == [4, 5, 6, 7, 8]
+
+
 def test_a_genome_of_another_space_is_refused() -> None:
     genome = PAPER.genome(PAPER.homogeneous(4)[0])
     changed = genome.model_copy(update={"genes": genome.genes | {"W_ir.weight": 5}})
