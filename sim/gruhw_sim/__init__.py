@@ -1,6 +1,7 @@
 """Simulation of generated Verilog against the integer reference, cycle by cycle.
 
 :func:`simulate` runs cocotb's bench in Verilator or Icarus Verilog;
+:func:`gruhw_sim.verify.verify` sends whole data sets through a compiled simulation;
 :func:`gruhw_sim.plain_testbench.plain_testbench` writes a Verilog testbench that needs neither
 gruhw nor Python.
 """

@@ -133,11 +133,20 @@ class Scenario:
         return {f"probe_{name}": column for name, column in zip(names, table.T, strict=True)}
 
     def states(self) -> Arrays:
-        """Every hidden state in the order in which it is written."""
-        results = self.reference.operators[self.network.graph.state.source]
+        """Every hidden state in the order in which it is written, and its cycle."""
+        source, schedule = self.network.graph.state.source, self.schedule
+        results = self.reference.operators[source]
         alive = np.arange(results.shape[1]) < self.lengths[:, None]
         places = np.indices(results.shape)
+        cycles = np.array(
+            [
+                [schedule.cycle(source, step, unit) for unit in range(results.shape[2])]
+                for step in range(results.shape[1])
+            ]
+        )
+        starts = np.array(self.starts[:-1])
         return {
+            "state_cycle": (starts[:, None, None] + cycles)[alive].ravel(),
             "state_value": results[alive].ravel(),
             "state_sequence": places[0][alive].ravel(),
             "state_step": places[1][alive].ravel(),

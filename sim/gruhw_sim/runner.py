@@ -93,9 +93,9 @@ def simulate(
     tell("computing what to expect")
     scenario = Scenario.of(network, inputs, lengths)
     text = generate_verilog(network).verilog if verilog is None else verilog
-    with _work_folder() as folder:
+    with work_folder() as folder:
         _write_job(folder, scenario, text, seed)
-        _link_tools(folder, tool)
+        link_tools(folder, tool)
         started = time.monotonic()
         cache = build_folder and build_folder / _key(tool, text)
         if not (cache and _fetch(cache, folder, tool)):
@@ -106,10 +106,10 @@ def simulate(
             _run_child("build", folder, tool)
             if cache and build_folder:
                 with output_folder(build_folder):
-                    _store(folder / "build" / BUILT[simulator], cache)
+                    store(folder / "build" / BUILT[simulator], cache)
                     if runtime and not runtime.is_dir() and tool.root:
                         for file in (folder / cocotb_job.RUNTIME).iterdir():
-                            _store(file, runtime)
+                            store(file, runtime)
         built = time.monotonic()
         tell(f"simulating {len(inputs)} sequences")
         _run_child("test", folder, tool)
@@ -140,7 +140,7 @@ def _accuracy(classes: IntArray | None, labels: IntArray | None) -> float | None
 
 
 @contextmanager
-def _work_folder() -> Iterator[Path]:
+def work_folder() -> Iterator[Path]:
     """A temporary folder whose path every tool can take."""
     usual = tempfile.gettempdir()
     parent = usual if SAFE_PATH.fullmatch(usual) else "/tmp"
@@ -160,7 +160,7 @@ def _write_job(folder: Path, scenario: Scenario, verilog: str, seed: int) -> Non
         (folder / f"{name}.npz").write_bytes(npz_bytes(arrays))
 
 
-def _link_tools(folder: Path, tool: Simulator) -> None:
+def link_tools(folder: Path, tool: Simulator) -> None:
     """Make the tools reachable on paths that every tool can take."""
     links = {cocotb_job.COCOTB: cocotb_tools.config.libs_dir.parent, "python": Path(sys.executable)}
     if tool.root:
@@ -177,7 +177,8 @@ def _link_tools(folder: Path, tool: Simulator) -> None:
         (folder / name).symlink_to(target)
 
 
-def _environment(folder: Path, tool: Simulator) -> dict[str, str]:
+def tool_environment(folder: Path, tool: Simulator) -> dict[str, str]:
+    """The environment in which a simulator's tools find each other through the links."""
     kept = {k: v for k, v in os.environ.items() if not INHERITED_SETTINGS.fullmatch(k)}
     path = os.environ.get("PATH", os.defpath)
     kept["LD_LIBRARY_PATH"] = str(folder / cocotb_job.COCOTB / "libs")
@@ -197,7 +198,7 @@ def _run_child(action: str, folder: Path, tool: Simulator) -> None:
             # -P: what the folder holds must never be imported in place of a module.
             [sys.executable, "-P", "-m", cocotb_job.__name__, action, tool.name],
             cwd=folder,
-            env=_environment(folder, tool),
+            env=tool_environment(folder, tool),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -206,10 +207,11 @@ def _run_child(action: str, folder: Path, tool: Simulator) -> None:
     finished = action == "build" or (folder / cocotb_job.RESULTS).is_file()
     if not finished or (action == "build" and status):
         text = log.read_text(encoding="utf-8", errors="replace").replace(f"{folder}/", "")
-        raise ToolError(f"{tool.name}: {_first_error(text, status)}")
+        raise ToolError(f"{tool.name}: {first_error(text, status)}")
 
 
-def _first_error(log: str, status: int) -> str:
+def first_error(log: str, status: int) -> str:
+    """The line of a tool's output that says what went wrong."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     for line in lines:
         if re.search(r"\berror\b|%Error|not found|cannot", line, re.IGNORECASE):
@@ -221,11 +223,12 @@ def _key(tool: Simulator, verilog: str) -> str:
     """Names a compiled simulation: all that its file depends on."""
     facts = [tool.name, tool.version, version("cocotb"), Path(cocotb_job.__file__).read_text()]
     if tool.root:
-        facts.append(_compiler_version())
+        facts.append(compiler_version())
     return sha256("\0".join([*facts, verilog]).encode())[:32]
 
 
-def _compiler_version() -> str:
+def compiler_version() -> str:
+    """What the C++ compiler says of itself: compiled programs depend on it."""
     return subprocess.run(
         ["c++", "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     ).stdout
@@ -241,7 +244,7 @@ def _fetch(cache: Path, folder: Path, tool: Simulator) -> bool:
     return True
 
 
-def _store(file: Path, folder: Path) -> None:
+def store(file: Path, folder: Path) -> None:
     """Copy a file into the cache; a killed command leaves nothing half-written."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=folder, delete=False) as temporary:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from gruhw.tasks import Split, load_samples, load_task
 from gruhw_hw.interface import describe_interface
 from gruhw_hw.top import TOP, generate_verilog
 from gruhw_sim.plain_testbench import plain_testbench
+
+SplitName: TypeAlias = Literal["train", "val", "test"]
+"""A part of a task's data."""
 
 VERILOG = f"{TOP}.v"
 """The Verilog file of a design folder."""
@@ -105,6 +108,21 @@ class Design:
             raise InputError(f"{self.path}: samples or task is required, but missing")
         found = load_task(task).load().test
         self.check(found, f"task {task}")
+        return found
+
+    def part(self, name: SplitName, task: str | None = None) -> Split:
+        """A whole part of the data of ``task``, or of the genome's task if it is None.
+
+        Raises
+        ------
+        InputError
+            If neither names a task, or its data do not fit the network.
+        """
+        chosen = task or self.genome.task
+        if chosen is None:
+            raise InputError(f"{self.path}: task is required, but missing: give --task")
+        found: Split = getattr(load_task(chosen).load(), name)
+        self.check(found, f"task {chosen}")
         return found
 
     def check(self, split: Split, source: str) -> None:

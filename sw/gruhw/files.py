@@ -33,6 +33,14 @@ def read_bytes(path: Path) -> bytes:
         raise InputError(f"{path}: cannot be read: {describe(error)}") from error
 
 
+def read_text(path: Path) -> str:
+    """The UTF-8 text at ``path``; :class:`InputError` naming the file if it is none."""
+    try:
+        return read_bytes(path).decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: must be UTF-8 text, but is not: {error.reason}") from error
+
+
 def sha256(data: bytes) -> str:
     """The SHA-256 of ``data`` in hexadecimal."""
     return hashlib.sha256(data).hexdigest()

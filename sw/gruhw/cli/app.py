@@ -30,6 +30,7 @@ for command in (
     search.search,
     hardware.generate,
     hardware.simulate,
+    hardware.verify,
     hardware.synth,
     learning.evaluate,
     hardware.report,

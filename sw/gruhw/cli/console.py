@@ -3,11 +3,13 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from gruhw.errors import InputError
@@ -61,6 +63,39 @@ Lanes: TypeAlias = Annotated[
         "--pe", help="Hidden units computed at a time, instead of the genome's.", metavar="N"
     ),
 ]
+
+
+class Part(StrEnum):
+    """A part of a task's data."""
+
+    train = "train"
+    val = "val"
+    test = "test"
+
+
+SplitOption: TypeAlias = Annotated[
+    Part, typer.Option("--split", help="Which part of the data.", show_default=True)
+]
+TaskOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--task", help="A task's name, or an .npz file, instead of the genome's.", metavar="TASK"
+    ),
+]
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal; yields what to call with how much is done, and of how much."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=progress, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 @contextmanager

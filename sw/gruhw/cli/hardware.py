@@ -15,6 +15,10 @@ from gruhw.cli.console import (
     GenomePath,
     JsonPath,
     Lanes,
+    Part,
+    SplitOption,
+    TaskOption,
+    counting,
     figures,
     progress,
     results,
@@ -160,6 +164,67 @@ def simulate(
     write_json(json, report.to_json())
     if not report.passed:
         raise ToolError(f"{genome}: the hardware differs from the reference")
+
+
+def verify(
+    genome: GenomePath,
+    split: SplitOption = Part.test,
+    task: TaskOption = None,
+    samples: Annotated[
+        int | None,
+        typer.Option(help="Only the first N sequences; all if absent.", min=1, metavar="N"),
+    ] = None,
+    verilog: Annotated[
+        Path | None,
+        typer.Option(help="The Verilog to verify, instead of what is generated.", metavar="FILE"),
+    ] = None,
+    waveform: Annotated[
+        Path,
+        typer.Option(
+            help="Where the step that differs is written.", metavar="FILE", callback=writable
+        ),
+    ] = Path("build/mismatch.fst"),
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            help="Simulations at a time; one a processor core if absent.", min=1, metavar="N"
+        ),
+    ] = None,
+    pe: Lanes = None,
+    output: OutputOption = None,
+    json: JsonPath = None,
+) -> None:
+    """Send a whole data set through the Verilog: every state, logit and cycle."""
+    from gruhw.files import read_text
+    from gruhw_sim.verify import verify as verify_all
+
+    design = Design.load(genome, pe=pe, output=output.value if output else None)
+    text = read_text(verilog) if verilog else None
+    part = design.part(split.value, task)
+    if samples is not None:
+        if samples > len(part):
+            raise InputError(f"samples must be 1 to the {len(part)} there are, not {samples}")
+        part = part.take(np.arange(samples))
+    started = time.monotonic()
+    with counting("verifying") as tell:
+        found = verify_all(
+            design.network,
+            design.network.encode(part.x),
+            part.lengths,
+            part.y,
+            waveform=waveform,
+            verilog=text,
+            cache=cache_folder() / "simulation",
+            jobs=jobs,
+            progress=tell,
+        )
+    results.print(
+        found.table(f"Verilog of {design.name} against the reference, {split.value} part")
+    )
+    progress.print(f"verified in {time.monotonic() - started:.1f} s")
+    write_json(json, {"split": split.value, **found.to_json()})
+    if not found.passed:
+        raise ToolError(f"{verilog or genome}: the hardware differs from the reference")
 
 
 def report(

@@ -2,14 +2,24 @@
 
 import time
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from gruhw.cli.console import GenomePath, JsonPath, figures, progress, results, working, write_json
+from gruhw.cli.console import (
+    GenomePath,
+    JsonPath,
+    Part,
+    SplitOption,
+    TaskOption,
+    figures,
+    progress,
+    results,
+    working,
+    write_json,
+)
 from gruhw.design import Design
 from gruhw.errors import InputError
 from gruhw.genome import LEGAL_BITS, Genome, homogeneous
@@ -20,14 +30,6 @@ if TYPE_CHECKING:
 
 LARGEST_SEED = 2**63 - 1
 """The largest seed that PyTorch takes."""
-
-
-class SplitName(StrEnum):
-    """A part of a task's data."""
-
-    train = "train"
-    val = "val"
-    test = "test"
 
 
 def tasks(json: JsonPath = None) -> None:
@@ -140,31 +142,21 @@ def _print_epoch(epoch: "Epoch") -> None:
 
 def evaluate(
     genome: GenomePath,
-    split: Annotated[SplitName, typer.Option(help="Which part of the data.")] = SplitName.test,
-    task: Annotated[
-        str | None,
-        typer.Option(
-            help="A task's name, or an .npz file, instead of the genome's.", metavar="TASK"
-        ),
-    ] = None,
+    split: SplitOption = Part.test,
+    task: TaskOption = None,
     json: JsonPath = None,
 ) -> None:
     """Measure the accuracy of the integers that the hardware computes."""
     from gruhw.reference import classify
-    from gruhw.tasks import load_task
 
     design = Design.load(genome)
-    name = task or design.genome.task
-    if name is None:
-        raise InputError(f"{genome}: task is required, but missing: give --task")
     started = time.monotonic()
     with working("evaluating"):
-        part = getattr(load_task(name).load(), split.value)
-        design.check(part, f"task {name}")
+        part = design.part(split.value, task)
         network = design.network
         correct = int((classify(network, network.encode(part.x), part.lengths) == part.y).sum())
     rows = {
-        "task": name,
+        "task": task or design.genome.task,
         "split": split.value,
         "sequences": len(part),
         "correct": correct,
