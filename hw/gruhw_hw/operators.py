@@ -121,6 +121,38 @@ class LinearUnit(wiring.Component):
             for term in range(phase.terms)
         ]
 
+    @property
+    def start(self) -> int:
+        """What accumulators begin with: the rounding constant, and a bias that all units share."""
+        return self._rounding + (self._shared_bias or 0)
+
+    @property
+    def sums(self) -> tuple[int, int]:
+        """The least and the greatest dot product of any unit, without its bias."""
+        lowest, highest = product_sums(self._weights, self._operand)
+        return int(lowest.min()), int(highest.max())
+
+    @property
+    def accumulator(self) -> Fixed:
+        """The type of an accumulator: it holds every dot product, and what it begins with."""
+        values = (self.start, *(self.start + total for total in self.sums))
+        return Fixed.spanning(values, self._node.accumulator.frac)
+
+    @property
+    def product(self) -> Fixed:
+        """The type of a product register. A Booth product lacks its carry: it may be one less."""
+        exact = self._operand.product(self._node.weight)
+        return Fixed.spanning((exact.minimum - 1, exact.maximum), exact.frac)
+
+    @property
+    def _rounding(self) -> int:
+        return rounding_constant(self._node.accumulator.frac, self._node.type)
+
+    @property
+    def _shared_bias(self) -> int | None:
+        same = (self._biases == self._biases[0]).all()
+        return int(self._biases[0]) if same else None
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         node, phase, bits = self._node, self._phase, self._node.weight.bits
@@ -131,24 +163,16 @@ class LinearUnit(wiring.Component):
         weight = rom.read_port()
         m.d.comb += weight.addr.eq(self.address)
 
-        # Accumulators start with the rounding constant, and with the bias if all units share it.
-        rounding = rounding_constant(node.accumulator.frac, node.type)
-        shared = int(self._biases[0]) if (self._biases == self._biases[0]).all() else None
-        start = rounding + (shared or 0)
-        lowest, highest = product_sums(self._weights, self._operand)
-        register = Fixed.spanning(
-            (start, int(lowest.min()) + start, int(highest.max()) + start), node.accumulator.frac
-        )
         accumulators = []
         for lane in range(phase.lanes):
             coefficient = weight.data[lane * bits : (lane + 1) * bits].as_signed()
-            exact = self._operand.product(node.weight)
-            # A Booth product lacks its carry, so it can be one less than any product.
-            partial = Fixed.spanning((exact.minimum - 1, exact.maximum), exact.frac)
-            product = Signal(shape_of(partial), name=f"product_{lane}", reset_less=True)
+            product = Signal(shape_of(self.product), name=f"product_{lane}", reset_less=True)
             carry = Signal(name=f"carry_{lane}", reset_less=True)
             accumulator = Signal(
-                shape_of(register), name=f"accumulator_{lane}", init=start, reset_less=True
+                shape_of(self.accumulator),
+                name=f"accumulator_{lane}",
+                init=self.start,
+                reset_less=True,
             )
             if self._blocks:
                 m.d.sync += product.eq(self.operand * coefficient)
@@ -160,11 +184,11 @@ class LinearUnit(wiring.Component):
             with m.If(self.clear):
                 m.d.sync += [product.eq(0), carry.eq(0)]
             with m.If(~self.accumulate):
-                m.d.sync += accumulator.eq(start)
+                m.d.sync += accumulator.eq(self.start)
             accumulators.append(accumulator)
 
         total: Value = self._serialise(m, accumulators)
-        if shared is None:
+        if self._shared_bias is None:
             m.submodules.biases = biases = Memory(
                 shape=signed(Fixed.spanning(self._biases.tolist(), 0).bits),
                 depth=phase.units,
@@ -172,7 +196,8 @@ class LinearUnit(wiring.Component):
             )
             bias = biases.read_port()
             m.d.comb += bias.addr.eq(self.unit)
-            extremes = np.concatenate([lowest + self._biases, highest + self._biases]) + rounding
+            lowest, highest = product_sums(self._weights, self._operand)
+            extremes = np.concatenate([lowest, highest]) + np.tile(self._biases, 2) + self._rounding
             fitted = Fixed.spanning(extremes.tolist(), node.accumulator.frac)
             total = (total + bias.data)[: fitted.bits].as_signed()
         register_result(m, self, drop_fraction(total, node.accumulator.frac, node.type))
