@@ -73,20 +73,22 @@ class InputBuffer(wiring.Component):
             shape=shape_of(self._kind), depth=2 << bank_bits, init=[], attrs=NO_COLLISION
         )
         write, read = vectors.write_port(), vectors.read_port()
-        write_bank, read_bank = Signal(), Signal()
-        full, last = Signal(2), Signal(2)
+        write_bank = Signal()
+        read_bank = Signal()
+        whole = Signal(2)
+        ends = Signal(2)
         index = Signal(range(max(2, self._size)))
         accepted = Signal()
         m.d.comb += [
-            self.sink.ready.eq(~Mux(write_bank, full[1], full[0])),
+            self.sink.ready.eq(~Mux(write_bank, whole[1], whole[0])),
             accepted.eq(self.sink.valid & self.sink.ready),
             write.addr.eq(Cat(index[:bank_bits], write_bank)),
             write.data.eq(self.sink.payload.data),
             write.en.eq(accepted),
             read.addr.eq(Cat(self.address[:bank_bits], read_bank)),
             self.element.eq(read.data),
-            self.full.eq(Mux(read_bank, full[1], full[0])),
-            self.last.eq(Mux(read_bank, last[1], last[0])),
+            self.full.eq(Mux(read_bank, whole[1], whole[0])),
+            self.last.eq(Mux(read_bank, ends[1], ends[0])),
         ]
         with m.If(accepted):
             m.d.sync += index.eq(index + 1)
@@ -94,11 +96,11 @@ class InputBuffer(wiring.Component):
                 m.d.sync += [
                     index.eq(0),
                     write_bank.eq(~write_bank),
-                    full.bit_select(write_bank, 1).eq(1),
-                    last.bit_select(write_bank, 1).eq(self.sink.payload.last),
+                    whole.bit_select(write_bank, 1).eq(1),
+                    ends.bit_select(write_bank, 1).eq(self.sink.payload.last),
                 ]
         with m.If(self.release):
-            m.d.sync += [read_bank.eq(~read_bank), full.bit_select(read_bank, 1).eq(0)]
+            m.d.sync += [read_bank.eq(~read_bank), whole.bit_select(read_bank, 1).eq(0)]
         return m
 
 

@@ -14,7 +14,6 @@ from amaranth.hdl import Array, Cat, Const, Mux, Signal, Value, signed
 from gruhw.fixed import Fixed, IntArray
 from gruhw.graph import Add, Complement, Linear, Multiply, Node, Table
 from gruhw.model import Network
-from gruhw.parameters import product_sums
 from gruhw.schedule import Phase, Schedule
 from gruhw_hw.arithmetic import as_signed, shape_of
 from gruhw_hw.formal.definitions import aligned_sum, product_in_digits, requantised
@@ -223,6 +222,13 @@ def _accumulators(node: Linear, schedule: Schedule, network: Network) -> Propert
     claim, dut = _linear(node, schedule, network, "adds products up, and copies complete sums")
     lanes = schedule.phase_of(node).lanes
     kind = shape_of(dut.accumulator)
+    # It may wrap on the way, but no sum is too large for it in the end.
+    lowest, highest = _reach(network.parameters.weights[node.name], schedule.graph[node.operand])
+    fits = (
+        dut.accumulator.minimum <= dut.start + min(lowest)
+        and dut.start + max(highest) <= dut.accumulator.maximum
+    )
+    claim.holds(Const(fits, 1))
     for lane in range(lanes):
         claim.free(f"product_{lane}")
         claim.free(f"carry_{lane}")
@@ -250,17 +256,25 @@ def _linear_result(node: Linear, schedule: Schedule, network: Network) -> Proper
         Const(int(value), shape_of(Fixed.spanning(biases.tolist(), 0))) for value in biases
     )
     # No sum can be outside the range that the weights span; which unit's it is does not matter.
-    lowest, highest = product_sums(
-        network.parameters.weights[node.name], schedule.graph[node.operand].type
-    )
-    claim.given((total >= int(lowest.min())) & (total <= int(highest.max())))
+    lowest, highest = _reach(network.parameters.weights[node.name], schedule.graph[node.operand])
+    claim.given((total >= min(lowest)) & (total <= max(highest)))
     exact = total + bias[unit]
     claim.given(unit < phase.units)
     claim.given(~dut.enable | _registered(claim, Const(1, 1)))  # not before a bias was read
-    claim.given(exact >= int((lowest + biases).min()))
-    claim.given(exact <= int((highest + biases).max()))
+    pairs = zip(lowest, highest, biases.tolist(), strict=True)
+    totals = [(low + value, high + value) for low, high, value in pairs]
+    claim.given(exact >= min(low for low, _ in totals))
+    claim.given(exact <= max(high for _, high in totals))
     _result(claim, dut, requantised(exact, node.accumulator.frac, node.type))
     return claim
+
+
+def _reach(weights: IntArray, operand: Node) -> tuple[list[int], list[int]]:
+    """The least and the greatest dot product of each unit, over all operands."""
+    ends = (operand.type.minimum, operand.type.maximum)
+    rows = [[[weight * end for end in ends] for weight in row] for row in weights.tolist()]
+    lowest = [sum(min(products) for products in row) for row in rows]
+    return lowest, [sum(max(products) for products in row) for row in rows]
 
 
 def _product(claim: Property, dut: LinearUnit, lane: int) -> Value:

@@ -2,8 +2,8 @@
 
 import re
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from amaranth.back import rtlil
 from amaranth.hdl import Assert, Assume, Module, Shape, Signal, Value, ValueCastable
@@ -108,11 +108,32 @@ class Outcome:
         return not self.failure
 
 
-def prove(claim: Property) -> Outcome:
+@dataclass(frozen=True)
+class Problem:
+    """A property as the solver gets it: the hardware in RTLIL, and commands for Yosys."""
+
+    name: str
+    claim: str
+    design: str
+    commands: Sequence[str]
+    logs: Mapping[str, str]
+
+
+def problem(claim: Property) -> Problem:
+    """What the solver is asked, which names a log for each case."""
+    text = rtlil.convert(claim.module, name="top", ports=claim.inputs, emit_src=False)
+    cases = {f"{number}.log": f"-set {CASE} {case}" for number, case in enumerate(claim.cases)}
+    cases = cases or {"0.log": ""}
+    options = f"-tempinduct -maxsteps {claim.depth} -prove-asserts -set-assumes -show-public top"
+    solve = [f"tee -q -o {log} sat {case} {options}" for log, case in cases.items()]
+    return Problem(claim.name, claim.claim, text, [*_prepare(claim), *solve], cases)
+
+
+def prove(asked: Problem) -> Outcome:
     """Prove a property, or find out that it does not hold.
 
     Registers begin with their power-on values, resets may come in any cycle, and all inputs
-    are free. Of the induction, both parts are done by Yosys's ``sat``: that the property holds
+    are free. Both parts of the induction are done by Yosys's ``sat``: that the property holds
     in the first cycles, and that it holds in a cycle if it held in the ones before.
 
     Raises
@@ -121,31 +142,23 @@ def prove(claim: Property) -> Outcome:
         If Yosys fails otherwise than by a proof that does not succeed.
     """
     started = time.monotonic()
-    text = rtlil.convert(claim.module, name="top", ports=claim.inputs, emit_src=False)
-    cases = claim.cases or (None,)
-    logs = [f"{number}.log" for number in range(len(cases))]
-    run = run_yosys(
-        [*_prepare(claim), *_solve(claim.depth, zip(cases, logs, strict=True))],
-        {"top.il": text.encode()},
-        logs,
-    )
-    seconds = time.monotonic() - started
-    for case, log in zip(cases, logs, strict=True):
-        found = run.outputs[log].decode("utf-8", "replace")
-        if (failure := _failure(found)) is not None:
-            where = "" if case is None else f" in case {case}"
-            model = found[found.index("Time Signal Name") :] if "Time Signal" in found else ""
-            return Outcome(
-                claim.name, claim.claim, len(cases), seconds, failure + where, model.strip()
-            )
-    return Outcome(claim.name, claim.claim, len(cases), seconds)
+    run = run_yosys(asked.commands, {"top.il": asked.design.encode()}, list(asked.logs))
+    found = Outcome(asked.name, asked.claim, len(asked.logs), time.monotonic() - started)
+    for name, case in asked.logs.items():
+        log = run.outputs[name].decode("utf-8", "replace")
+        if (failure := _failure(log)) is not None:
+            where = f", with {case.removeprefix('-set ')}" if case else ""
+            return replace(found, failure=failure + where, counterexample=_model(log))
+    return found
 
 
 def _prepare(claim: Property) -> list[str]:
     """The commands that make one flat netlist, with the probes connected."""
     # Nothing is optimised before the probes are there: what only they read would be removed.
     flat = ["read_rtlil top.il", "hierarchy -top top", "proc", "flatten", "memory_collect"]
-    connected = [f"connect -nounset -set {signal.name} dut.{path}" for path, signal in claim.probes.items()]
+    connected = [
+        f"connect -nounset -set {signal.name} dut.{path}" for path, signal in claim.probes.items()
+    ]
     cut = [f"cutpoint w:dut.{path}" for path in claim.cut]
     return [
         *flat,
@@ -159,14 +172,6 @@ def _prepare(claim: Property) -> list[str]:
     ]
 
 
-def _solve(depth: int, cases: Iterable[tuple[int | None, str]]) -> list[str]:
-    options = f"-tempinduct -maxsteps {depth} -prove-asserts -set-assumes -show-public top"
-    return [
-        f"tee -q -o {log} sat {'' if case is None else f'-set {CASE} {case} '}{options}"
-        for case, log in cases
-    ]
-
-
 def _failure(log: str) -> str | None:
     """Why a proof failed; None if it did not."""
     if "Induction step proven: SUCCESS!" in log:
@@ -176,3 +181,13 @@ def _failure(log: str) -> str | None:
     if "Reached maximum number of time steps" in log:
         return "could not be proved"
     raise ToolError("Yosys: sat must end with a proof or a counterexample")
+
+
+def _model(log: str) -> str:
+    """The last model in what the solver printed, without what is the same in every one."""
+    start = log.rfind("Time Signal Name")
+    if start < 0:
+        return ""
+    lines = log[start:].splitlines()
+    end = next((row for row, line in enumerate(lines) if not line.strip()), len(lines))
+    return "\n".join(line.rstrip() for line in lines[:end])

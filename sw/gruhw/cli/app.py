@@ -31,6 +31,7 @@ for command in (
     hardware.generate,
     hardware.simulate,
     hardware.verify,
+    hardware.prove,
     hardware.synth,
     learning.evaluate,
     hardware.report,

@@ -227,6 +227,44 @@ def verify(
         raise ToolError(f"{verilog or genome}: the hardware differs from the reference")
 
 
+def prove(
+    genome: GenomePath,
+    counterexample: Annotated[
+        Path,
+        typer.Option(
+            help="Where the signals are written that contradict a claim.",
+            metavar="FILE",
+            callback=writable,
+        ),
+    ] = Path("build/counterexample.txt"),
+    jobs: Annotated[
+        int | None,
+        typer.Option(help="Proofs at a time; one a processor core if absent.", min=1, metavar="N"),
+    ] = None,
+    pe: Lanes = None,
+    output: OutputOption = None,
+    json: JsonPath = None,
+) -> None:
+    """Prove operators, buffers and control right for all inputs."""
+    from gruhw.files import write_atomic
+    from gruhw_hw.formal import prove_network
+
+    design = Design.load(genome, pe=pe, output=output.value if output else None)
+    started = time.monotonic()
+    with counting("proving") as tell:
+        proof = prove_network(design.network, jobs=jobs, progress=tell)
+    results.print(proof.table(f"What is proved of {design.name}"))
+    progress.print(f"proved in {time.monotonic() - started:.1f} s")
+    write_json(json, proof.to_json())
+    if proof.failures:
+        failed = proof.failures[0]
+        if failed.counterexample:
+            write_atomic(
+                counterexample, f"{failed.name}: {failed.claim}\n{failed.counterexample}\n"
+            )
+        raise ToolError(f"{genome}: {failed.name}: {failed.claim}: {failed.failure}")
+
+
 def report(
     genome: GenomePath,
     baseline: Annotated[
