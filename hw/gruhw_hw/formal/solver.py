@@ -11,6 +11,10 @@ from amaranth.hdl import Assert, Assume, Module, Shape, Signal, Value, ValueCast
 from gruhw.errors import ToolError
 from gruhw_hw.synthesis.yosys import run_yosys
 
+FURTHER = 4
+"""Cycles that are searched beyond the depth of a proof that fails: a counterexample that begins
+at power-on says more than one that begins anywhere."""
+
 CASE = "case"
 """The signal of a property that runs through its cases."""
 
@@ -124,7 +128,8 @@ def problem(claim: Property) -> Problem:
     text = rtlil.convert(claim.module, name="top", ports=claim.inputs, emit_src=False)
     cases = {f"{number}.log": f"-set {CASE} {case}" for number, case in enumerate(claim.cases)}
     cases = cases or {"0.log": ""}
-    options = f"-tempinduct -maxsteps {claim.depth} -prove-asserts -set-assumes -show-public top"
+    steps = f"-tempinduct -maxsteps {claim.depth + FURTHER}"
+    options = f"{steps} -prove-asserts -set-assumes -show-public top"
     solve = [f"tee -q -o {log} sat {case} {options}" for log, case in cases.items()]
     return Problem(claim.name, claim.claim, text, [*_prepare(claim), *solve], cases)
 

@@ -249,8 +249,9 @@ def sequencer_property(schedule: Schedule) -> Property:
     claim.holds(~running | in_head | kept)
     claim.holds(~((group != 0) & ~in_head) | kept)
     claim.holds(idle == (claim.probe("left", range(longest + 1)) if longest else 0))
-    if head:
-        claim.holds(claim.probe("in_head", 1) == in_head)
+    claim.holds(claim.probe("in_head", 1) == in_head)
+    if head is None:
+        claim.holds(~in_head)
     return claim
 
 
@@ -295,8 +296,7 @@ def pipeline_property(name: str, phase: Phase, ready: int) -> Property:
 
     def counted(units: Value) -> Value:
         """The number of the unit behind so many that have not left."""
-        number = left + units
-        return Mux(number >= phase.units, number - phase.units, number)
+        return (left + units) % phase.units
 
     behind: Value = Const(0, unsigned(1))
     for cycle in reversed(range(-1, ready + 1)):
