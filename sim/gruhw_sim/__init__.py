@@ -9,15 +9,16 @@ gruhw nor Python.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gruhw_sim.runner import READ_INSIDE as READ_INSIDE
     from gruhw_sim.runner import simulate as simulate
 
-__all__ = ["simulate"]
+__all__ = ["READ_INSIDE", "simulate"]
 
 
 def __getattr__(name: str) -> Any:
     # Late, because a simulator's process imports the bench from here, and nothing else.
-    if name == "simulate":
-        from gruhw_sim.runner import simulate
+    if name in __all__:
+        from gruhw_sim import runner
 
-        return simulate
+        return getattr(runner, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -22,7 +22,7 @@ from gruhw.errors import InputError, ToolError
 from gruhw.files import npz_bytes, output_folder, sha256, write_atomic
 from gruhw.fixed import IntArray
 from gruhw.model import Network
-from gruhw_hw.top import generate_verilog
+from gruhw_hw.top import TOP, generate_verilog
 from gruhw_sim import cocotb_job
 from gruhw_sim.expectations import Scenario, job
 from gruhw_sim.report import Mismatch, SimulationReport, TestOutcome
@@ -33,6 +33,9 @@ SAFE_PATH = re.compile(r"[\w./+@-]+", re.ASCII)
 
 BUILT = {"verilator": "gruhw", "icarus": "sim.vvp"}
 """The file that a build leaves, which is all that a run needs."""
+
+READ_INSIDE = ((f"{TOP}.datapath", "state_written"),)
+"""Signals, as module and name, that the bench reads and synthesis would not keep by itself."""
 
 INHERITED_SETTINGS = re.compile(
     r"(COCOTB|GPI|PYGPI|VERILATOR|MAKE|SIM_CMD)_?.*|MFLAGS|GUI|WAVES|PYTEST_CURRENT_TEST"

@@ -1,54 +1,74 @@
 """What Yosys makes of the Verilog still gives the reference's values, in the same cycles."""
 
-import importlib.util
-import shutil
-import subprocess
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
+from broken_verilog import replaced
 from random_networks import random_network, random_sequences
 
+from gruhw.errors import InputError
 from gruhw.genome import Output
-from gruhw_hw.synthesis.yosys import run_yosys
+from gruhw.model import Network
+from gruhw_hw.synthesis import netlist
 from gruhw_hw.top import TOP, generate_verilog
-from gruhw_sim.plain_testbench import plain_testbench
-
-NETLIST = (
-    "read_verilog design.v",
-    f"synth_ice40 -top {TOP}",
-    "write_verilog -noattr netlist.v",
-)
+from gruhw_sim import READ_INSIDE, simulate
+from gruhw_sim.report import SimulationReport
 
 
-def cell_models() -> Path:
-    """The simulation models of the iCE40's cells, which come with Yosys."""
-    spec = importlib.util.find_spec("pyosys")
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin).parent / "share" / "ice40" / "cells_sim.v"
+def gates(network: Network, target: str, liberty: Path | None = None) -> str:
+    verilog = generate_verilog(network).verilog
+    return netlist(verilog, TOP, target, liberty=liberty, keep=READ_INSIDE)
 
 
-@pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed")
+def simulated(
+    network: Network, verilog: str, simulator: Literal["verilator", "icarus"] = "icarus"
+) -> SimulationReport:
+    inputs, lengths = random_sequences(np.random.default_rng(5), network, 3, 3)
+    return simulate(network, inputs, lengths, simulator=simulator, verilog=verilog)
+
+
+def small(hidden: int, pe: int, output: Output) -> Network:
+    rng = np.random.default_rng(hidden)
+    return random_network(rng, inputs=9, hidden=hidden, classes=4, pe=pe, output=output)
+
+
 @pytest.mark.parametrize(("hidden", "pe", "output"), [(20, 1, "class"), (10, 3, "states")])
-def test_netlist_equals_the_reference(tmp_path: Path, hidden: int, pe: int, output: Output) -> None:
-    random = np.random.default_rng(hidden)
-    network = random_network(random, inputs=9, hidden=hidden, classes=4, pe=pe, output=output)
-    inputs, lengths = random_sequences(random, network, 2, 3)
-    verilog = generate_verilog(network).verilog.encode()
-    run = run_yosys(NETLIST, {"design.v": verilog}, ("netlist.v",))
-    netlist = run.outputs["netlist.v"]
-    assert b"SB_RAM40_4K" in netlist
-    files = {"netlist.v": netlist, **plain_testbench(network, inputs, lengths)}
-    for name, content in files.items():
-        data = content if isinstance(content, bytes) else content.encode()
-        (tmp_path / name).write_bytes(data)
-    build = [
-        "iverilog", "-g2012", "-DNO_ICE40_DEFAULT_ASSIGNMENTS", "-o", "netlist.vvp",
-        "testbench.v", "netlist.v", str(cell_models()),
-    ]  # fmt: skip
-    subprocess.run(build, cwd=tmp_path, check=True, capture_output=True)
-    done = subprocess.run(
-        ["vvp", "netlist.vvp"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert "PASS" in done.stdout, done.stdout
+def test_ice40_cells_pass_the_bench(hidden: int, pe: int, output: Output) -> None:
+    network = small(hidden, pe, output)
+    text = gates(network, "ice40")
+    assert "SB_RAM40_4K" in text
+    report = simulated(network, text)
+    assert report.passed, report.mismatches
+    assert len(report.tests) == 3
+
+
+def test_standard_cells_pass_the_bench(library: Path) -> None:
+    network = small(6, 2, "class")
+    report = simulated(network, gates(network, "asic", library))
+    assert report.passed, report.mismatches
+
+
+def test_verilator_takes_netlists() -> None:
+    network = small(3, 1, "class")
+    assert simulated(network, gates(network, "ice40"), "verilator").passed
+
+
+def test_a_wrong_gate_is_found() -> None:
+    network = small(6, 2, "class")
+    text = gates(network, "ice40")
+    place = text.index(".LUT_INIT(16'h", text.index(f"module \\{TOP}.datapath.add_n "))
+    table = text[place : place + 18]
+    broken = replaced(text, table, f".LUT_INIT(16'h{int(table[14:], 16) ^ 0xFFFF:04x}",
+                      f"{TOP}.datapath.add_n")  # fmt: skip
+    report = simulated(network, broken)
+    assert not report.passed
+    assert {found.operator for found in report.mismatches} & {"add_n", "tanh_n"}
+
+
+def test_targets_without_models_are_refused() -> None:
+    with pytest.raises(
+        InputError, match="target of a netlist must be one of ice40, asic, not 'xc7'"
+    ):
+        netlist("", TOP, "xc7")

@@ -1,6 +1,7 @@
 """Synthesis by Yosys: what a design costs on FPGAs and in standard cells, operator by operator."""
 
 from gruhw_hw.synthesis.flow import OPERATOR_ROWS, synthesise
+from gruhw_hw.synthesis.netlist import netlist
 from gruhw_hw.synthesis.report import REST, SynthesisReport
 from gruhw_hw.synthesis.resources import Resources
 from gruhw_hw.synthesis.targets import TARGETS, Target, library_of
@@ -15,6 +16,7 @@ __all__ = [
     "Target",
     "YosysRun",
     "library_of",
+    "netlist",
     "run_yosys",
     "synthesise",
     "tool_versions",

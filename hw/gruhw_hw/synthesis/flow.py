@@ -62,8 +62,8 @@ def synthesise(
     ToolError
         If Yosys fails, or the default library cannot be downloaded.
     """
-    chosen = _check_target(target)
-    _check_top(top)
+    chosen = check_target(target)
+    check_top(top)
     library = library_of(chosen, liberty)
     cells = chosen.cells if library is None else (*SCOPES, *liberty_cells(library))
 
@@ -80,13 +80,15 @@ def synthesise(
     return SynthesisReport(target, total, rows, tools, warned, dsp=dsp)
 
 
-def _check_target(name: str) -> Target:
+def check_target(name: str) -> Target:
+    """The target of this name; an :class:`InputError` if there is none."""
     if name not in TARGETS:
         raise InputError(f"target must be one of {', '.join(TARGETS)}, not {name!r}")
     return TARGETS[name]
 
 
-def _check_top(top: str) -> None:
+def check_top(top: str) -> None:
+    """Raise an :class:`InputError` unless ``top`` is a plain Verilog name."""
     # The name becomes part of Yosys commands.
     if re.fullmatch(r"[A-Za-z_]\w*", top, re.ASCII) is None:
         raise InputError(f"top module must be letters, digits and underscores, not {top!r}")

@@ -46,6 +46,9 @@ class Target:
         Whether it takes a standard-cell library, from which its cell table is then made.
     cells
         Each cell type and what one of it uses.
+    models, model_defines
+        The file with simulation models of its cells among those that come with Yosys, if it is
+        used, and the macros that it must be read with. Libraries have models of their own.
     """
 
     name: str
@@ -59,6 +62,8 @@ class Target:
     block_ram: str = ""
     liberty: bool = False
     cells: CellTable = ()
+    models: str = ""
+    model_defines: tuple[str, ...] = ()
 
     def commands(self, top: str, *, flatten: bool, dsp: bool) -> tuple[str, ...]:
         """The Yosys commands that map the module ``top``, already read, to this target."""
@@ -85,6 +90,9 @@ TARGETS: Mapping[str, Target] = {
             hierarchical="-noflatten",
             dsp="-dsp",
             block_ram="SB_RAM40_4K",
+            models="ice40/cells_sim.v",
+            # Icarus does not take default values of input ports.
+            model_defines=("NO_ICE40_DEFAULT_ASSIGNMENTS",),
             cells=(
                 *SCOPES,
                 ("SB_LUT4", LUT),

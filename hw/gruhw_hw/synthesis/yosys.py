@@ -93,6 +93,17 @@ def _package() -> Path:
     return Path(spec.origin).parent
 
 
+def yosys_share() -> Path:
+    """The folder of the files that come with Yosys, models of cells among them.
+
+    Raises
+    ------
+    ToolError
+        If Yosys is not installed.
+    """
+    return _package() / "share"
+
+
 @cache
 def tool_versions() -> Mapping[str, str]:
     """The versions of ``yosys``, of its package ``pyosys`` and of ``abc``.

@@ -41,6 +41,13 @@ class Target(StrEnum):
     asic = "asic"
 
 
+class Netlist(StrEnum):
+    """Whose cells a netlist is made of."""
+
+    ice40 = "ice40"
+    asic = "asic"
+
+
 class Simulator(StrEnum):
     """What to simulate with."""
 
@@ -61,6 +68,10 @@ OutputOption = Annotated[
 ]
 DspOption = Annotated[
     bool, typer.Option("--dsp", help="Leave products to multiplier blocks of the device.")
+]
+LibertyOption = Annotated[
+    Path | None,
+    typer.Option(help="Standard cells for asic; IHP SG13G2 if absent.", metavar="FILE"),
 ]
 DataOption = Annotated[
     Path | None,
@@ -97,10 +108,7 @@ def generate(
 def synth(
     genome: GenomePath,
     target: Annotated[Target, typer.Option(help="What to synthesise for.")] = Target.ice40,
-    liberty: Annotated[
-        Path | None,
-        typer.Option(help="Standard cells for asic; IHP SG13G2 if absent.", metavar="FILE"),
-    ] = None,
+    liberty: LibertyOption = None,
     dsp: DspOption = False,
     pe: Lanes = None,
     output: OutputOption = None,
@@ -134,11 +142,21 @@ def simulate(
     output: OutputOption = None,
     data: DataOption = None,
     dsp: DspOption = False,
+    netlist: Annotated[
+        Netlist | None,
+        typer.Option(help="Simulate the gates that synthesis makes of the Verilog."),
+    ] = None,
+    liberty: LibertyOption = None,
     json: JsonPath = None,
 ) -> None:
     """Simulate the Verilog against the reference, value and cycle."""
-    from gruhw_hw.top import generate_verilog
+    from gruhw_hw.synthesis import netlist as synthesise_netlist
+    from gruhw_hw.top import TOP, generate_verilog
+    from gruhw_sim import READ_INSIDE
     from gruhw_sim import simulate as run_simulation
+
+    if liberty is not None and netlist is not Netlist.asic:
+        raise InputError("--liberty requires --netlist asic")
 
     design = Design.load(genome, pe=pe, output=output.value if output else None)
     split = design.samples(data, wanted=samples)
@@ -148,6 +166,12 @@ def simulate(
         )
     split = split.take(np.arange(samples))
     network = design.network
+    verilog = generate_verilog(network, blocks=dsp).verilog
+    if netlist:
+        with working(f"synthesising for {netlist.value}"):
+            verilog = synthesise_netlist(
+                verilog, TOP, netlist.value, liberty=liberty, dsp=dsp, keep=READ_INSIDE
+            )
     with working("simulating") as tell:
         report = run_simulation(
             network,
@@ -155,7 +179,7 @@ def simulate(
             split.lengths,
             split.y,
             simulator.value,
-            verilog=generate_verilog(network, blocks=True).verilog if dsp else None,
+            verilog=verilog,
             seed=seed,
             build_folder=cache_folder() / "simulation",
             progress=tell,

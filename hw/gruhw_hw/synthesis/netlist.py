@@ -1,0 +1,81 @@
+"""Netlists that can be simulated: the cells that synthesis chose, and what each of them does."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from gruhw.errors import InputError
+from gruhw_hw.pdk import Liberty
+from gruhw_hw.synthesis.flow import check_target, check_top
+from gruhw_hw.synthesis.targets import LIBRARY_FILE, TARGETS, Target, library_of
+from gruhw_hw.synthesis.yosys import run_yosys, yosys_share
+
+
+def netlist(
+    verilog: str,
+    top: str,
+    target: str,
+    *,
+    liberty: Path | None = None,
+    dsp: bool = False,
+    keep: Sequence[tuple[str, str]] = (),
+) -> str:
+    """The netlist of a design as Verilog, its modules kept apart, with models of its cells.
+
+    Parameters
+    ----------
+    verilog
+        The design's text.
+    top
+        The name of its top module.
+    target
+        A name of :data:`TARGETS` whose cells have models.
+    liberty
+        For ``asic``, the standard-cell library; IHP SG13G2 by default.
+    dsp
+        Whether multiplier blocks may be used.
+    keep
+        Signals, as module and name, that synthesis must not remove.
+
+    Raises
+    ------
+    InputError
+        If there is no such target or no models of its cells, ``top`` is no plain Verilog name,
+        or the library is wrong or given for a target that takes none.
+    ToolError
+        If Yosys fails, or the default library cannot be downloaded.
+    """
+    chosen = check_target(target)
+    if not (chosen.models or chosen.liberty):
+        known = [name for name, found in TARGETS.items() if found.models or found.liberty]
+        raise InputError(f"target of a netlist must be one of {', '.join(known)}, not {target!r}")
+    check_top(top)
+    library = library_of(chosen, liberty)
+    run = run_yosys(
+        [
+            "read_verilog design.v",
+            f"hierarchy -check -top {top}",
+            *(f"setattr -set keep 1 {module}/w:{signal}" for module, signal in keep),
+            *chosen.commands(top, flatten=False, dsp=dsp),
+            "write_verilog -noattr netlist.v",
+        ],
+        {"design.v": verilog.encode()} | ({} if library is None else {LIBRARY_FILE: library.data}),
+        ["netlist.v"],
+    )
+    models = _cell_models(chosen) if library is None else _library_models(library)
+    return "\n".join((models, run.outputs["netlist.v"].decode()))
+
+
+def _cell_models(target: Target) -> str:
+    """The simulation models that come with Yosys."""
+    text = (yosys_share() / target.models).read_text(encoding="utf-8")
+    return "\n".join([*(f"`define {name}" for name in target.model_defines), text])
+
+
+def _library_models(library: Liberty) -> str:
+    """What the library's functions say that its cells do."""
+    run = run_yosys(
+        [f"read_liberty -ignore_miss_func {LIBRARY_FILE}", "write_verilog -noattr models.v"],
+        {LIBRARY_FILE: library.data},
+        ["models.v"],
+    )
+    return run.outputs["models.v"].decode()
