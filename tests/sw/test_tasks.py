@@ -120,6 +120,8 @@ def test_mnist_out_of_reach() -> None:
             ),
         ),
     ],
+    # The data hold the time: names made of them would differ between parallel processes.
+    ids=["plain", "truncated", "empty", "wrong-dimensions", "too-short", "huge"],
 )
 def test_damaged_idx(data: bytes, message: str) -> None:
     with pytest.raises(InputError) as raised:
