@@ -18,6 +18,7 @@ from gruhw_sim.drivers import (
     Stall,
     Timebase,
     UnknownValueError,
+    power_on,
     read,
     reset,
     start,
@@ -136,8 +137,7 @@ class Checker:
 
 async def begin(dut: Any) -> Timebase:
     """Start the clock and reset."""
-    time = Timebase(dut.clk)
-    await reset(dut, time)
+    time = await power_on(dut)
     await time.middle(time.now + 1)
     return time
 

@@ -190,15 +190,31 @@ class Rules:
         )
 
 
+async def power_on(dut: Any) -> Timebase:
+    """Drive all inputs, then start the clock and reset.
+
+    An edge that found an input undriven would fill gates' registers with unknown values.
+    """
+    _begin_reset(dut)
+    await Timer(PERIOD, "step")
+    time = Timebase(dut.clk)
+    await reset(dut, time)
+    return time
+
+
 async def reset(dut: Any, time: Timebase) -> None:
     """Reset for one cycle, with nothing offered and everything taken."""
+    _begin_reset(dut)
+    await time.middle(time.now + 1)
+    dut.rst.value = 0
+
+
+def _begin_reset(dut: Any) -> None:
     dut.s_axis_tvalid.value = 0
     dut.s_axis_tdata.value = 0
     dut.s_axis_tlast.value = 0
     dut.m_axis_tready.value = 1
     dut.rst.value = 1
-    await time.middle(time.now + 1)
-    dut.rst.value = 0
 
 
 def start(task: Any) -> Any:

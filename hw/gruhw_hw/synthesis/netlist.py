@@ -72,9 +72,18 @@ def _cell_models(target: Target) -> str:
 
 
 def _library_models(library: Liberty) -> str:
-    """What the library's functions say that its cells do."""
+    """What the library's functions say that its cells do.
+
+    Flip-flops begin with one: silicon begins with anything, an unknown value would spread through
+    gates further than in any chip, and zero would hide most that depends on it.
+    """
     run = run_yosys(
-        [f"read_liberty -ignore_miss_func {LIBRARY_FILE}", "write_verilog -noattr models.v"],
+        [
+            f"read_liberty -ignore_miss_func {LIBRARY_FILE}",
+            "opt_clean -purge =*",  # one name for each register, which then has the value
+            "setundef -init -one =*",
+            "write_verilog -noattr models.v",
+        ],
         {LIBRARY_FILE: library.data},
         ["models.v"],
     )
