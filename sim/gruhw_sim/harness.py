@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from gruhw.errors import ToolError
 from gruhw.files import sha256
+from gruhw.programs import run_program
 from gruhw_hw.top import TOP
 from gruhw_sim.runner import (
     compiler_version,
@@ -64,10 +65,7 @@ FST_HEADERS = ("zlib.h", "lz4.h")
 def best_waveform() -> Waveform:
     """FST, or VCD where the compiler does not find what FST files are compressed with."""
     includes = "".join(f"#include <{name}>\n" for name in FST_HEADERS)
-    found = subprocess.run(
-        ["c++", "-fsyntax-only", "-x", "c++", "-"],
-        input=includes, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    found = run_program("c++", ["c++", "-fsyntax-only", "-x", "c++", "-"], text=includes)
     return VCD if found.returncode else FST
 
 
@@ -141,12 +139,13 @@ class Harness:
         if waveform:
             defines = f"-DWAVEFORM_HEADER='\"{waveform.header}\"' -DWAVEFORM_CLASS={waveform.type}"
             command += [waveform.option, "-CFLAGS", defines]
-        done = subprocess.run(
+        done = run_program(
+            "verilator",
             [*command, "visible.vlt", "gruhw.v", HARNESS.name],
-            cwd=folder, env=tool_environment(folder, tool), stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-            check=False,
-        )  # fmt: skip
+            cwd=folder,
+            env=tool_environment(folder, tool),
+            stderr=subprocess.STDOUT,
+        )
         if done.returncode:
             raise ToolError(f"verilator: {first_error(done.stdout, done.returncode)}")
         program = folder / "build" / PROGRAM
@@ -185,11 +184,11 @@ class Harness:
         """
         elements.tofile(folder / "elements.bin")
         first, last = window or (1, 0)
-        done = subprocess.run(
+        done = run_program(
+            "simulation",
             [self.program, str(cycles), str(first), str(last), state, *operators],
-            cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            errors="replace", check=False,
-        )  # fmt: skip
+            cwd=folder,
+        )
         if done.returncode:
             raise ToolError(f"simulation: {first_error(done.stderr, done.returncode)}")
 

@@ -22,6 +22,7 @@ from gruhw.errors import InputError, ToolError
 from gruhw.files import npz_bytes, output_folder, sha256, write_atomic
 from gruhw.fixed import IntArray
 from gruhw.model import Network
+from gruhw.programs import run_program
 from gruhw_hw.top import TOP, generate_verilog
 from gruhw_sim import cocotb_job
 from gruhw_sim.expectations import Scenario, job
@@ -197,15 +198,14 @@ def _run_child(action: str, folder: Path, tool: Simulator) -> None:
     """Build or run in a child process; its output goes to a log file in ``folder``."""
     log = folder / f"{action}.log"
     with log.open("wb") as output:
-        status = subprocess.run(
+        status = run_program(
+            tool.name,
             # -P: what the folder holds must never be imported in place of a module.
             [sys.executable, "-P", "-m", cocotb_job.__name__, action, tool.name],
             cwd=folder,
             env=tool_environment(folder, tool),
-            stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            check=False,
         ).returncode
     finished = action == "build" or (folder / cocotb_job.RESULTS).is_file()
     if not finished or (action == "build" and status):
@@ -232,9 +232,7 @@ def _key(tool: Simulator, verilog: str) -> str:
 
 def compiler_version() -> str:
     """What the C++ compiler says of itself: compiled programs depend on it."""
-    return subprocess.run(
-        ["c++", "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    ).stdout
+    return run_program("c++", ["c++", "--version"]).stdout
 
 
 def _fetch(cache: Path, folder: Path, tool: Simulator) -> bool:

@@ -3,13 +3,13 @@
 import importlib.util
 import re
 import shutil
-import subprocess
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
-from gruhw.errors import InputError, ToolError
+from gruhw.errors import InputError
+from gruhw.programs import run_program
 
 SimulatorName: TypeAlias = Literal["verilator", "icarus"]
 
@@ -95,16 +95,6 @@ def find_simulator(name: SimulatorName) -> Simulator:
 
 
 def _icarus_version() -> str:
-    try:
-        output = subprocess.run(
-            ["iverilog", "-V"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-        ).stdout
-    except OSError as error:
-        raise ToolError(f"iverilog: cannot be run: {error.strerror}") from error
+    output = run_program("iverilog", ["iverilog", "-V"]).stdout
     found = re.search(r"Icarus Verilog version (\S+)", output)
     return found[1] if found else "unknown"

@@ -5,10 +5,9 @@ back. If anything differs from the integer reference, the batch runs again up to
 it did, with every operator recorded and a waveform, to name the operator that went wrong first.
 """
 
-import os
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from gruhw.errors import InputError
 from gruhw.files import write_atomic
 from gruhw.fixed import IntArray
 from gruhw.model import Network
+from gruhw.programs import in_parallel
 from gruhw_hw.top import generate_verilog
 from gruhw_sim.comparison import Comparison
 from gruhw_sim.expectations import Scenario
@@ -163,17 +163,14 @@ def verify(
             return Counts(*sizes, expected.scenario.starts[-1], right), mismatch
 
         done, wrong = Counts(), None
-        with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
-            try:
-                for first, (counts, mismatch) in zip(starts, pool.map(run, starts), strict=True):
-                    done += counts
-                    if progress is not None:
-                        progress(done.sequences, len(inputs))
-                    if mismatch is not None:
-                        wrong = first, mismatch
-                        break
-            finally:
-                pool.shutdown(cancel_futures=True)
+        with closing(in_parallel(run, starts, jobs)) as batches:
+            for first, (counts, mismatch) in zip(starts, batches, strict=True):
+                done += counts
+                if progress is not None:
+                    progress(done.sequences, len(inputs))
+                if mismatch is not None:
+                    wrong = first, mismatch
+                    break
         if wrong is not None:
             first, mismatch = wrong
             kind = best_waveform()

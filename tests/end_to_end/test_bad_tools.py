@@ -1,5 +1,6 @@
 """Tools and cell libraries that are missing or wrong: one line says what is required."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -30,15 +31,54 @@ def test_missing_verilator(refused: Refused, monkeypatch: pytest.MonkeyPatch) ->
 def test_simulator_that_fails(
     refused: Refused, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
+    script = "echo 'cannot start: no licence' >&2\nexit 3"
     folder = tmp_path_factory.mktemp("bin")
-    for name in ("iverilog", "vvp"):
-        (folder / name).write_text("#!/bin/sh\necho 'cannot start: no licence' >&2\nexit 3\n")
-        (folder / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    monkeypatch.setenv("PATH", fake_programs(folder, script, "iverilog", "vvp"))
     refused(
         "icarus: cannot start: no licence",
         *("simulate", "--genome", GENOME, "--simulator", "icarus", "--samples", "1"),
         status=1,
+    )
+
+
+def fake_programs(folder: Path, script: str, *names: str) -> str:
+    """A PATH on which programs of these ``names`` are shell scripts."""
+    for name in names:
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
+
+
+HANGING = {
+    "Yosys": ("synth", "--genome", GENOME),
+    "iverilog": ("simulate", "--genome", GENOME, "--simulator", "icarus"),
+    "c++": ("simulate", "--genome", GENOME),
+}
+
+
+@pytest.mark.parametrize("name", HANGING)
+def test_a_tool_that_hangs(
+    name: str,
+    refused: Refused,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    path = fake_programs(tmp_path_factory.mktemp("bin"), "exec sleep 1000", "iverilog", "vvp", name)
+    if name != "Yosys":  # it is no program of its own: it needs more than the limit to start
+        monkeypatch.setenv("PATH", path)
+    monkeypatch.setenv("GRUHW_TOOL_SECONDS", "0.01")
+    refused(
+        f"{name}: must end within 0.01 s, but has not: GRUHW_TOOL_SECONDS allows more",
+        *HANGING[name],
+        status=1,
+    )
+
+
+def test_a_wrong_limit(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRUHW_TOOL_SECONDS", "1 h")
+    refused(
+        "GRUHW_TOOL_SECONDS must be a positive number of seconds, not '1 h'",
+        *("synth", "--genome", GENOME),
     )
 
 

@@ -1,8 +1,6 @@
 """Everything that is proved of a network's hardware, and the report of it."""
 
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -11,6 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from gruhw.model import Network
+from gruhw.programs import in_parallel
 from gruhw_hw.formal.operators import operator_properties
 from gruhw_hw.formal.solver import Outcome, problem, prove
 from gruhw_hw.formal.streams import stream_properties
@@ -92,10 +91,9 @@ def prove_network(
     tell = progress or (lambda done, total: None)
     claims = list(_claims(network))
     found = []
-    with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
-        for outcome in pool.map(lambda check: check(), claims):
-            found.append(outcome)
-            tell(len(found), len(claims))
+    for outcome in in_parallel(lambda check: check(), claims, jobs):
+        found.append(outcome)
+        tell(len(found), len(claims))
     return Proof(tuple(found), tools)
 
 

@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from gruhw.errors import ToolError
+from gruhw.programs import run_program
 
 _RUNNER = """
 import sys
@@ -52,26 +53,22 @@ def run_yosys(
     Raises
     ------
     ToolError
-        If Yosys is not installed or fails; with its first error line.
+        If Yosys is not installed, fails (with its first error line) or does not end in time.
     """
     _package()
     with tempfile.TemporaryDirectory(prefix="gruhw-yosys-") as name:
         folder = Path(name)
         for file, data in inputs.items():
             (folder / file).write_bytes(data)
-        result = subprocess.run(
+        result = run_program(
+            "Yosys",
             # -P: a file in the folder that Yosys runs in must never be imported as a module.
             [sys.executable, "-P", "-c", _RUNNER, *commands],
             cwd=folder,
             # ABC's files go here too, and so does the cache of libraries that Yosys keeps: it
             # names its entries by the library's path alone, which is the same in every run.
             env=os.environ | {"TMPDIR": "."},
-            stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
         )
         if result.returncode != 0:
             raise ToolError(f"Yosys: {_first_error(result.stderr, result.returncode)}")
@@ -121,14 +118,7 @@ def tool_versions() -> Mapping[str, str]:
     }
     abc = package / ("yosys-abc.exe" if os.name == "nt" else "yosys-abc")
     if abc.is_file():
-        banner = subprocess.run(
-            [abc, "-c", "version"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-        ).stdout
+        banner = run_program("ABC", [abc, "-c", "version"]).stdout
         # The banner also has the date it was compiled, which says nothing about its results.
         if (match := re.search(r"ABC \d\S*", banner)) is not None:
             found["abc"] = match[0].removeprefix("ABC ")

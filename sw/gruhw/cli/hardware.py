@@ -154,10 +154,11 @@ def simulate(
     from gruhw_hw.top import TOP, generate_verilog
     from gruhw_sim import READ_INSIDE
     from gruhw_sim import simulate as run_simulation
+    from gruhw_sim.simulators import find_simulator
 
     if liberty is not None and netlist is not Netlist.asic:
         raise InputError("--liberty requires --netlist asic")
-
+    find_simulator(simulator.value)  # known before the work, not after it
     design = Design.load(genome, pe=pe, output=output.value if output else None)
     split = design.samples(data, wanted=samples)
     if samples > len(split):

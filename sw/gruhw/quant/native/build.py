@@ -3,7 +3,7 @@
 import ctypes
 import os
 import shlex
-import subprocess
+import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -12,6 +12,7 @@ from gruhw.download import cache_folder
 from gruhw.errors import ToolError
 from gruhw.files import output_folder, sha256
 from gruhw.graph import Graph
+from gruhw.programs import run_program
 from gruhw.quant.native.source import cpp_source
 
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared", "-w")
@@ -47,19 +48,12 @@ def _processor() -> str:
 
 def _compile(arguments: list[str]) -> str:
     command = shlex.split(os.environ.get("CXX", "c++"))
-    try:
-        done = subprocess.run(
-            [*command, *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-        )
-    except OSError as error:
+    if not command or shutil.which(command[0]) is None:
+        named = command[0] if command else "nothing"
         raise ToolError(
-            f"a C++ compiler is required to train, but {command[0]} cannot be run: name one in CXX"
-        ) from error
+            f"a C++ compiler is required to train, but {named} cannot be run: name one in CXX"
+        )
+    done = run_program(command[0], [*command, *arguments])
     if done.returncode != 0:
         first = next((line for line in done.stderr.splitlines() if "error" in line), "")
         raise ToolError(f"{command[0]}: ended with status {done.returncode}: {first}")
