@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from amaranth.back import verilog
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -10,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from gruhw.fixed import Fixed
 from gruhw.model import Network
 from gruhw_hw.datapath import Datapath
+from gruhw_hw.verilog import convert
 
 TOP = "gruhw"
 """The name of the top module."""
@@ -89,6 +89,6 @@ class Hardware:
 def generate_verilog(network: Network, *, blocks: bool = False) -> Hardware:
     """The Verilog of a network's accelerator; the same arguments give the same text."""
     accelerator = Accelerator(network, blocks=blocks)
-    text = verilog.convert(accelerator, name=TOP, emit_src=False, strip_internal_attrs=True)
+    text = convert(accelerator, TOP)
     waivers = [f"/* verilator lint_off {name} */ // {why}" for name, why in LINT_WAIVERS.items()]
     return Hardware(accelerator, "\n".join([*waivers, text]))

@@ -19,7 +19,7 @@ import cocotb_tools.config
 import numpy as np
 
 from gruhw.errors import InputError, ToolError
-from gruhw.files import npz_bytes, output_folder, sha256, write_atomic
+from gruhw.files import npz_bytes, output_folder, scratch_folder, sha256, write_atomic
 from gruhw.fixed import IntArray
 from gruhw.model import Network
 from gruhw.programs import run_program
@@ -148,8 +148,8 @@ def work_folder() -> Iterator[Path]:
     """A temporary folder whose path every tool can take."""
     usual = tempfile.gettempdir()
     parent = usual if SAFE_PATH.fullmatch(usual) else "/tmp"
-    with tempfile.TemporaryDirectory(prefix="gruhw-sim-", dir=parent) as name:
-        yield Path(name).resolve()
+    with scratch_folder("gruhw-sim-", parent) as folder:
+        yield folder.resolve()
 
 
 def _write_job(folder: Path, scenario: Scenario, verilog: str, seed: int) -> None:

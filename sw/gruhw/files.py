@@ -1,5 +1,6 @@
 """Reading and writing files so that nothing is ever half-written or silently different."""
 
+import errno
 import hashlib
 import io
 import os
@@ -14,10 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gruhw.errors import InputError
+from gruhw.errors import InputError, ToolError
 
 ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, RuntimeError)
 """What reading a damaged archive raises, besides ordinary errors."""
+
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the operating system says when no more can be written."""
 
 
 def describe(error: OSError) -> str:
@@ -63,8 +68,7 @@ def output_folder(folder: Path) -> Iterator[Path]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        _check_writable(folder)
         yield folder
     except FileExistsError as error:
         raise InputError(f"{folder}: must be a folder, but is a file") from error
@@ -73,6 +77,37 @@ def output_folder(folder: Path) -> Iterator[Path]:
         names = (error.filename2, error.filename)
         named = next((name for name in names if isinstance(name, str | os.PathLike)), folder)
         raise InputError(f"{named}: cannot be written: {describe(error)}") from error
+
+
+def _check_writable(folder: Path) -> None:
+    """Create a file and remove it; an error names the folder, which is what the user knows."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        error.filename = folder
+        raise
+
+
+@contextmanager
+def scratch_folder(prefix: str, parent: str | None = None) -> Iterator[Path]:
+    """A temporary folder below ``parent``, or where the user's ``TMPDIR`` says.
+
+    Raises
+    ------
+    ToolError
+        If there is no room in it.
+    """
+    folder = parent or tempfile.gettempdir()
+    try:
+        with tempfile.TemporaryDirectory(prefix=prefix, dir=folder) as name:
+            yield Path(name)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise ToolError(
+            f"{folder}: {describe(error)}: make room, or let TMPDIR name another folder"
+        ) from error
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
@@ -96,8 +131,10 @@ def write_atomic(path: Path, data: bytes | str) -> None:
             os.umask(umask)
             temporary.chmod(0o666 & ~umask)
             temporary.replace(path)
-        except BaseException:
+        except BaseException as error:
             temporary.unlink(missing_ok=True)
+            if isinstance(error, OSError) and error.filename is None:
+                error.filename = path
             raise
 
 

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -62,10 +62,12 @@ def run_process(
     cwd: Path,
     hash_seed: str = "random",
     stdout: IO[str] | int = subprocess.PIPE,
+    script: str = SCRIPT,
+    spoil: Callable[[], object] | None = None,
 ) -> Result:
-    """Run the installed script in a process of its own."""
+    """Run the installed script, or another, in a process of its own, which ``spoil`` spoils."""
     finished = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *map(str, arguments)],
+        [sys.executable, "-c", script, *map(str, arguments)],
         cwd=cwd,
         # Unbuffered output, which some machines ask for, fails earlier than users' does.
         env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONUNBUFFERED": ""},
@@ -74,6 +76,7 @@ def run_process(
         stderr=subprocess.PIPE,
         text=True,
         check=False,
+        preexec_fn=spoil,
     )
     return Result(finished.returncode, finished.stdout or "", finished.stderr)
 

@@ -10,7 +10,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from gruhw.errors import ToolError
+from gruhw.files import scratch_folder
 from gruhw.programs import run_program
 
 _RUNNER = """
@@ -56,8 +56,7 @@ def run_yosys(
         If Yosys is not installed, fails (with its first error line) or does not end in time.
     """
     _package()
-    with tempfile.TemporaryDirectory(prefix="gruhw-yosys-") as name:
-        folder = Path(name)
+    with scratch_folder("gruhw-yosys-") as folder:
         for file, data in inputs.items():
             (folder / file).write_bytes(data)
         result = run_program(
