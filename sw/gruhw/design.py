@@ -193,10 +193,10 @@ def generate(design: Design, out: Path, samples: Split, *, blocks: bool = False)
     InputError
         If the folder cannot be written.
     """
-    if out.resolve() == design.path.resolve().parent:
-        raise InputError(f"{out}: must be another folder than that of {design.path}")
     with output_folder(out):
         pass
+    if out.resolve() == design.path.resolve().parent:
+        raise InputError(f"{out}: must be another folder than that of {design.path}")
     network, genome = design.network, design.genome
     few = samples.take(np.arange(min(VECTORS, len(samples))))
     simulated = few.take(np.arange(min(TESTBENCH_SEQUENCES, len(few))))

@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from gruhw.errors import InputError, ToolError
-from gruhw.files import check_sha256, describe, output_folder, read_bytes
+from gruhw.files import check_sha256, describe, exists, output_folder, read_bytes
 
 CHUNK_BYTES = 1 << 16
 
@@ -68,12 +68,12 @@ def local_file(file: PinnedFile, folder_variable: str | None = None) -> tuple[Pa
 def _find(name: str, check: Check, folder_variable: str | None) -> tuple[Path, bytes] | None:
     folders = [cache_folder()]
     if folder_variable is not None and (named := os.environ.get(folder_variable)):
-        if not Path(named).is_dir():
+        if not exists(Path(named)) or not Path(named).is_dir():
             raise InputError(f"{folder_variable} must name a folder, not {named!r}")
         folders.insert(0, Path(named))
     for folder in folders:
         path = folder / name
-        if path.exists():
+        if exists(path):
             data = read_bytes(path)
             check(path, data)
             return path, data
@@ -130,7 +130,7 @@ def fetch_checked(
     path = cache_folder() / name
     with _locked_part(path) as part:
         # Another process may have fetched the file while this one waited for the lock.
-        if path.exists():
+        if exists(path):
             data = read_bytes(path)
             check(path, data)
             return path, data

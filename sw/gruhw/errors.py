@@ -1,5 +1,19 @@
 """The two ways in which a gruhw command can fail, each with its exit status."""
 
+LONGEST_LINE = 1000
+"""Characters of a message; a longer one, of which a file can be the reason, loses its middle."""
+
+
+def one_line(text: str) -> str:
+    """``text`` as a line of moderate length that no terminal takes for commands."""
+    line = " ".join(text.split())
+    if len(line) > LONGEST_LINE:
+        half = LONGEST_LINE // 2
+        line = f"{line[:half]} ... {line[-half:]}"
+    return "".join(
+        mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in line
+    )
+
 
 class GruhwError(Exception):
     """A failure that is reported to the user as one line, never as a traceback.
@@ -10,7 +24,7 @@ class GruhwError(Exception):
     exit_status = 1
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(one_line(message))
 
 
 class InputError(GruhwError):

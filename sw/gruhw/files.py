@@ -3,10 +3,12 @@
 import errno
 import hashlib
 import io
+import json
 import os
+import stat
 import tempfile
+import warnings
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,25 +19,57 @@ from numpy.typing import NDArray
 
 from gruhw.errors import InputError, ToolError
 
-ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, RuntimeError)
-"""What reading a damaged archive raises, besides ordinary errors."""
+LARGEST_FILE = 1 << 34
+"""Bytes of the largest file that is read, and the most that an archive may unpack to: several times
+those of the largest data set that gruhw knows."""
 
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the operating system says when no more can be written."""
 
 
-def describe(error: OSError) -> str:
-    """What the operating system said, without its error number: ``permission denied``."""
-    return (error.strerror or str(error)).lower()
+def describe(error: Exception) -> str:
+    """What was wrong, as the operating system says it: ``permission denied``."""
+    if isinstance(error, MemoryError):
+        return str(error) or "it does not fit into memory"
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()
+
+
+def exists(path: Path) -> bool:
+    """Whether there is anything at ``path``; :class:`InputError` if that cannot be found out."""
+    try:
+        return path.exists()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read: {describe(error)}") from error
 
 
 def read_bytes(path: Path) -> bytes:
-    """The contents of ``path``; :class:`InputError` naming the file if it cannot be read."""
+    """The contents of the file at ``path``.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or does not fit into memory; if it is larger than
+        :data:`LARGEST_FILE`; or if it is a pipe or a device, which need not have an end.
+    """
     try:
-        return path.read_bytes()
-    except OSError as error:
+        with open(path, "rb", opener=_open_at_once) as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise InputError(f"{path}: must be a regular file, but is a pipe or a device")
+            if found.st_size > LARGEST_FILE:
+                raise InputError(
+                    f"{path}: must have at most {LARGEST_FILE:,} bytes, not {found.st_size:,}"
+                )
+            return file.read()
+    # Names that no file can have, with a zero byte in them, are wrong values.
+    except (OSError, ValueError, MemoryError) as error:
         raise InputError(f"{path}: cannot be read: {describe(error)}") from error
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file without waiting for the other end, if it is a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def read_text(path: Path) -> str:
@@ -44,6 +78,61 @@ def read_text(path: Path) -> str:
         return read_bytes(path).decode()
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: must be UTF-8 text, but is not: {error.reason}") from error
+
+
+def parse_json(data: bytes | str, source: object) -> Any:
+    """The JSON document in ``data``, in whose objects every name appears once.
+
+    Raises
+    ------
+    InputError
+        Naming ``source``, if it is none.
+    """
+    try:
+        return json.loads(data, object_pairs_hook=_unique_names)
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{source}: must be JSON, but: {error}") from error
+
+
+def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise InputError(f"every name must appear once, but {name!r} appears twice")
+        found[name] = value
+    return found
+
+
+@contextmanager
+def reading(path: object, what: str) -> Iterator[None]:
+    """Report whatever goes wrong inside as damage to the file at ``path``.
+
+    For formats whose readers raise almost anything where a file is damaged.
+
+    Parameters
+    ----------
+    path
+        Of the file; for messages.
+    what
+        What the file must be: ``a whole .npz archive``.
+    """
+    try:
+        # The one line says it all.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except InputError:
+        raise
+    except Exception as error:
+        if isinstance(error, MemoryError):
+            reason = describe(error)
+        elif isinstance(error, AttributeError | TypeError | LookupError):
+            reason = "its parts do not fit together"  # Python's words would be about itself
+        else:
+            reason = str(error) or type(error).__name__
+        raise InputError(f"{path}: must be {what}, but: {reason}") from error
 
 
 def sha256(data: bytes) -> str:
@@ -160,8 +249,25 @@ def read_npz(path: Path, data: bytes | None = None) -> dict[str, NDArray[Any]]:
         If the file cannot be read, or is truncated or damaged.
     """
     contents = read_bytes(path) if data is None else data
-    try:
-        with np.load(io.BytesIO(contents), allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (ValueError, TypeError, OSError, EOFError, KeyError, *ZIP_ERRORS) as error:
-        raise InputError(f"{path}: must be a whole .npz archive, but: {error}") from error
+    arrays: dict[str, NDArray[Any]] = {}
+    with (
+        reading(path, "a whole .npz archive"),
+        zipfile.ZipFile(io.BytesIO(contents)) as archive,
+    ):
+        check_unpacked(path, sum(member.file_size for member in archive.infolist()))
+        for member in archive.infolist():
+            name = member.filename.removesuffix(".npy")
+            if name in arrays:
+                raise InputError(f"{path}: array {name} must be there once, but is there twice")
+            with archive.open(member) as file:
+                arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
+                # Only at its end is a member compared with its checksum.
+                if file.read(1):
+                    raise InputError(f"{path}: {member.filename} must end with its array")
+    return arrays
+
+
+def check_unpacked(path: Path, size: int) -> None:
+    """Raise :class:`InputError` if so many bytes are more than an archive may unpack to."""
+    if size > LARGEST_FILE:
+        raise InputError(f"{path}: must unpack to at most {LARGEST_FILE:,} bytes, not {size:,}")

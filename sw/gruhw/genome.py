@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from gruhw.errors import InputError
-from gruhw.files import read_bytes
+from gruhw.files import parse_json, read_bytes
 
 LINEAR = ("W_ir", "W_iz", "W_in", "W_hr", "W_hz", "W_hn")
 """The operators that multiply by a weight matrix."""
@@ -275,12 +275,7 @@ class Genome(_Strict):
         InputError
             One line naming ``source``, the field, what was required and what was found.
         """
-        try:
-            content = json.loads(text, object_pairs_hook=_unique_keys)
-        except InputError as error:
-            raise InputError(f"{source}: {error}") from error
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{source}: must be JSON, but: {error}") from error
+        content = parse_json(text, source)
         for required in ("format", "version") if isinstance(content, dict) else ():
             if required not in content:
                 raise InputError(f"{source}: {required} is required, but missing")
@@ -295,15 +290,6 @@ class Genome(_Strict):
     def load(cls, path: Path) -> "Genome":
         """Read and validate the genome file at ``path``; :class:`InputError` if it is wrong."""
         return cls.from_json(read_bytes(path), str(path))
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise InputError(f"every name must appear once, but {name!r} appears twice")
-        found[name] = value
-    return found
 
 
 def first_problem(error: ValidationError) -> str:

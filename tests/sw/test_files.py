@@ -1,8 +1,11 @@
 """Files: atomic writes, identical archives, and one line for every way in which a file fails."""
 
+import io
 import os
 import subprocess
 import sys
+import warnings
+import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -134,7 +137,7 @@ def test_npz_is_the_same_in_every_process() -> None:
     ("data", "reason"),
     [
         (npz_bytes(ARRAYS)[:-30], "File is not a zip file"),
-        (b"", "No data left in file"),
+        (b"", "File is not a zip file"),
     ],
 )
 def test_truncated_npz(tmp_path: Path, data: bytes, reason: str) -> None:
@@ -180,3 +183,64 @@ def test_npy_is_not_an_archive(tmp_path: Path) -> None:
     with path.open("wb") as file:
         np.save(file, np.arange(3))
     assert error_of(read_npz, path).startswith(f"{path}: must be a whole .npz archive, but: ")
+
+
+def archive_of(members: list[tuple[str, bytes]], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """A zip archive, also of members of the same name."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, content in members:
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def npy(header: str, content: bytes = b"") -> bytes:
+    text = header.encode() + b"\n"
+    return b"\x93NUMPY\1\0" + len(text).to_bytes(2, "little") + text + content
+
+
+FLOATS = "{'descr': '<f8', 'fortran_order': False, 'shape': %s, }"
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ([("x", b"text")], "must be a whole .npz archive, but: "),
+        ([("x.npy", npy("(" * 5000))], "must be a whole .npz archive, but: "),
+        ([("x.npy", npy("{"))], "must be a whole .npz archive, but: "),
+        ([("x.npy", npy(FLOATS % "(10**9, 10**9)"))], "must be a whole .npz archive, but: "),
+        ([("x.npy", npy(FLOATS % "(10000000000000,)"))], "must be a whole .npz archive, but: "),
+        ([("x.npy", npy(FLOATS % "(1,)", b"8 bytes.+"))], "x.npy must end with its array"),
+        (
+            [("x.npy", npy(FLOATS % "(0,)")), ("x", npy(FLOATS % "(0,)"))],
+            "array x must be there once, but is there twice",
+        ),
+    ],
+)
+def test_hostile_archives_are_one_line(members: list[tuple[str, bytes]], message: str) -> None:
+    found = error_of(read_npz, Path("file.npz"), archive_of(members))
+    assert found.startswith(f"file.npz: {message}")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damage_of_any_compression(method: int) -> None:
+    data = archive_of([("x.npy", npy(FLOATS % "(50,)", bytes(range(200)) * 2))], method)
+    for position in range(30, data.index(b"PK\x01\x02")):
+        assert_whole_or_refused(damage(data, position, 0x11))
+
+
+def test_arrays_that_python_2_wrote(recwarn: pytest.WarningsRecorder) -> None:
+    data = archive_of([("x.npy", npy(FLOATS % "(2L,)", bytes(16)))])
+    assert read_npz(Path("file.npz"), data)["x"].tolist() == [0, 0]
+    assert not list(recwarn)
+
+
+def test_archives_that_unpack_to_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = npz_bytes({"x": np.zeros(1000)})
+    size = 8 * 1000 + 128
+    read_npz(Path("file.npz"), data)
+    monkeypatch.setattr("gruhw.files.LARGEST_FILE", size - 1)
+    assert error_of(read_npz, Path("file.npz"), data) == (
+        f"file.npz: must unpack to at most {size - 1:,} bytes, not {size:,}"
+    )

@@ -1,5 +1,6 @@
 """Spoken digits and keywords: from packs, from archives of recordings, and damaged ones."""
 
+import gzip
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,23 @@ def test_recordings_and_pack_give_the_same_digits(bands: int, data_folder: Path)
     assert from_pack.test.lengths.tolist() == [11, 11, 11]
     assert from_pack.test.x.shape == (3, 113, bands)
     assert not from_pack.test.x[:, 11:].any()
+
+
+def test_archives_with_holes_are_refused(data_folder: Path) -> None:
+    # GNU's sparse format: a member of 8 GiB in one block of an archive.
+    block = bytearray(512)
+    for start, text in {
+        0: b"x/recordings/0_a_0.wav", 100: b"0000644", 124: b"00000000000", 156: b"S",
+        257: b"ustar  ", 483: b"77777777777",
+    }.items():  # fmt: skip
+        block[start : start + len(text)] = text
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    archive = gzip.compress(bytes(block) + bytes(1024))
+    with pytest.raises(InputError) as caught:
+        digits_from_archive(archive, data_folder)
+    path = data_folder / ARCHIVE
+    assert str(caught.value) == f"{path}: x/recordings/0_a_0.wav must not have holes"
 
 
 def test_git_tree() -> None:

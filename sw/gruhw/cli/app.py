@@ -1,5 +1,6 @@
 """The program ``gruhw``: its commands, and what becomes of errors."""
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typer.exceptions import TyperException
 from gruhw import __version__
 from gruhw.cli import hardware, learning, search
 from gruhw.cli.console import errors
-from gruhw.errors import GruhwError, InputError
+from gruhw.errors import GruhwError, InputError, one_line
 from gruhw.files import describe
 from gruhw.genome import first_problem
 
@@ -60,6 +61,9 @@ def _options(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the program and exit: 0 done, 1 the work failed, 2 the input was wrong."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of files need not be text, and tables name files.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         # Typer itself turns an interrupted command into this status.
         status = app(args=arguments, prog_name="gruhw", standalone_mode=False)
@@ -71,11 +75,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except TyperException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "gruhw"
-        errors.print(f"gruhw: {_explain(error)} (try {command} --help)")
+        errors.print(one_line(f"gruhw: {_explain(error)} (try {command} --help)"))
         status = InputError.exit_status
     except OSError as error:
         named = f"{error.filename}: " if error.filename is not None else ""
-        errors.print(f"gruhw: {named}{describe(error)}")
+        errors.print(one_line(f"gruhw: {named}{describe(error)}"))
         status = GruhwError.exit_status
         _forget_output()
     except (KeyboardInterrupt, typer.Abort):

@@ -41,6 +41,9 @@ def writable(path: Path | None) -> Path | None:
     try:
         if path.is_dir():
             raise InputError(f"{path}: must be a file, but is a folder")
+        # It would be replaced: /dev/null by an ordinary file, where the user may do that.
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path}: must be a file, but is a pipe or a device")
         folder = next(folder for folder in path.parents if folder.exists())
         if not folder.is_dir():
             raise InputError(f"{folder}: must be a folder, but is a file")
@@ -93,7 +96,8 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=progress, transient=True) as bar:
+    hidden = not progress.is_terminal  # where it would leave an empty line
+    with Progress(*columns, console=progress, transient=True, disable=hidden) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from gruhw.errors import InputError
+from gruhw.files import exists
 from gruhw.tasks.activity import ACTIVITY
 from gruhw.tasks.custom import load_npz_task, load_samples
 from gruhw.tasks.data import Split, Task, TaskData
@@ -30,7 +31,7 @@ def load_task(name_or_path: str | Path) -> Task:
     if (known := TASKS.get(str(name_or_path))) is not None:
         return known
     path = Path(name_or_path)
-    if path.suffix != ".npz" and not path.is_file():
+    if path.suffix != ".npz" and not exists(path):
         raise InputError(
             f"task must be {', '.join(TASKS)} or the path of an .npz file, not '{name_or_path}'"
         )

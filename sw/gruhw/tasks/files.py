@@ -8,7 +8,6 @@ import io
 import tarfile
 import wave
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from gruhw.download import PinnedFile, local_file
 from gruhw.errors import InputError
-from gruhw.files import ZIP_ERRORS, read_npz
+from gruhw.files import check_unpacked, read_npz, reading
 
 FOLDER_VARIABLE = "GRUHW_DATA"
 """The environment variable that names a folder with data sets, looked in before the cache."""
@@ -53,13 +52,18 @@ def tar_members(path: Path, data: bytes) -> Iterator[tuple[str, bytes]]:
     InputError
         If the archive is truncated or damaged.
     """
-    try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
-            for member in archive:
-                if member.isreg() and (file := archive.extractfile(member)) is not None:
-                    yield member.name, file.read()
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: must be a whole .tar.gz archive, but: {error}") from error
+    unpacked = 0
+    with (
+        reading(path, "a whole .tar.gz archive"),
+        tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive,
+    ):
+        for member in archive:
+            if member.isreg() and (file := archive.extractfile(member)) is not None:
+                # A few bytes can describe holes of any size.
+                if member.issparse():
+                    raise InputError(f"{path}: {member.name} must not have holes")
+                check_unpacked(path, unpacked := unpacked + member.size)
+                yield member.name, file.read()
 
 
 def zip_members(path: Path, data: bytes) -> dict[str, bytes]:
@@ -70,11 +74,9 @@ def zip_members(path: Path, data: bytes) -> dict[str, bytes]:
     InputError
         If the archive is truncated or damaged.
     """
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return {name: archive.read(name) for name in archive.namelist() if name[-1] != "/"}
-    except (OSError, EOFError, NotImplementedError, *ZIP_ERRORS) as error:
-        raise InputError(f"{path}: must be a whole .zip archive, but: {error}") from error
+    with reading(path, "a whole .zip archive"), zipfile.ZipFile(io.BytesIO(data)) as archive:
+        check_unpacked(path, sum(member.file_size for member in archive.infolist()))
+        return {name: archive.read(name) for name in archive.namelist() if name[-1:] != "/"}
 
 
 def read_wav(name: str, data: bytes, rate: int) -> NDArray[np.int16]:
