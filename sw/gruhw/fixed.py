@@ -117,5 +117,6 @@ def quantise(values: FloatArray, to: Fixed) -> IntArray:
 
     Computed in double precision, so that every caller gets the same integers.
     """
-    scaled = np.floor(np.asarray(values, dtype=np.float64) * 2.0**to.frac + 0.5)
+    with np.errstate(over="ignore"):  # infinity saturates too
+        scaled = np.floor(np.asarray(values, dtype=np.float64) * 2.0**to.frac + 0.5)
     return np.clip(scaled, to.minimum, to.maximum).astype(np.int64)

@@ -13,7 +13,7 @@ from safetensors.numpy import load as parse_safetensors
 from safetensors.numpy import save as format_safetensors
 
 from gruhw.errors import InputError
-from gruhw.files import check_sha256, read_bytes
+from gruhw.files import check_sha256, parse_json, read_bytes
 from gruhw.fixed import FloatArray, IntArray, quantise
 from gruhw.genome import LINEAR, Genome, Sizes, first_problem
 from gruhw.graph import Graph, build_graph, check_fraction
@@ -55,7 +55,9 @@ class Normalisation:
 
     def __call__(self, raw: np.ndarray) -> FloatArray:
         """Normalise ``raw``, of any shape [..., inputs], in double precision."""
-        return raw.astype(np.float64) * self.scale + self.offset
+        with np.errstate(over="ignore"):  # infinity saturates when it is quantised
+            normalised: FloatArray = raw.astype(np.float64) * self.scale + self.offset
+        return normalised
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,8 @@ class Model:
         try:
             tensors = parse_safetensors(data)
             described = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-            header = _Header.model_validate(json.loads(described["__metadata__"][METADATA]))
+            metadata = parse_json(described["__metadata__"][METADATA], METADATA)
+            header = _Header.model_validate(metadata)
             weights = {layer: tensors[f"{layer}.weight"] for layer in LAYERS}
             biases = {layer: tensors[f"{layer}.bias"] for layer in LAYERS}
             normalisation = Normalisation(tensors["input.scale"], tensors["input.offset"])
@@ -115,13 +118,23 @@ class Model:
             raise InputError(f"{source}: {first_problem(error)}") from error
         except InputError as error:
             raise InputError(f"{source}: {error}") from error
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{source}: metadata must be JSON, but: {error}") from error
         for name, tensor in tensors.items():
+            if tensor.dtype.kind != "f":
+                raise InputError(
+                    f"{source}: {name} must hold floating-point numbers, not {tensor.dtype}"
+                )
             if not np.isfinite(tensor).all():
                 found = tensor[~np.isfinite(tensor)].flat[0]
                 raise InputError(f"{source}: every value of {name} must be finite, not {found}")
-        return cls(weights, biases, header.fractions, header.input_signed, normalisation)
+        for name in ("W_in", "head"):
+            if (found := weights[name].ndim) != 2:
+                raise InputError(f"{source}: {name}.weight must have 2 dimensions, not {found}")
+        model = cls(weights, biases, header.fractions, header.input_signed, normalisation)
+        try:
+            _ = model.sizes
+        except ValidationError as error:
+            raise InputError(f"{source}: sizes.{first_problem(error)}") from error
+        return model
 
     def check_sizes(self, sizes: Sizes, source: Path) -> None:
         """Raise :class:`InputError` unless every array has the shape that ``sizes`` requires."""

@@ -189,7 +189,7 @@ def test_missing_metadata(name: str) -> None:
 
 def test_metadata_must_be_json() -> None:
     data = save(load(example().to_bytes()), metadata={METADATA: "{"})
-    assert error_of(data).startswith(f"{SOURCE}: metadata must be JSON, but: Expecting")
+    assert error_of(data).startswith(f"{SOURCE}: gruhw: must be JSON, but: Expecting")
 
 
 def test_other_safetensors_file() -> None:
@@ -239,3 +239,43 @@ def test_other_format_or_version(field: str, value: str) -> None:
     assert error_of(altered({field: value})) == (
         f"{SOURCE}: {field}: input should be {required[field]!r}, not {value!r}"
     )
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "int64", "bool"])
+def test_tensors_must_be_floating_point(dtype: str) -> None:
+    tensor = np.zeros((4, 3), dtype)
+    assert error_of(altered(tensors={"W_ir.weight": tensor})) == (
+        f"{SOURCE}: W_ir.weight must hold floating-point numbers, not {dtype}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        ("W_in", (3,), "W_in.weight must have 2 dimensions, not 1"),
+        ("head", (), "head.weight must have 2 dimensions, not 0"),
+        ("head", (1, 4), "sizes.classes: input should be greater than or equal to 2, not 1"),
+        ("W_in", (2000, 3), "sizes.hidden: input should be less than or equal to 1024, not 2000"),
+    ],
+)
+def test_sizes_must_be_those_of_a_network(name: str, shape: tuple[int, ...], message: str) -> None:
+    data = altered(tensors={f"{name}.weight": np.zeros(shape, np.float32)})
+    assert error_of(data) == f"{SOURCE}: {message}"
+
+
+def test_metadata_must_name_everything_once() -> None:
+    data = save(load(example().to_bytes()), metadata={METADATA: '{"version": "1", "version": "1"}'})
+    assert error_of(data) == (
+        f"{SOURCE}: gruhw: every name must appear once, but 'version' appears twice"
+    )
+
+
+@pytest.mark.filterwarnings("error")
+def test_huge_numbers_saturate(tmp_path: Path) -> None:
+    tensors = {
+        "input.scale": np.array([1e308, -1e308, 1.0]),
+        "W_ir.weight": np.full((4, 3), 1e308),
+    }
+    network = load_network(save_design(tmp_path, altered(tensors=tensors)))
+    assert network.encode(np.array([[1e300, 1e300, -1e308]])).tolist() == [[127, -128, -128]]
+    assert (network.parameters.weights["W_ir"] == 127).all()
