@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
 
@@ -21,7 +22,7 @@ from gruhw.genome import PRESETS
 from gruhw.search import results
 from gruhw.search.front import Rule, Selection
 from gruhw.search.objectives import OBJECTIVES
-from gruhw.search.store import FILE
+from gruhw.search.store import FILE, Store
 
 ARGUMENTS = ("search", "--task", "task.npz", "--out", "out", "--workers", "1")
 SMALL = ("--population", "12", "--generations", "4", "--finalists", "4")
@@ -198,6 +199,30 @@ def test_a_damaged_search_is_kept(gruhw: CommandLine, tmp_path: Path) -> None:
     assert result.status == 2
     assert result.err.startswith(f"gruhw: out/{FILE}: must be a whole search file, but: ")
     assert result.err.count("\n") == 1
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("population", "x", "request.population: input should be a valid integer, not 'x'"),
+        ("pe", 1, "request.pe: input should be a valid string, not 1"),
+        ("preset", "x", "request.preset: input should be 'full' or 'operators17', not 'x'"),
+        ("start", [1], "request.start.0: input should be a valid string, not 1"),
+        ("generations", -1, "request.generations: input should be greater than or equal to 0, not"),
+        ("task", None, "request.task: input should be a valid string, not None"),
+    ],
+)
+def test_a_damaged_request(
+    field: str, value: object, message: str, gruhw: CommandLine, tmp_path: Path
+) -> None:
+    with Store(tmp_path / "out", create=True) as store:
+        request = asdict(command.Request(task="task.npz"))
+        store.put({"request": request | {field: value}})
+    before = contents(tmp_path)
+    result = gruhw("search", "--out", "out", "--resume")
+    assert (result.status, result.out, result.err.count("\n")) == (2, "", 1)
+    assert result.err.startswith(f"gruhw: out/{FILE}: {message}")
     assert contents(tmp_path) == before
 
 

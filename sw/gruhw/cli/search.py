@@ -5,15 +5,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import Field, TypeAdapter, ValidationError
 
 from gruhw.cli.console import JsonPath, errors, figures, progress, results, write_json
 from gruhw.cli.hardware import Target
 from gruhw.cli.learning import LARGEST_SEED
 from gruhw.errors import GruhwError, InputError
+from gruhw.genome import first_problem
 from gruhw.tasks.custom import MAXIMUM_SIZE
 
 if TYPE_CHECKING:
@@ -52,17 +55,17 @@ class Request:
 
     task: str = ""
     model: str | None = None
-    hidden: int | None = None
-    objective: tuple[str, ...] = ("size",)
-    target: str = "ice40"
-    preset: str = "full"
+    hidden: Annotated[int, Field(ge=1, le=MAXIMUM_SIZE)] | None = None
+    objective: tuple[Objective, ...] = (Objective.size,)
+    target: Target = Target.ice40
+    preset: PresetName = PresetName.full
     pe: str = "1"
     start: tuple[str, ...] = ()
     population: int = 48
-    generations: int = 50
-    finalists: int = 16
-    fine_tune_epochs: int | None = None
-    seed: int = 1
+    generations: Annotated[int, Field(ge=0)] = 50
+    finalists: Annotated[int, Field(ge=4)] = 16
+    fine_tune_epochs: Annotated[int, Field(ge=0)] | None = None
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 1
     select: str = "smallest"
     quick: bool = False
 
@@ -238,7 +241,11 @@ def _stored_request(store: "Store", given: dict[str, Any]) -> Request:
     names = {field.name for field in fields(Request)}
     if not isinstance(stored, dict) or set(stored) != names:
         raise InputError(f"{store.path}: a search that can be resumed is required, but missing")
-    stored = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
+    try:
+        request = TypeAdapter(Request).validate_json(dumps(stored), strict=True)
+    except ValidationError as error:
+        raise InputError(f"{store.path}: request.{first_problem(error)}") from error
+    stored = asdict(request)
     for name, value in given.items():
         if name not in CHANGEABLE and value != stored[name]:
             option = name.replace("_", "-")
@@ -247,7 +254,7 @@ def _stored_request(store: "Store", given: dict[str, Any]) -> Request:
                 f"search began, not {_shown(value)}"
             )
     changes = {name: given[name] for name in CHANGEABLE if name in given}
-    request = Request(**{**stored, **changes})
+    request = replace(request, **changes)
     _check(request)
     return request
 

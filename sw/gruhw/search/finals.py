@@ -78,8 +78,14 @@ class Finals:
         if stored is None:
             raise InputError(f"{self.store.path}: a fine-tuned model is required, but missing")
         correct, data = stored
+        if correct > self.evaluator.total:
+            raise InputError(
+                f"{self.store.path}: correct sequences must be at most {self.evaluator.total}, "
+                f"not {correct}"
+            )
         model = Model.from_bytes(data, self.store.path)
         genome = member.shared.genome
+        model.check_sizes(genome.sizes, self.store.path)
         network = Network.build(genome, model)
         costs = tuple(cost(network) for cost in self.costs)
         candidate = Candidate(genome, correct, self.evaluator.total, costs)
@@ -103,6 +109,10 @@ class Finals:
             self.store.add_measured(text, figures)
             self.tell(Progress(f"synthesised {number} of {len(jobs)}", finished=True))
         found = [self.store.measured(text) or {} for text in texts]
+        if any(figures.keys() != found[0].keys() for figures in found):
+            raise InputError(
+                f"{self.store.path}: must hold the same figures of every synthesis, but does not"
+            )
         return [replace(m, measured=figures) for m, figures in zip(members, found, strict=True)]
 
     def _network(self, member: Member) -> Network:

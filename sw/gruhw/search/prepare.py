@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gruhw.errors import InputError
-from gruhw.files import read_bytes, write_atomic
+from gruhw.files import exists, read_bytes, write_atomic
 from gruhw.genome import SEARCHED_BITS, Genome, homogeneous
 from gruhw.graph import calibrated_tensors
 from gruhw.model import Model, load_model
@@ -36,8 +36,9 @@ def prepare(wanted: Preparation, tell: Callable[[str], None]) -> Prepared:
     if epochs is None:
         epochs = recipe.fine_tuning_epochs
     weights = SharedWeights(wanted.task, out)
-    if not (out / SHARED_MODEL).exists():
+    if not exists(out / SHARED_MODEL):
         _train(task, wanted, recipe, tell)
+    _check_model(weights.model, out / SHARED_MODEL, task, wanted.hidden)
     tuning = FineTuning(weights, replace(recipe, quantised_epochs=epochs), wanted.workers)
     return Prepared(
         task=wanted.task,
@@ -63,7 +64,7 @@ def _quick(recipe: Recipe) -> Recipe:
 def _train(task: Task, wanted: Preparation, recipe: Recipe, tell: Callable[[str], None]) -> None:
     """Train the float network, unless there is one, and the shared weights; store them."""
     data, progress, out = task.load(), telling(tell), wanted.out
-    if not (out / FLOAT_MODEL).exists():
+    if not exists(out / FLOAT_MODEL):
         network = (
             FloatGRU.of(_given_model(wanted.model, task, wanted.hidden))
             if wanted.model is not None
@@ -79,7 +80,9 @@ def _train(task: Task, wanted: Preparation, recipe: Recipe, tell: Callable[[str]
         _, model_of = calibration_of(network, task, data, recipe)
         write_atomic(out / FLOAT_MODEL, model_of(homogeneous(8)).to_bytes())
     # Read back even if it was just trained, so that all goes on from the same rounded numbers.
-    network = FloatGRU.of(load_float_model(out))
+    model = load_float_model(out)
+    _check_model(model, out / FLOAT_MODEL, task, wanted.hidden)
+    network = FloatGRU.of(model)
     calibration, model_of = calibration_of(network, task, data, recipe)
     start = model_of(homogeneous(8))
     fractions = {
@@ -105,8 +108,15 @@ def _train(task: Task, wanted: Preparation, recipe: Recipe, tell: Callable[[str]
 def _given_model(path: Path, task: Task, hidden: int | None) -> Model:
     """The model of the design whose genome file the user names."""
     genome = Genome.load(path)
-    sizes = genome.sizes
     found = load_model(genome, path)
+    _check_model(found, path, task, hidden)
+    return found
+
+
+def _check_model(model: Model, path: Path, task: Task, hidden: int | None) -> None:
+    """Raise :class:`InputError` unless the model that ``path`` gives has the sizes of ``task``."""
+    sizes = model.sizes
+    model.check_sizes(sizes, path)
     required = {"input": task.inputs, "classes": task.classes} | (
         {"hidden": hidden} if hidden else {}
     )
@@ -116,7 +126,6 @@ def _given_model(path: Path, task: Task, hidden: int | None) -> Model:
                 f"{path}: sizes.{name} must be {count}, as in task {task.name}, "
                 f"not {getattr(sizes, name)}"
             )
-    return found
 
 
 def load_float_model(folder: Path) -> Model:

@@ -197,7 +197,8 @@ class _Search:
     def _known(self, genome: Genome) -> Candidate:
         correct = self.store.correct(widths_text(genome.widths))
         costs = self.store.costs(genome_text(genome))
-        if correct is None or correct > self.total or costs is None:
+        whole = costs is not None and len(costs) == len(self.costs)
+        if correct is None or correct > self.total or costs is None or not whole:
             raise InputError(
                 f"{self.store.path}: must hold the figures of every evaluated genome, "
                 f"but those of {genome_text(genome)} are missing or wrong"

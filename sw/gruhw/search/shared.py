@@ -1,6 +1,5 @@
 """Accuracy from weights that all candidates share."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -9,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from gruhw.errors import InputError
-from gruhw.files import read_bytes, sha256
+from gruhw.files import parse_json, read_bytes, sha256
 from gruhw.genome import Genes, Genome
-from gruhw.graph import calibrated_tensors
+from gruhw.graph import calibrated_tensors, check_fraction
 from gruhw.model import Model, Network
 from gruhw.quant.population import Population
 from gruhw.tasks import Split, Task, TaskData, load_task
@@ -72,10 +71,7 @@ class SharedWeights:
     def fractions(self) -> dict[str, dict[str, int]]:
         """The fraction bits of each tensor at each width."""
         path = self.folder / FRACTIONS
-        try:
-            found: dict[str, dict[str, int]] = json.loads(read_bytes(path))
-        except ValueError as error:
-            raise InputError(f"{path}: must be JSON, but: {error}") from error
+        found: dict[str, dict[str, int]] = parse_json(read_bytes(path), path)
         return found
 
     @cached_property
@@ -90,12 +86,16 @@ class SharedWeights:
 
     def of(self, genes: Genes) -> Model:
         """The shared weights with the fraction bits of ``genes``."""
-        widths = calibrated_tensors(genes)
+        widths, fractions, path = calibrated_tensors(genes), self.fractions, self.folder / FRACTIONS
         try:
-            found = {name: self.fractions[name][str(bits)] for name, bits in widths.items()}
+            found = {
+                name: check_fraction(name, fractions[name][str(bits)])
+                for name, bits in widths.items()
+            }
         except (KeyError, TypeError) as error:
-            path = self.folder / FRACTIONS
             raise InputError(f"{path}: fraction bits of {error} are required") from error
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
         return replace(self.model, fractions=found)
 
     @cached_property

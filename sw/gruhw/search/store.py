@@ -13,11 +13,14 @@ from types import TracebackType
 from typing import Any
 
 from gruhw.errors import InputError, ToolError
-from gruhw.files import output_folder
+from gruhw.files import exists, output_folder
 from gruhw.search.front import Number
 
 FILE = "search.sqlite"
 """The name of the file in the search's folder."""
+
+BESIDE = ("-journal", "-wal", "-shm")
+"""What SQLite adds to its name for the files of unfinished work."""
 
 FORMAT = "gruhw-search"
 VERSION = 1
@@ -30,8 +33,17 @@ TABLES = (
     "CREATE TABLE measured (genome TEXT PRIMARY KEY, figures TEXT NOT NULL)",
 )
 
-INPUT_ERRORS = ("readonly", "read-only", "unable to open")
-"""What SQLite says of a file that is the user's to mend, besides damage."""
+LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+UNUSABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
+FAILED = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM)
+"""What SQLite says of files that another process uses, of those that the user must mend, and of
+disks and memory; whatever else it says, the file is damaged."""
+
+PRIMARY = 0xFF
+"""The part of SQLite's error codes that is not about details."""
+
+LARGEST_FIGURE = 2**53
+"""Up to here, floating point has every whole number."""
 
 
 class Store:
@@ -55,9 +67,11 @@ class Store:
 
     def __init__(self, folder: Path, *, create: bool) -> None:
         self.path = folder / FILE
-        exists = self.path.exists()
-        if not create and not exists:
+        if not create and not exists(self.path):
             raise InputError(f"{self.path}: a search to resume is required, but missing")
+        for path in (self.path.with_name(f"{FILE}{suffix}") for suffix in ("", *BESIDE)):
+            if exists(path) and not path.is_file():
+                raise InputError(f"{path}: must be a regular file, but is none")
         with output_folder(folder):
             pass
         with self._explained():
@@ -82,19 +96,26 @@ class Store:
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=FULL")
         with self._transaction(), closing(self._connection.cursor()) as cursor:
-            tables = cursor.execute("SELECT name FROM sqlite_master").fetchall()
             # Killed before its first commit, a search leaves an empty file.
-            if not tables:
+            if not self._tables():
                 for table in TABLES:
                     cursor.execute(table)
                 self._set("format", FORMAT)
                 self._set("version", VERSION)
+        # Views and triggers would be programs; nothing is read before they are ruled out.
+        if self._tables() != sorted(TABLES):
+            raise sqlite3.DatabaseError("its tables are not those of a search")
         (found,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
         if found != "ok":
             raise sqlite3.DatabaseError(found)
         for name, required in (("format", FORMAT), ("version", VERSION)):
             if (value := self.get(name)) != required:
                 raise InputError(f"{self.path}: {name} must be {required}, not {value!r}")
+
+    def _tables(self) -> list[str]:
+        """How everything in the file was made, save what SQLite makes itself."""
+        made = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY sql"
+        return [text for (text,) in self._connection.execute(made)]
 
     def __enter__(self) -> "Store":
         return self
@@ -112,24 +133,21 @@ class Store:
         """SQLite's errors as one line that names the file."""
         try:
             yield
-        except sqlite3.OperationalError as error:
-            text = str(error)
-            if "locked" in text:
+        # SQLite quotes what it finds in a damaged file, which need not be text.
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & PRIMARY
+            if code in LOCKED:
                 raise InputError(
                     f"{self.path.parent}: must be used by one search at a time, "
                     "but another is at work in it"
                 ) from error
-            if "no such" in text:
-                raise InputError(
-                    f"{self.path}: must be a whole search file, but: {text}"
-                ) from error
-            kind = InputError if any(part in text for part in INPUT_ERRORS) else ToolError
-            raise kind(f"{self.path}: cannot be used: {text}") from error
-        except sqlite3.DatabaseError as error:
+            if code in (*UNUSABLE, *FAILED):
+                kind = ToolError if code in FAILED else InputError
+                raise kind(f"{self.path}: cannot be used: {error}") from error
             raise self._damaged(error) from error
 
-    def _damaged(self, error: Exception) -> InputError:
-        return InputError(f"{self.path}: must be a whole search file, but: {error}")
+    def _damaged(self, problem: object) -> InputError:
+        return InputError(f"{self.path}: must be a whole search file, but: {problem}")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -175,6 +193,8 @@ class Store:
         if stored is None:
             self.put({"settings": dict(settings)})
             return
+        if not isinstance(stored, dict):
+            raise self._damaged(f"its settings are {stored!r}")
         given = json.loads(json.dumps(dict(settings)))
         for name in sorted({*stored, *given}):
             if stored.get(name) != given.get(name):
@@ -186,8 +206,17 @@ class Store:
     def _json(self, text: object) -> Any:
         try:
             return json.loads(str(text))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise self._damaged(error) from error
+
+    def _figure(self, value: object) -> Number:
+        if (
+            not isinstance(value, int | float)
+            or isinstance(value, bool)
+            or not 0 <= value <= LARGEST_FIGURE
+        ):
+            raise self._damaged(f"a figure is {value!r}")
+        return value
 
     def _whole(self, value: object) -> int:
         if type(value) is not int or value < 0:
@@ -202,7 +231,11 @@ class Store:
     def costs(self, genome: str) -> tuple[Number, ...] | None:
         """The costs of a genome, if known."""
         row = self._one("SELECT figures FROM costs WHERE genome = ?", genome)
-        return None if row is None else tuple(self._json(row[0]))
+        if row is None:
+            return None
+        if not isinstance(figures := self._json(row[0]), list):
+            raise self._damaged(f"the costs of a genome are {figures!r}")
+        return tuple(self._figure(figure) for figure in figures)
 
     def add(
         self,
@@ -225,7 +258,12 @@ class Store:
         Its text may say more than the genome, if the result depends on it.
         """
         row = self._one("SELECT correct, model FROM refined WHERE genome = ?", genome)
-        return None if row is None else (self._whole(row[0]), bytes(row[1]))
+        if row is None:
+            return None
+        correct, model = row
+        if not isinstance(model, bytes):
+            raise self._damaged(f"a model is {model!r}")
+        return self._whole(correct), model
 
     def add_refined(self, found: Mapping[str, tuple[int, bytes]]) -> None:
         """Store refined genomes, all or none."""
@@ -238,7 +276,11 @@ class Store:
     def measured(self, genome: str) -> dict[str, Number] | None:
         """What synthesis found for a genome, by cost, if known."""
         row = self._one("SELECT figures FROM measured WHERE genome = ?", genome)
-        return None if row is None else self._json(row[0])
+        if row is None:
+            return None
+        if not isinstance(figures := self._json(row[0]), dict):
+            raise self._damaged(f"the figures of a synthesis are {figures!r}")
+        return {name: self._figure(figure) for name, figure in figures.items()}
 
     def add_measured(self, genome: str, figures: Mapping[str, Number]) -> None:
         """Store what synthesis found."""

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from command_line import contents
 from tiny_task import write_tiny_task
+from toy_search import toy_model
 
 from gruhw.design import save_design
 from gruhw.errors import InputError
@@ -18,7 +19,7 @@ from gruhw.reference import classify
 from gruhw.search import prepare as preparation
 from gruhw.search.evaluation import Preparation, Prepared
 from gruhw.search.fine_tuning import FineTuning
-from gruhw.search.prepare import prepare
+from gruhw.search.prepare import FLOAT_MODEL, prepare
 from gruhw.search.shared import (
     FRACTIONS,
     SHARED_MODEL,
@@ -184,6 +185,8 @@ def test_a_trained_design_can_be_the_start(task: str, folder: Path, tmp_path: Pa
         (FRACTIONS, b"{", "must be JSON, but: "),
         (FRACTIONS, b"[]", "fraction bits of "),
         (FRACTIONS, b'{"input": {}}', "fraction bits of "),
+        (FRACTIONS, b"[" * 10**5, "must be JSON, but: "),
+        (FRACTIONS, b'{"input": {"2": "x"}}', "fraction bits of input must be a whole number"),
     ],
 )
 def test_damaged_files_are_one_line(
@@ -210,3 +213,18 @@ def test_fingerprints_tell_weights_and_recipes_apart(
     assert isinstance(refiner, FineTuning)
     other = replace(refiner, recipe=replace(RECIPE, seed=9))
     assert other.fingerprint != refiner.fingerprint
+
+
+@pytest.mark.parametrize("name", [SHARED_MODEL, FLOAT_MODEL])
+def test_models_of_other_sizes_are_one_line(
+    name: str, task: str, folder: Path, tmp_path: Path
+) -> None:
+    for file, data in contents(folder).items():
+        (tmp_path / file).write_bytes(data)
+    if name == FLOAT_MODEL:
+        (tmp_path / SHARED_MODEL).unlink()
+    path = tmp_path / name
+    (tmp_path / name).write_bytes(toy_model(homogeneous(8)).to_bytes())
+    with pytest.raises(InputError) as caught:
+        prepared(task, tmp_path)
+    assert str(caught.value) == f"{path}: sizes.classes must be 3, as in task {task}, not 2"

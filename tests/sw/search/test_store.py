@@ -6,13 +6,13 @@ import resource
 import signal
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from gruhw.errors import GruhwError, InputError, ToolError
-from gruhw.search.store import FILE, Store
+from gruhw.search.store import BESIDE, FILE, Store
 
 
 def fill(store: Store, count: int, start: int = 0) -> None:
@@ -154,7 +154,7 @@ def test_a_damaged_file_gets_one_line_and_stays(damage: str, tmp_path: Path) -> 
     [
         ("UPDATE search SET value = '\"x\"' WHERE name = 'format'", "format must be gruhw-search"),
         ("UPDATE search SET value = '9' WHERE name = 'version'", "version must be 1, not 9"),
-        ("DROP TABLE search", "must be a whole search file, but: no such table: search"),
+        ("DROP TABLE search", "must be a whole search file, but: its tables are not those of a"),
         ("DELETE FROM search", "format must be gruhw-search, not None"),
     ],
 )
@@ -219,3 +219,107 @@ def test_a_full_disk_gets_one_line_and_loses_nothing(tmp_path: Path) -> None:
         fill(store, 10, start=known)  # there is room again
     with Store(tmp_path, create=False) as store:
         check(store, known + 10)
+
+
+ENDLESS = (
+    "WITH RECURSIVE n(name, value) AS "
+    "(SELECT 'format', '1' UNION ALL SELECT name, value || '1' FROM n) SELECT * FROM n"
+)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "CREATE TABLE more (x)",
+        "CREATE TRIGGER t AFTER INSERT ON search BEGIN DELETE FROM costs; END",
+        "CREATE INDEX i ON costs (figures)",
+        "ALTER TABLE costs ADD COLUMN more",
+        f"DROP TABLE search; CREATE VIEW search AS {ENDLESS}",
+    ],
+)
+def test_a_file_of_other_tables_is_not_read(change: str, tmp_path: Path) -> None:
+    Store(tmp_path, create=True).__exit__(None, None, None)
+    with closing(sqlite3.connect(tmp_path / FILE)) as connection:
+        connection.executescript(change)
+    assert message(tmp_path) == (
+        f"{tmp_path / FILE}: must be a whole search file, but: its tables are not those of a search"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{}", "the costs of a genome are {}"),
+        ("5", "the costs of a genome are 5"),
+        ('["x"]', "a figure is 'x'"),
+        ("[null]", "a figure is None"),
+        ("[true]", "a figure is True"),
+        ("[-1]", "a figure is -1"),
+        ("[NaN]", "a figure is nan"),
+        ("[1e400]", "a figure is inf"),
+        (f"[{10**30}]", f"a figure is {10**30}"),
+        (
+            "[" * 10**5,
+            "maximum recursion depth exceeded while decoding a JSON array from a unicode",
+        ),
+        (b"\xff", "Expecting value: line 1 column 1 (char 0)"),
+    ],
+)
+def test_stored_costs_must_be_numbers(text: str | bytes, problem: str, tmp_path: Path) -> None:
+    with Store(tmp_path, create=True) as store:
+        store._connection.execute("INSERT INTO costs VALUES ('g', ?)", (text,))
+        with pytest.raises(InputError) as caught:
+            store.costs("g")
+    expected = f"{tmp_path / FILE}: must be a whole search file, but: {problem}"
+    assert str(caught.value).startswith(expected)
+
+
+def test_a_stored_model_is_bytes(tmp_path: Path) -> None:
+    with Store(tmp_path, create=True) as store:
+        # Python would make as many zero bytes of the number.
+        store._connection.execute("INSERT INTO refined VALUES ('g', 1, ?)", (10**12,))
+        with pytest.raises(InputError) as caught:
+            store.refined("g")
+    assert str(caught.value).endswith(f"must be a whole search file, but: a model is {10**12}")
+
+
+def test_stored_figures_of_a_synthesis_have_names(tmp_path: Path) -> None:
+    with Store(tmp_path, create=True) as store:
+        store._connection.execute("INSERT INTO measured VALUES ('g', '[1]')")
+        with pytest.raises(InputError) as caught:
+            store.measured("g")
+    assert str(caught.value).endswith("but: the figures of a synthesis are [1]")
+
+
+def test_stored_settings_have_names(tmp_path: Path) -> None:
+    with Store(tmp_path, create=True) as store:
+        store.put({"settings": [1]})  # type: ignore[dict-item]
+        with pytest.raises(InputError) as caught:
+            store.bind({"seed": 1})
+    assert str(caught.value).endswith("must be a whole search file, but: its settings are [1]")
+
+
+def test_text_that_is_none(tmp_path: Path) -> None:
+    with Store(tmp_path, create=True) as store:
+        store._connection.execute("INSERT INTO search VALUES ('x', CAST(x'ff' AS TEXT))")
+        with pytest.raises(InputError) as caught:
+            store.get("x")
+    assert str(caught.value).startswith(f"{tmp_path / FILE}: must be a whole search file, but: ")
+
+
+def test_a_schema_that_is_no_text(tmp_path: Path) -> None:
+    Store(tmp_path, create=True).__exit__(None, None, None)
+    with closing(sqlite3.connect(tmp_path / FILE)) as connection:
+        connection.executescript(
+            "PRAGMA writable_schema = ON; UPDATE sqlite_master SET name = CAST(x'ff' AS TEXT), "
+            "tbl_name = CAST(x'ff' AS TEXT), sql = 'x' WHERE name = 'costs'"
+        )
+    assert message(tmp_path).startswith(f"{tmp_path / FILE}: must be a whole search file, but: ")
+
+
+@pytest.mark.parametrize("name", [FILE, *(f"{FILE}{suffix}" for suffix in BESIDE)])
+def test_no_ordinary_file(name: str, tmp_path: Path) -> None:
+    Store(tmp_path, create=True).__exit__(None, None, None)
+    (tmp_path / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / name)
+    assert message(tmp_path) == f"{tmp_path / name}: must be a regular file, but is none"
