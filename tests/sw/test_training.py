@@ -1,6 +1,8 @@
 """The training loop: reproducible, resumable, members that do not disturb each other."""
 
+import pickle
 import re
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -153,6 +155,54 @@ def test_a_damaged_checkpoint_is_one_line(
     with pytest.raises(InputError, match=f"^{re.escape(message)}") as caught:
         train_float(task, data, 4, RECIPE, silent, path)
     assert "\n" not in str(caught.value)
+
+
+def test_no_bit_of_a_checkpoint_may_change(task: Task, data: TaskData, tmp_path: Path) -> None:
+    path = tmp_path / "training.checkpoint"
+    with pytest.raises(KilledError):
+        train_float(task, data, 4, RECIPE, killing(1), path)
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        member = next(m for m in archive.infolist() if m.filename.endswith("data/0"))
+    # PyTorch itself would take the number for another one.
+    at = whole.index(member.filename.encode(), member.header_offset) + 64 + member.file_size // 2
+    path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+    message = f"{path}: must be a whole checkpoint of this training, but: {member.filename} in it"
+    with pytest.raises(InputError, match=f"^{re.escape(message)} is damaged$"):
+        train_float(task, data, 4, RECIPE, silent, path)
+
+
+def test_a_checkpoint_runs_nothing(
+    task: Task, data: TaskData, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    path = tmp_path / "training.checkpoint"
+    with pytest.raises(KilledError):
+        train_float(task, data, 4, RECIPE, killing(1), path)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            trap = pickle.dumps(Hostile(tmp_path / "trap"), 3)
+            archive.writestr(name, trap if name.endswith("data.pkl") else content)
+    recwarn.clear()
+    with pytest.raises(InputError) as caught:
+        train_float(task, data, 4, RECIPE, silent, path)
+    assert str(caught.value) == (
+        f"{path}: must be a whole checkpoint of this training, but: "
+        "it holds more than numbers and their names"
+    )
+    assert not (tmp_path / "trap").exists()
+    assert not list(recwarn)
+
+
+class Hostile:
+    """Makes a file where its pickle is loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.path,)
 
 
 def test_a_checkpoint_of_another_training_is_refused(

@@ -3,10 +3,12 @@
 import io
 import json
 import math
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from gruhw.errors import InputError
-from gruhw.files import read_bytes, write_atomic
+from gruhw.files import check_unpacked, exists, read_bytes, reading, write_atomic
 from gruhw.tasks import Split, Task
 from gruhw.training.recipe import Recipe
 
@@ -226,26 +228,32 @@ class _State:
 
     def load(self, path: Path, phase: str, epochs: int) -> int:
         """Take over the state in ``path`` if there is one; returns the epochs that are done."""
-        if not path.exists():
+        if not exists(path):
             return 0
         data = read_bytes(path)
-        try:
-            content = torch.load(io.BytesIO(data), weights_only=True)
+        with (
+            reading(path, "a whole checkpoint of this training"),
+            zipfile.ZipFile(io.BytesIO(data)) as archive,
+        ):
+            # PyTorch compares nothing with its checksum, and would go on from damaged numbers.
+            check_unpacked(path, sum(member.file_size for member in archive.infolist()))
+            if (damaged := archive.testzip()) is not None:
+                raise ValueError(f"{damaged} in it is damaged")
+            try:
+                content = torch.load(io.BytesIO(data), weights_only=True)
+            except UnpicklingError:
+                # PyTorch would say how to load it all the same.
+                raise ValueError("it holds more than numbers and their names") from None
             if (content["phase"], content["epochs"]) != (phase, epochs):
                 raise InputError(
                     f"{path}: must be of {epochs} epochs of {phase} training, "
                     f"not {content['epochs']} of {content['phase']}"
                 )
+            if content["epoch"] not in range(1, epochs + 1):
+                raise ValueError(f"{content['epoch']!r} epochs are done")
             self.network.load_state_dict(content["network"])
             self.optimiser.load_state_dict(content["optimiser"])
             self.schedule.load_state_dict(content["schedule"])
             for generator, state in zip(self.generators, content["generators"], strict=True):
                 generator.bit_generator.state = json.loads(state)
             return int(content["epoch"])
-        except InputError:
-            raise
-        except Exception as error:  # torch raises almost anything on damaged files
-            raise InputError(
-                f"{path}: must be a whole checkpoint of this training, but: "
-                f"{str(error) or type(error).__name__}"
-            ) from error
