@@ -15,6 +15,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from gruhw.compiled import is_whole, keep
 from gruhw.errors import ToolError
 from gruhw.files import sha256
 from gruhw.programs import run_program
@@ -23,7 +24,6 @@ from gruhw_sim.runner import (
     compiler_version,
     first_error,
     link_tools,
-    store,
     tool_environment,
 )
 from gruhw_sim.simulators import find_simulator
@@ -121,7 +121,7 @@ class Harness:
         tool = find_simulator("verilator")
         facts = [tool.version, compiler_version(), HARNESS.read_text(), str(waveform), verilog]
         place = cache and cache / f"harness-{sha256(json.dumps(facts).encode())[:32]}"
-        if place and (place / PROGRAM).is_file():
+        if place and is_whole(place / PROGRAM):
             return cls(place / PROGRAM, waveform)
         folder.mkdir()
         link_tools(folder, tool)
@@ -150,7 +150,7 @@ class Harness:
             raise ToolError(f"verilator: {first_error(done.stdout, done.returncode)}")
         program = folder / "build" / PROGRAM
         if place:
-            store(program, place)
+            keep(program, place)
         return cls(program, waveform)
 
     def run(

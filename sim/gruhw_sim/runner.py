@@ -18,8 +18,9 @@ from xml.etree import ElementTree
 import cocotb_tools.config
 import numpy as np
 
+from gruhw.compiled import is_whole, keep
 from gruhw.errors import InputError, ToolError
-from gruhw.files import npz_bytes, output_folder, scratch_folder, sha256, write_atomic
+from gruhw.files import npz_bytes, scratch_folder, sha256, write_atomic
 from gruhw.fixed import IntArray
 from gruhw.model import Network
 from gruhw.programs import run_program
@@ -105,15 +106,18 @@ def simulate(
         if not (cache and _fetch(cache, folder, tool)):
             tell(f"compiling for {simulator}")
             runtime = build_folder and build_folder / f"runtime-{_key(tool, '')}"
-            if runtime and runtime.is_dir():
-                shutil.copytree(runtime, folder / cocotb_job.RUNTIME)
+            objects = [runtime / name for name in cocotb_job.RUNTIME_OBJECTS] if runtime else []
+            whole = all(map(is_whole, objects))
+            if objects and whole:
+                (folder / cocotb_job.RUNTIME).mkdir()
+                for file in objects:
+                    shutil.copy(file, folder / cocotb_job.RUNTIME)
             _run_child("build", folder, tool)
-            if cache and build_folder:
-                with output_folder(build_folder):
-                    store(folder / "build" / BUILT[simulator], cache)
-                    if runtime and not runtime.is_dir() and tool.root:
-                        for file in (folder / cocotb_job.RUNTIME).iterdir():
-                            store(file, runtime)
+            if cache and runtime:
+                keep(folder / "build" / BUILT[simulator], cache)
+                if tool.root and not whole:
+                    for file in objects:
+                        keep(folder / cocotb_job.RUNTIME / file.name, runtime)
         built = time.monotonic()
         tell(f"simulating {len(inputs)} sequences")
         _run_child("test", folder, tool)
@@ -238,20 +242,11 @@ def compiler_version() -> str:
 def _fetch(cache: Path, folder: Path, tool: Simulator) -> bool:
     """Take a compiled simulation from the cache, if it is there."""
     file = cache / BUILT[tool.name]
-    if not file.is_file():
+    if not is_whole(file):
         return False
     (folder / "build").mkdir()
     shutil.copy(file, folder / "build")
     return True
-
-
-def store(file: Path, folder: Path) -> None:
-    """Copy a file into the cache; a killed command leaves nothing half-written."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as temporary:
-        pass
-    shutil.copy(file, temporary.name)
-    Path(temporary.name).replace(folder / file.name)
 
 
 def _read_results(

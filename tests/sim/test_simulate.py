@@ -1,6 +1,7 @@
 """Generated Verilog against the reference, in both simulators; and hardware that is broken."""
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -116,6 +117,24 @@ def test_what_is_compiled_is_not_compiled_again(simulator: SimulatorName, builds
     assert said.count(f"compiling for {simulator}") == 1
     assert Path.cwd() == cwd
     assert dict(os.environ) == environment
+
+
+def test_a_damaged_program_is_compiled_again(tmp_path: Path) -> None:
+    require("icarus")
+    network = random_network(np.random.default_rng(5), inputs=2, hidden=2, classes=2)
+    sequences = random_sequences(np.random.default_rng(6), network, 1, 2)
+    said: list[str] = []
+    for _ in range(3):
+        report = simulate(
+            network, *sequences, simulator="icarus", build_folder=tmp_path, progress=said.append
+        )
+        assert report.passed, explain(report)
+        (program,) = tmp_path.glob("*/sim.vvp")
+        text = program.read_text()
+        # Another constant: it would still run, and differ from the reference.
+        program.write_text(re.sub(r"C4<([01]+)>", "C4<0>", text))
+        assert program.read_text() != text
+    assert said.count("compiling for icarus") == 3
 
 
 def simulate_broken(fault: Callable[[str], str]) -> SimulationReport:

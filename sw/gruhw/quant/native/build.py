@@ -8,6 +8,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from gruhw.compiled import is_whole, keep
 from gruhw.download import cache_folder
 from gruhw.errors import ToolError
 from gruhw.files import output_folder, sha256
@@ -31,12 +32,12 @@ def load_library(structure: Graph) -> ctypes.CDLL:
     text = cpp_source(structure)
     folder = cache_folder() / "native"
     path = folder / f"{sha256((text + _processor()).encode())}.so"
-    if not path.exists():
+    if not is_whole(path):
         with output_folder(folder), tempfile.TemporaryDirectory(dir=folder) as name:
-            source, library = Path(name) / "steps.cpp", Path(name) / "steps.so"
+            source, library = Path(name) / "steps.cpp", Path(name) / path.name
             source.write_text(text)
             _compile([*FLAGS, "-o", str(library), str(source)])
-            library.replace(path)
+            keep(library, folder)
     return ctypes.CDLL(str(path))
 
 
