@@ -293,7 +293,7 @@ def _evaluate(function: str, values: Mapping[str, bool]) -> bool | None:
 
     try:
         result = binary(0)
-    except (KeyError, IndexError):
+    except (KeyError, IndexError, RecursionError):
         return None
     return result if tokens == [""] else None
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from tiny_liberty import LIBERTY
 
-from gruhw.errors import InputError
+from gruhw.errors import InputError, ToolError
 from gruhw_hw.pdk import SG13G2, load_liberty, parse_liberty
-from gruhw_hw.synthesis import Resources, synthesise
+from gruhw_hw.synthesis import Resources, netlist, synthesise
 from gruhw_hw.synthesis.resources import count_resources
 from gruhw_hw.synthesis.targets import liberty_cells
 
@@ -119,3 +119,28 @@ def test_the_default_library_is_pinned(tmp_path: Path, monkeypatch: pytest.Monke
         load_liberty()
     found = hashlib.sha256(LIBERTY.encode()).hexdigest()
     assert str(raised.value) == f"{path}: SHA-256 must be {SG13G2.sha256}, not {found}"
+
+
+@pytest.mark.parametrize("function", ["(" * 10**5, "!" * 10**5, "(" * 900 + "A" + ")" * 900])
+def test_functions_of_any_depth(function: str) -> None:
+    text = edited('"!A + !B"', f'"{function}"')
+    assert parse_liberty(Path("x.lib"), text.encode()).nand2_area == 9
+
+
+@pytest.mark.slow
+def test_a_library_that_nothing_can_be_mapped_to(tmp_path: Path) -> None:
+    path = tmp_path / "no_flip_flops.lib"
+    path.write_text(LIBERTY.replace("ff (", "other ("))
+    verilog = "module top(input c, d, output reg q); always @(posedge c) q <= d; endmodule"
+    for work in (synthesise, netlist):
+        with pytest.raises(InputError) as raised:
+            work(verilog, "top", "asic", liberty=path)
+        assert str(raised.value).startswith(
+            f"{path}: must be a library that Yosys can map to, but: Yosys: ERROR: "
+        )
+
+
+def test_a_design_that_is_wrong_is_not_the_library_s_fault(library: Path) -> None:
+    with pytest.raises(ToolError) as raised:
+        synthesise("module top; wrong endmodule", "top", "asic", liberty=library)
+    assert str(raised.value).startswith("Yosys: design.v:1: ERROR: syntax error")

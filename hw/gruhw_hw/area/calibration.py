@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from gruhw.download import cache_folder
 from gruhw.errors import InputError
-from gruhw.files import read_bytes, write_atomic
+from gruhw.files import exists, read_bytes, write_atomic
 from gruhw_hw.area.fit import AMOUNTS, Prices
 from gruhw_hw.pdk import Liberty
 from gruhw_hw.synthesis import TARGETS, library_of, tool_versions
@@ -51,7 +51,7 @@ def find_calibration(
             return prices
     name = f"area-{target}.json" if library is None else f"area-{target}-{library.sha256[:16]}.json"
     path = cache_folder() / name
-    if path.exists():
+    if exists(path):
         prices = parse_calibration(read_bytes(path), str(path), target, tools)
         if prices is not None:
             return prices

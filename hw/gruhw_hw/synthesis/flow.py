@@ -1,7 +1,8 @@
 """From Verilog to a report: one flattened run for the total, one hierarchical for the parts."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from gruhw.errors import InputError
@@ -18,7 +19,13 @@ from gruhw_hw.synthesis.targets import (
     liberty_cells,
     library_of,
 )
-from gruhw_hw.synthesis.yosys import parse_stat, run_yosys, tool_versions, warnings
+from gruhw_hw.synthesis.yosys import (
+    YosysError,
+    parse_stat,
+    run_yosys,
+    tool_versions,
+    warnings,
+)
 
 OPERATOR_ROWS = (*OPERATORS, "head")
 """The operators that a report has rows for: the seventeen of the cell, and the head."""
@@ -58,7 +65,7 @@ def synthesise(
     ------
     InputError
         If there is no such target, ``top`` is no plain Verilog name, or the library is wrong
-        or given for a target that takes none.
+        or given for a target that takes none, or Yosys cannot map to it.
     ToolError
         If Yosys fails, or the default library cannot be downloaded.
     """
@@ -67,11 +74,13 @@ def synthesise(
     library = library_of(chosen, liberty)
     cells = chosen.cells if library is None else (*SCOPES, *liberty_cells(library))
 
-    hierarchy, warned = _run(verilog, top, chosen, library, flatten=True, dsp=dsp)
+    with library_blamed(liberty, verilog, top):
+        hierarchy, warned = _run(verilog, top, chosen, library, flatten=True, dsp=dsp)
     total = count_resources(inclusive_cells(hierarchy, top), cells)
     rows: dict[str, Resources] = {}
     if by_operator:
-        hierarchy, _ = _run(verilog, top, chosen, library, flatten=False, dsp=dsp)
+        with library_blamed(liberty, verilog, top):
+            hierarchy, _ = _run(verilog, top, chosen, library, flatten=False, dsp=dsp)
         attributed = cells_by_operator(hierarchy, top, operators, parent)
         rows = {name: count_resources(found, cells) for name, found in attributed.items()}
     tools = dict(tool_versions())
@@ -92,6 +101,29 @@ def check_top(top: str) -> None:
     # The name becomes part of Yosys commands.
     if re.fullmatch(r"[A-Za-z_]\w*", top, re.ASCII) is None:
         raise InputError(f"top module must be letters, digits and underscores, not {top!r}")
+
+
+@contextmanager
+def library_blamed(liberty: Path | None, verilog: str, top: str) -> Iterator[None]:
+    """Report failures of Yosys as faults of the user's library, if there is one.
+
+    Whether Yosys and ABC can map a design to a library is known only when they do.
+
+    Raises
+    ------
+    InputError
+        If Yosys fails with the library at ``liberty``, but not without it.
+    """
+    try:
+        yield
+    except YosysError as error:
+        if liberty is None:
+            raise
+        commands = ["read_verilog design.v", f"hierarchy -check -top {top}"]
+        run_yosys(commands, {"design.v": verilog.encode()}, [])
+        raise InputError(
+            f"{liberty}: must be a library that Yosys can map to, but: {error}"
+        ) from error
 
 
 def _run(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gruhw.errors import InputError
 from gruhw_hw.pdk import Liberty
-from gruhw_hw.synthesis.flow import check_target, check_top
+from gruhw_hw.synthesis.flow import check_target, check_top, library_blamed
 from gruhw_hw.synthesis.targets import LIBRARY_FILE, TARGETS, Target, library_of
 from gruhw_hw.synthesis.yosys import run_yosys, yosys_share
 
@@ -40,7 +40,7 @@ def netlist(
     ------
     InputError
         If there is no such target or no models of its cells, ``top`` is no plain Verilog name,
-        or the library is wrong or given for a target that takes none.
+        or the library is wrong or given for a target that takes none, or Yosys cannot map to it.
     ToolError
         If Yosys fails, or the default library cannot be downloaded.
     """
@@ -50,18 +50,20 @@ def netlist(
         raise InputError(f"target of a netlist must be one of {', '.join(known)}, not {target!r}")
     check_top(top)
     library = library_of(chosen, liberty)
-    run = run_yosys(
-        [
-            "read_verilog design.v",
-            f"hierarchy -check -top {top}",
-            *(f"setattr -set keep 1 {module}/w:{signal}" for module, signal in keep),
-            *chosen.commands(top, flatten=False, dsp=dsp),
-            "write_verilog -noattr netlist.v",
-        ],
-        {"design.v": verilog.encode()} | ({} if library is None else {LIBRARY_FILE: library.data}),
-        ["netlist.v"],
-    )
-    models = _cell_models(chosen) if library is None else _library_models(library)
+    with library_blamed(liberty, verilog, top):
+        run = run_yosys(
+            [
+                "read_verilog design.v",
+                f"hierarchy -check -top {top}",
+                *(f"setattr -set keep 1 {module}/w:{signal}" for module, signal in keep),
+                *chosen.commands(top, flatten=False, dsp=dsp),
+                "write_verilog -noattr netlist.v",
+            ],
+            {"design.v": verilog.encode()}
+            | ({} if library is None else {LIBRARY_FILE: library.data}),
+            ["netlist.v"],
+        )
+        models = _cell_models(chosen) if library is None else _library_models(library)
     return "\n".join((models, run.outputs["netlist.v"].decode()))
 
 

@@ -29,6 +29,10 @@ for command in sys.argv[1:]:
 """
 
 
+class YosysError(ToolError):
+    """Yosys ran, and failed."""
+
+
 @dataclass(frozen=True)
 class YosysRun:
     """What a run of Yosys left: the files asked for, by name."""
@@ -52,8 +56,10 @@ def run_yosys(
 
     Raises
     ------
+    YosysError
+        If Yosys fails; with its first error line.
     ToolError
-        If Yosys is not installed, fails (with its first error line) or does not end in time.
+        If it is not installed, or does not end in time.
     """
     _package()
     with scratch_folder("gruhw-yosys-") as folder:
@@ -70,7 +76,7 @@ def run_yosys(
             stdout=subprocess.DEVNULL,
         )
         if result.returncode != 0:
-            raise ToolError(f"Yosys: {_first_error(result.stderr, result.returncode)}")
+            raise YosysError(f"Yosys: {_first_error(result.stderr, result.returncode)}")
         return YosysRun({file: (folder / file).read_bytes() for file in outputs})
 
 
