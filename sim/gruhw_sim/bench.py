@@ -9,9 +9,10 @@ from typing import Any
 
 import cocotb
 import numpy as np
-from cocotb.triggers import RisingEdge
+from cocotb.triggers import First, RisingEdge, Timer
 
 from gruhw_sim.drivers import (
+    PERIOD,
     Rules,
     Sink,
     Source,
@@ -68,7 +69,7 @@ class Checker:
         expected: object,
         found: object,
     ) -> None:
-        """Note a mismatch; ``place`` is sequence, step and unit."""
+        """Note a mismatch; ``place`` is sequence, step and unit. A brief job ends with it."""
         self.count += 1
         if self.count <= REPORTED:
             names = ("sequence", "step", "unit")
@@ -83,6 +84,8 @@ class Checker:
                     "found": str(found),
                 }
             )
+        if JOB["brief"]:
+            self.finish(cycle)
 
     def output(self, cycle: int, value: str, last: str) -> None:
         """Compare the next output element."""
@@ -147,6 +150,14 @@ def make_source(dut: Any, time: Timebase, random: Random, gaps: Iterator[int] | 
     return Source(dut, time, JOB["input_bits"], random, gaps)
 
 
+async def first_accepted(source: Source, time: Timebase, check: Checker) -> None:
+    """Wait until the first element is accepted; the test ends here if it never is."""
+    await First(source.first.wait(), Timer(JOB["quiet_cycles"] * PERIOD, "step"))
+    if not source.accepted:
+        check.report("missing", "s_axis", (-1, -1, -1), time.now, "ready", "nothing")
+        check.finish(time.now)
+
+
 @cocotb.test()
 async def streams_never_stall(dut: Any) -> None:
     """All sequences back to back: every output, and operators inside, in their exact cycles."""
@@ -156,7 +167,7 @@ async def streams_never_stall(dut: Any) -> None:
     source = make_source(dut, time, Random(JOB["seed"]), None)
     sink = Sink(dut, time, JOB["output_signed"], check.output)
     start(source.send(scenario["element"], scenario["element_last"]))
-    await source.first.wait()
+    await first_accepted(source, time, check)
     check.origin = origin = source.first_cycle
     start(sink.run())
 
@@ -265,7 +276,7 @@ async def reset_in_the_middle(dut: Any) -> None:
         sink = Sink(dut, time, JOB["output_signed"], check.output)
         part = slice(elements[first], elements[end])
         tasks = [start(source.send(scenario["element"][part], scenario["element_last"][part]))]
-        await source.first.wait()
+        await first_accepted(source, time, check)
         check.origin = source.first_cycle
         tasks.append(start(sink.run()))
         duration = starts[end] - starts[first]

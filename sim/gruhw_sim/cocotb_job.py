@@ -72,10 +72,11 @@ class LinkedIcarus(Icarus):
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Build or run the simulation of the job in the current folder."""
-    action, simulator = arguments
+    """Build or run the simulation of the job in the current folder, with the plusargs given."""
+    action, simulator, *plusargs = arguments
     folder = Path.cwd()
-    top = json.loads((folder / JOB).read_text())["top"]
+    job = json.loads((folder / JOB).read_text())
+    top = job["top"]
     build_folder = folder / "build"
     runner = LinkedVerilator() if simulator == "verilator" else LinkedIcarus()
     if action == "build":
@@ -99,14 +100,21 @@ def main(arguments: Sequence[str]) -> None:
     libpython = find_libpython.find_libpython()
     entry = linked(cocotb_tools.config.pygpi_entry_point(), folder)
     os.environ["GPI_USERS"] = f"{libpython};{entry}"
+    # pytest would rewrite the assertions of all that the bench imports, which takes longer than
+    # most simulations; the bench's failures speak for themselves.
+    settings = {"COCOTB_REWRITE_ASSERTION_FILES": ""}
+    if job["brief"]:
+        settings["COCOTB_MAX_FAILURES"] = "1"
     runner.test(
         test_module=BENCH,
         hdl_toplevel=top,
         hdl_toplevel_lang="verilog",
         build_dir=build_folder,
         test_dir=folder,
+        plusargs=plusargs,
         results_xml=str(folder / RESULTS),
-        seed=json.loads((folder / JOB).read_text())["seed"],
+        seed=job["seed"],
+        extra_env=settings,
     )
 
 

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from gruhw.fixed import IntArray
 from gruhw.model import Network
-from gruhw.reference import Reference, run_reference
+from gruhw.reference import Reference, check_inputs, run_reference
 from gruhw.schedule import STREAM_CYCLES, Schedule
 from gruhw_hw.datapath import output_type
 from gruhw_hw.top import TOP
+from gruhw_sim.stimuli import extreme_sequences
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
 
@@ -23,7 +24,7 @@ CLASS = "class"
 """The name of the class index among the operators."""
 
 PROBED_SEQUENCES = 2
-"""How many sequences have every operator's integers checked, not only states and logits."""
+"""How many real sequences have every operator's integers checked, not only states and logits."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,23 @@ class Scenario:
     inputs: IntArray
     lengths: IntArray
     reference: Reference
+    extreme: int = 0
+    """How many of the last sequences are not real ones."""
 
     @classmethod
-    def of(cls, network: Network, inputs: IntArray, lengths: IntArray) -> "Scenario":
+    def of(
+        cls, network: Network, inputs: IntArray, lengths: IntArray, extreme: int = 0
+    ) -> "Scenario":
         """Run the reference; :class:`gruhw.errors.InputError` if the inputs do not fit."""
-        return cls(network, inputs, lengths, run_reference(network, inputs, lengths))
+        return cls(network, inputs, lengths, run_reference(network, inputs, lengths), extreme)
+
+    @classmethod
+    def with_extremes(
+        cls, network: Network, inputs: IntArray, lengths: IntArray, extreme: int, seed: int
+    ) -> "Scenario":
+        """Sequences, and so many extreme ones behind them."""
+        check_inputs(inputs, lengths, network.graph.input.type, network.graph.input.size)
+        return cls.of(network, *extreme_sequences(network, inputs, lengths, extreme, seed), extreme)
 
     @property
     def schedule(self) -> Schedule:
@@ -103,7 +116,8 @@ class Scenario:
     def probes(self) -> Arrays:
         """Results inside the design in the order of their cycles.
 
-        Every state and logit, and every operator of the first :data:`PROBED_SEQUENCES`.
+        Every state and logit, and every operator of the first :data:`PROBED_SEQUENCES` and of
+        the extreme ones.
         """
         graph, schedule = self.network.graph, self.schedule
         units, steps = range(graph.state.size), range(int(self.lengths.max()))
@@ -113,8 +127,10 @@ class Scenario:
                 [[schedule.cycle(node.name, step, unit) for unit in units] for step in steps]
             )
             everywhere = node.name == graph.state.source
-            count = len(self.lengths) if everywhere else PROBED_SEQUENCES
-            for sequence, length in enumerate(self.lengths[:count].tolist()):
+            real = len(self.lengths) - self.extreme
+            for sequence, length in enumerate(self.lengths.tolist()):
+                if not everywhere and PROBED_SEQUENCES <= sequence < real:
+                    continue
                 results = self.reference.operators[node.name][sequence, :length]
                 place = np.indices(results.shape)
                 cycle = cycles[:length] + self.starts[sequence]
@@ -163,7 +179,7 @@ def quiet_cycles(schedule: Schedule) -> int:
     return schedule.sequence_interval(1) + schedule.output_cycles(1)[-1]
 
 
-def job(scenario: Scenario, seed: int) -> dict[str, Any]:
+def job(scenario: Scenario, seed: int, brief: bool) -> dict[str, Any]:
     """What the bench must know besides arrays; made of plain JSON values."""
     graph, schedule = scenario.network.graph, scenario.schedule
     results = graph.operators if schedule.head is None else (*graph.operators, graph.head)
@@ -171,6 +187,7 @@ def job(scenario: Scenario, seed: int) -> dict[str, Any]:
     return {
         "top": TOP,
         "seed": seed,
+        "brief": brief,
         "operators": scenario.operators,
         "signed": {node.name: node.type.signed for node in results},
         "state": graph.state.source,

@@ -78,7 +78,9 @@ class SimulationReport:
     simulator, version
         The tool.
     sequences
-        How many were simulated.
+        How many of those given were simulated.
+    extreme
+        How many extreme ones besides; they are numbered after the others.
     tests
         The tests in the order in which they ran.
     mismatches
@@ -95,6 +97,7 @@ class SimulationReport:
     simulator: SimulatorName
     version: str
     sequences: int
+    extreme: int
     tests: tuple[TestOutcome, ...]
     mismatches: tuple[Mismatch, ...]
     classes: IntArray | None
@@ -120,6 +123,7 @@ class SimulationReport:
             "version": self.version,
             "passed": self.passed,
             "sequences": self.sequences,
+            "extreme": self.extreme,
             "cycles": self.cycles,
             "tests": [asdict(test) for test in self.tests],
             "mismatches": [asdict(mismatch) for mismatch in self.mismatches],
@@ -132,7 +136,8 @@ class SimulationReport:
 
     def table(self) -> Table:
         """The report for people: a row for each test, then the accuracies and mismatches."""
-        caption = [f"{self.sequences} sequences"]
+        extreme = f" and {self.extreme} extreme ones" if self.extreme else ""
+        caption = [f"{self.sequences} sequences{extreme}"]
         if self.accuracy is not None and self.reference_accuracy is not None:
             caption.append(
                 f"accuracy {self.accuracy:.2%} in hardware, "

@@ -29,6 +29,7 @@ from gruhw_sim import cocotb_job
 from gruhw_sim.expectations import Scenario, job
 from gruhw_sim.report import Mismatch, SimulationReport, TestOutcome
 from gruhw_sim.simulators import Simulator, SimulatorName, find_simulator
+from gruhw_sim.stimuli import EXTREME_SEQUENCES
 
 SAFE_PATH = re.compile(r"[\w./+@-]+", re.ASCII)
 """What make, shells, Verilator and Icarus take as a path without quoting."""
@@ -55,6 +56,7 @@ def simulate(
     simulator: SimulatorName = "verilator",
     *,
     verilog: str | None = None,
+    extreme: int = EXTREME_SEQUENCES,
     seed: int = 0,
     build_folder: Path | None = None,
     progress: Progress | None = None,
@@ -71,8 +73,11 @@ def simulate(
         The right class of each sequence, if known.
     verilog
         The accelerator's Verilog; generated if it is not given.
+    extreme
+        How many extreme sequences are simulated besides: see
+        :func:`gruhw_sim.stimuli.extreme_sequences`.
     seed
-        Of everything that is random: gaps, back-pressure, resets.
+        Of everything that is random: extreme sequences, gaps, back-pressure, resets.
     build_folder
         Keeps compiled simulations, so that the next run of the same Verilog need not compile,
         and the log of the last run. A temporary folder is used if it is not given.
@@ -96,46 +101,32 @@ def simulate(
     if not len(inputs):
         raise InputError("at least 1 sequence is required, but there are 0")
     tell("computing what to expect")
-    scenario = Scenario.of(network, inputs, lengths)
+    scenario = Scenario.with_extremes(network, inputs, lengths, extreme, seed)
     text = generate_verilog(network).verilog if verilog is None else verilog
     with work_folder() as folder:
-        _write_job(folder, scenario, text, seed)
-        link_tools(folder, tool)
         started = time.monotonic()
-        cache = build_folder and build_folder / _key(tool, text)
-        if not (cache and _fetch(cache, folder, tool)):
-            tell(f"compiling for {simulator}")
-            runtime = build_folder and build_folder / f"runtime-{_key(tool, '')}"
-            objects = [runtime / name for name in cocotb_job.RUNTIME_OBJECTS] if runtime else []
-            whole = all(map(is_whole, objects))
-            if objects and whole:
-                (folder / cocotb_job.RUNTIME).mkdir()
-                for file in objects:
-                    shutil.copy(file, folder / cocotb_job.RUNTIME)
-            _run_child("build", folder, tool)
-            if cache and runtime:
-                keep(folder / "build" / BUILT[simulator], cache)
-                if tool.root and not whole:
-                    for file in objects:
-                        keep(folder / cocotb_job.RUNTIME / file.name, runtime)
+        prepare(folder, scenario, text, tool, seed, build_folder, tell)
         built = time.monotonic()
-        tell(f"simulating {len(inputs)} sequences")
-        _run_child("test", folder, tool)
+        tell(f"simulating {len(scenario.lengths)} sequences")
+        run_child("test", folder, tool)
         run_seconds = time.monotonic() - built
-        if cache:
+        if build_folder:
+            cache = build_folder / _key(tool, text)
             for name in (cocotb_job.SOURCE, "test.log"):
                 write_atomic(cache / name, (folder / name).read_bytes())
-        tests, mismatches, classes = _read_results(folder, len(inputs))
-    report_classes = classes if network.genome.output == "class" else None
+        tests, mismatches, classes = read_results(folder, len(scenario.lengths))
+    real = slice(len(inputs))
+    report_classes = classes[real] if network.genome.output == "class" else None
     return SimulationReport(
         simulator=simulator,
         version=tool.version,
         sequences=len(inputs),
+        extreme=extreme,
         tests=tests,
         mismatches=mismatches,
         classes=report_classes,
         accuracy=_accuracy(report_classes, labels),
-        reference_accuracy=_accuracy(scenario.reference.classes, labels),
+        reference_accuracy=_accuracy(scenario.reference.classes[real], labels),
         build_seconds=built - started,
         run_seconds=run_seconds,
     )
@@ -156,9 +147,45 @@ def work_folder() -> Iterator[Path]:
         yield folder.resolve()
 
 
-def _write_job(folder: Path, scenario: Scenario, verilog: str, seed: int) -> None:
+def prepare(
+    folder: Path,
+    scenario: Scenario,
+    verilog: str,
+    tool: Simulator,
+    seed: int,
+    build_folder: Path | None,
+    tell: Progress,
+    *,
+    brief: bool = False,
+) -> None:
+    """Make ``folder`` ready for tests to run: with the job, and a compiled simulation.
+
+    ``brief`` lets everything end at the first mismatch.
+    """
+    _write_job(folder, scenario, verilog, seed, brief)
+    link_tools(folder, tool)
+    cache = build_folder and build_folder / _key(tool, verilog)
+    if cache and _fetch(cache, folder, tool):
+        return
+    tell(f"compiling for {tool.name}")
+    runtime = build_folder and build_folder / f"runtime-{_key(tool, '')}"
+    objects = [runtime / name for name in cocotb_job.RUNTIME_OBJECTS] if runtime else []
+    whole = all(map(is_whole, objects))
+    if objects and whole:
+        (folder / cocotb_job.RUNTIME).mkdir()
+        for file in objects:
+            shutil.copy(file, folder / cocotb_job.RUNTIME)
+    run_child("build", folder, tool)
+    if cache and runtime:
+        keep(folder / "build" / BUILT[tool.name], cache)
+        if tool.root and not whole:
+            for file in objects:
+                keep(folder / cocotb_job.RUNTIME / file.name, runtime)
+
+
+def _write_job(folder: Path, scenario: Scenario, verilog: str, seed: int, brief: bool) -> None:
     """Write all that the child process reads."""
-    facts = job(scenario, seed)
+    facts = job(scenario, seed, brief)
     (folder / cocotb_job.SOURCE).write_text(verilog)
     (folder / cocotb_job.JOB).write_text(json.dumps(facts))
     for name, arrays in (
@@ -198,14 +225,14 @@ def tool_environment(folder: Path, tool: Simulator) -> dict[str, str]:
     return kept
 
 
-def _run_child(action: str, folder: Path, tool: Simulator) -> None:
+def run_child(action: str, folder: Path, tool: Simulator, *plusargs: str) -> None:
     """Build or run in a child process; its output goes to a log file in ``folder``."""
     log = folder / f"{action}.log"
     with log.open("wb") as output:
         status = run_program(
             tool.name,
             # -P: what the folder holds must never be imported in place of a module.
-            [sys.executable, "-P", "-m", cocotb_job.__name__, action, tool.name],
+            [sys.executable, "-P", "-m", cocotb_job.__name__, action, tool.name, *plusargs],
             cwd=folder,
             env=tool_environment(folder, tool),
             stdout=output,
@@ -249,7 +276,7 @@ def _fetch(cache: Path, folder: Path, tool: Simulator) -> bool:
     return True
 
 
-def _read_results(
+def read_results(
     folder: Path, sequences: int
 ) -> tuple[tuple[TestOutcome, ...], tuple[Mismatch, ...], IntArray]:
     """The outcome of every test, the first mismatches, and the classes of all sequences."""

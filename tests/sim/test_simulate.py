@@ -10,6 +10,7 @@ import pytest
 from broken_verilog import (
     accepts_every_second_cycle,
     drops_offered_elements,
+    never_accepts,
     resets_only_once,
     wrong_operator,
 )
@@ -169,6 +170,13 @@ def test_elements_lost_under_back_pressure_are_found() -> None:
     report = simulate_broken(drops_offered_elements)
     assert failed(report) == [TESTS[1]]
     assert {found.quantity for found in report.mismatches} >= {"rule", "value"}
+
+
+def test_hardware_that_never_accepts_an_element_ends() -> None:
+    report = simulate_broken(never_accepts)
+    assert failed(report) == TESTS
+    first = report.mismatches[0]
+    assert (first.quantity, first.operator, first.found) == ("missing", "s_axis", "nothing")
 
 
 def test_state_that_survives_a_reset_is_found() -> None:

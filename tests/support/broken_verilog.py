@@ -30,6 +30,13 @@ def accepts_every_second_cycle(verilog: str) -> str:
     return replaced(verilog, declaration, declaration + gate)
 
 
+def never_accepts(verilog: str) -> str:
+    """No input element is ever accepted."""
+    verilog = replaced(verilog, ".sink__ready(s_axis_tready)", ".sink__ready()")
+    declaration = "  wire s_axis_tready;\n"
+    return replaced(verilog, declaration, f"{declaration}  assign s_axis_tready = 0;\n")
+
+
 def resets_only_once(verilog: str) -> str:
     """Every reset but the first is ignored."""
     verilog = replaced(verilog, ".rst(rst)", ".rst(rst & first_reset)")

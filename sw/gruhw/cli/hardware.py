@@ -29,6 +29,7 @@ from gruhw.cli.console import (
 from gruhw.design import Design
 from gruhw.download import cache_folder
 from gruhw.errors import InputError, ToolError
+from gruhw_sim.stimuli import EXTREME_SEQUENCES
 
 
 class Target(StrEnum):
@@ -136,8 +137,13 @@ def simulate(
         Simulator, typer.Option(help="What to simulate with.")
     ] = Simulator.verilator,
     seed: Annotated[
-        int, typer.Option(help="Seed of the gaps and of the back-pressure.", metavar="N")
+        int,
+        typer.Option(help="Seed of the gaps, the back-pressure and the extremes.", metavar="N"),
     ] = 0,
+    extreme: Annotated[
+        int,
+        typer.Option(help="How many extreme sequences to simulate besides.", min=0, metavar="N"),
+    ] = EXTREME_SEQUENCES,
     pe: Lanes = None,
     output: OutputOption = None,
     data: DataOption = None,
@@ -181,6 +187,7 @@ def simulate(
             split.y,
             simulator.value,
             verilog=verilog,
+            extreme=extreme,
             seed=seed,
             build_folder=cache_folder() / "simulation",
             progress=tell,

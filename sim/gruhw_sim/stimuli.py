@@ -1,0 +1,114 @@
+"""Sequences that go where real ones seldom do: to the ends of ranges, and into saturation."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gruhw.fixed import Fixed, IntArray
+from gruhw.graph import Table
+from gruhw.model import Network
+from gruhw.reference import evaluate, run_reference
+
+EXTREME_SEQUENCES = 4
+"""How many are simulated beside real ones if nothing else is said."""
+
+STEPS = 6
+"""The longest of them: a state that starts at zero is anywhere after a few steps."""
+
+CANDIDATES = 512
+"""Among how many they are chosen."""
+
+
+def extreme_sequences(
+    network: Network, inputs: IntArray, lengths: IntArray, count: int, seed: int
+) -> tuple[IntArray, IntArray]:
+    """The sequences given, and ``count`` more behind them that reach what they do not.
+
+    Candidates of 1 to :data:`STEPS` random steps are chosen one by one, each for the results of
+    operators, saturation at either end, and classes that no sequence before it has. The first
+    has a single step.
+
+    Parameters
+    ----------
+    inputs, lengths
+        Real sequences: integers of the input type, shape [N, T, inputs]; and their steps, [N].
+    count
+        How many to add.
+    seed
+        Of the candidates.
+
+    Returns
+    -------
+    inputs, lengths
+        Of all sequences, the real ones first; shapes [N + count, ...] and [N + count].
+    """
+    if not count:
+        return inputs, lengths
+    rng = np.random.default_rng(seed)
+    more, more_lengths = _candidates(network, rng)
+    missing = ~_reached(network, inputs, lengths).any(axis=0)
+    reached = _reached(network, more, more_lengths)
+    chosen: list[int] = []
+    for _ in range(count):
+        gains = (reached & missing).sum(axis=1)
+        if not chosen:
+            gains[more_lengths > 1] = -1
+        chosen.append(int(gains.argmax()))
+        missing &= ~reached[chosen[-1]]
+    steps = max(inputs.shape[1], STEPS)
+    parts = [
+        np.pad(part, [(0, 0), (0, steps - part.shape[1]), (0, 0)])
+        for part in (inputs, more[chosen])
+    ]
+    return np.concatenate(parts), np.concatenate([lengths, more_lengths[chosen]])
+
+
+def _candidates(network: Network, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
+    """A quarter is uniform; in the others, each step drives a sum of products to an end."""
+    graph, kind = network.graph, network.graph.input.type
+    uniform = rng.integers(kind.minimum, kind.maximum + 1, (CANDIDATES, STEPS, graph.input.size))
+    rows = np.concatenate(
+        [
+            network.parameters.weights[node.name]
+            for node in graph.linears
+            if node.operand == graph.input.name
+        ]
+    )
+    picked = rows[rng.integers(len(rows), size=(CANDIDATES, STEPS))]
+    towards = picked * rng.choice([-1, 1], (CANDIDATES, STEPS, 1))
+    ends = np.where(towards > 0, kind.maximum, np.where(towards < 0, kind.minimum, uniform))
+    plain = np.arange(CANDIDATES)[:, None, None] < CANDIDATES // 4
+    return np.where(plain, uniform, ends), rng.integers(1, STEPS + 1, CANDIDATES)
+
+
+def _reached(network: Network, inputs: IntArray, lengths: IntArray) -> NDArray[np.bool_]:
+    """Which results of which operator, and which classes, each sequence has: shape [N, all].
+
+    A result beyond an end of its type, before it is saturated, is one of its own.
+    """
+    graph, reference = network.graph, run_reference(network, inputs, lengths)
+    states = reference.operators[graph.state.source]
+    before = np.concatenate([np.zeros_like(states[:, :1]), states[:, :-1]], axis=1)
+    values = {graph.input.name: inputs, graph.state.name: before, **reference.operators}
+    alive = (np.arange(inputs.shape[1]) < lengths[:, None])[..., None]
+    columns = []
+    for node in graph.operators:
+        results, kind = values[node.name], node.type
+        if not isinstance(node, Table):
+            exact = replace(node, type=Fixed(63, kind.frac))
+            operands = [values[name] for name in node.operands]
+            results = evaluate(exact, graph, operands, network.parameters)
+        places = np.clip(results, kind.minimum - 1, kind.maximum + 1) - kind.minimum + 1
+        # Steps past the end count as the first step once more.
+        columns.append(_marks(np.where(alive, places, places[:, :1]), 2 + (1 << kind.bits)))
+    columns.append(_marks(reference.classes[:, None], graph.head.outputs))
+    return np.concatenate(columns, axis=1)
+
+
+def _marks(values: IntArray, size: int) -> NDArray[np.bool_]:
+    """Which of ``size`` values each row has."""
+    rows = values.reshape(len(values), -1)
+    marks = np.zeros((len(rows), size), dtype=np.bool_)
+    marks[np.arange(len(rows))[:, None], rows] = True
+    return marks
