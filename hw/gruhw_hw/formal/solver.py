@@ -151,9 +151,9 @@ def prove(asked: Problem) -> Outcome:
     found = Outcome(asked.name, asked.claim, len(asked.logs), time.monotonic() - started)
     for name, case in asked.logs.items():
         log = run.outputs[name].decode("utf-8", "replace")
-        if (failure := _failure(log)) is not None:
+        if (problem_found := failure(log)) is not None:
             where = f", with {case.removeprefix('-set ')}" if case else ""
-            return replace(found, failure=failure + where, counterexample=_model(log))
+            return replace(found, failure=problem_found + where, counterexample=_model(log))
     return found
 
 
@@ -177,13 +177,13 @@ def _prepare(claim: Property) -> list[str]:
     ]
 
 
-def _failure(log: str) -> str | None:
+def failure(log: str) -> str | None:
     """Why a proof failed; None if it did not."""
     if "Induction step proven: SUCCESS!" in log:
         return None
     if "model found for base case: FAIL!" in log:
         return "does not hold"
-    if "Reached maximum number of time steps" in log:
+    if "Reached maximum number of time steps" in log or "SAT solver: TIMEOUT" in log:
         return "could not be proved"
     raise ToolError("Yosys: sat must end with a proof or a counterexample")
 

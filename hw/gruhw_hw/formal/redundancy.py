@@ -1,0 +1,136 @@
+"""Whether a fault can be seen at all: proofs that it cannot."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gruhw_hw.formal.solver import failure
+from gruhw_hw.synthesis.mutation import (
+    CellFault,
+    ContentFault,
+    Fault,
+    modules_of_weights,
+    reading,
+    with_content,
+    yosys_inputs,
+)
+from gruhw_hw.synthesis.yosys import run_yosys
+
+MOST_CYCLES = 4
+"""How many cycles an induction may look back."""
+
+SECONDS = 30
+"""How long the solver may think about one question."""
+
+_ALL = "t:$dff"
+"""All registers."""
+
+_REST = f"{_ALL} a:faulty %co*:-$dff[Q] {_ALL} %i %d"
+"""All registers but those that the outputs of the faulty cell reach, with none in between."""
+
+
+@dataclass(frozen=True)
+class _Scope:
+    """A part of the design, compared with and without the fault.
+
+    Parameters
+    ----------
+    name
+        What people call it.
+    root
+        The module that it is.
+    outside
+        The modules whose instances are not part of it: what goes into them counts as an output,
+        and what comes out as an input.
+    memories
+        Whether memories are part of it; otherwise they are outside like other modules, so that
+        what they hold does not matter.
+    """
+
+    name: str
+    root: str
+    outside: Sequence[str]
+    memories: bool
+
+
+def redundant(verilog: str, top: str, fault: Fault) -> str:
+    """In which scope it is proved that a fault cannot be seen: ``module``, ``design``, or none.
+
+    The scope with the fault and the one without begin with their power-on values, or zero where
+    there is none, and get the same inputs, which are free in every cycle; the claim is that
+    their outputs are always equal. The module of the fault alone is tried first, and then the
+    whole design, without the other modules that hold weights and, for faults of logic, without
+    memories, which take the solver a long time. An empty answer says that the outputs can
+    differ, or that no proof was found.
+
+    The induction needs to know how registers compare: it is tried with the claim that all are
+    equal, too, and with the claim that all but those are that the fault reaches directly.
+
+    Raises
+    ------
+    ToolError
+        If Yosys fails.
+    """
+    others = [name for name in modules_of_weights(verilog) if name != fault.module]
+    module = _Scope("module", fault.module, ["*"], memories=True)
+    design = _Scope("design", top, others, memories=isinstance(fault, ContentFault))
+    for scope, known in ((module, _ALL), (module, _REST), (design, _REST), (design, _ALL)):
+        if _proved(verilog, top, fault, scope, known):
+            return scope.name
+    return ""
+
+
+def _proved(verilog: str, top: str, fault: Fault, scope: _Scope, known: str) -> bool:
+    inputs = yosys_inputs(verilog, top)
+    if isinstance(fault, CellFault):
+        # Read once, because the names of cells depend on what was read before.
+        faulty = ["design -load whole", fault.command]
+        cell = fault.cell
+    else:
+        inputs["faulty.v"] = with_content(inputs["design.v"].decode(), fault).encode()
+        faulty = ["design -reset", *reading(top, "faulty.v")]
+        cell = f"$memrd$?{fault.memory}$*"
+    marked = f"setattr -set faulty 1 {fault.module}/c:{cell}"
+    claim = "-set-init-zero -prove trigger 0"
+    commands = [
+        *reading(top),
+        marked,
+        "design -save whole",
+        *_part(scope, "gold", [f"select -write known.txt {known} %co1:+[Q] w:* %i"]),
+        *faulty,
+        *_part(scope, "gate", []),
+        "design -reset",
+        "design -copy-from gold gold",
+        "design -copy-from gate gate",
+        "miter -equiv -flatten gold gate miter",
+        "hierarchy -top miter",
+        # No stronger passes: they would choose undefined bits, differently in the two.
+        "opt_expr -keepdc",
+        "opt_merge",
+        "opt_clean",
+        f"tee -q -o sat.log sat -timeout {SECONDS} -tempinduct -maxsteps {MOST_CYCLES} {claim}",
+    ]
+    log = run_yosys(commands, inputs, ["sat.log"]).outputs["sat.log"].decode()
+    return failure(log) is None
+
+
+def _part(scope: _Scope, name: str, choose: Sequence[str]) -> list[str]:
+    """Stash a scope, with the registers named in ``known.txt`` among its outputs."""
+    inside = f"{scope.root}/t:$mem_v2 %d" if scope.memories else ""
+    return [
+        "memory_collect",
+        *(f"setattr -mod -set keep_hierarchy 1 {module}" for module in scope.outside),
+        f"hierarchy -top {scope.root}",
+        "flatten",
+        f"expose -evert {scope.root}/c:* {inside}",
+        f"hierarchy -purge_lib -top {scope.root}",
+        "memory_map",
+        # Chosen without the fault: a stuck output reaches nothing any more.
+        *choose,
+        "select -read known.txt",
+        "expose",
+        "select -clear",
+        "opt_clean",
+        f"setattr -mod -unset keep_hierarchy {scope.root}",
+        f"rename {scope.root} {name}",
+        f"design -stash {name}",
+    ]
