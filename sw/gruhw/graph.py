@@ -78,7 +78,7 @@ class State(Node):
 class Linear(Node):
     """``weight @ operand + bias``, exact in ``accumulator``, then requantised to ``type``.
 
-    Where ``type`` equals ``accumulator`` the result is exact (the classifier head).
+    The result is exact where ``type`` equals ``accumulator``, which it always does in the head.
     """
 
     operand: str
@@ -208,17 +208,17 @@ class Graph:
     def with_accumulators(self, accumulators: Mapping[str, Fixed]) -> "Graph":
         """The same graph with the accumulators of the named linear operators replaced.
 
-        An operator whose result was exact (the head) stays exact.
+        The head stays exact; the other results keep their types, which genes have chosen, also
+        where one is the type of its accumulator.
         """
 
         def refit(node: Linear) -> Linear:
-            accumulator = accumulators.get(node.name, node.accumulator)
-            exact = node.type == node.accumulator
-            return replace(node, accumulator=accumulator, type=accumulator if exact else node.type)
+            return replace(node, accumulator=accumulators.get(node.name, node.accumulator))
 
+        head = refit(self.head)
         return Graph(
             tuple(refit(node) if isinstance(node, Linear) else node for node in self.step),
-            refit(self.head),
+            replace(head, type=head.accumulator),
         )
 
 

@@ -183,6 +183,18 @@ def test_accumulators_can_be_replaced() -> None:
     assert [node for node in found.step if node.name not in narrow] == others
 
 
+def test_a_result_keeps_its_type_where_it_is_that_of_its_accumulator() -> None:
+    genes = Genes({**homogeneous(2), "W_hz": 8})
+    fractions = dict.fromkeys(calibrated_tensors(genes), 1) | {"W_hz": 2}
+    graph = build_graph(SIZES, genes, fractions, input_signed=True)
+    node = graph["W_hz"]
+    assert isinstance(node, Linear)
+    assert node.type == node.accumulator
+    for bits in (4, 20):
+        found = graph.with_accumulators({"W_hz": Fixed(bits, 2)})
+        assert found["W_hz"] == dataclasses.replace(node, accumulator=Fixed(bits, 2))
+
+
 def exactly(function: str, value: Decimal) -> Decimal:
     """The function to 60 digits."""
     if function == "sigmoid":
