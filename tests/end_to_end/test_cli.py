@@ -259,7 +259,7 @@ def test_a_mismatch_is_status_1(
         hardware = generate_verilog(network)
         return Hardware(hardware.accelerator, wrong_operator(hardware.verilog, "add_n"))
 
-    monkeypatch.setattr("gruhw_sim.runner.generate_verilog", broken)
+    monkeypatch.setattr("gruhw_hw.top.generate_verilog", broken)
     genome = trained / "design" / "genome.json"
     result = gruhw(
         *("simulate", "--genome", genome, "--samples", "1", "--simulator", "icarus"),

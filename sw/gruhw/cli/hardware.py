@@ -226,7 +226,7 @@ def verify(
     output: OutputOption = None,
     json: JsonPath = None,
 ) -> None:
-    """Send a whole data set through the Verilog: every state, logit and cycle."""
+    """Send a whole data set through the Verilog, value and cycle."""
     from gruhw.files import read_text
     from gruhw_sim.verify import verify as verify_all
 
