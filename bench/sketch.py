@@ -19,8 +19,9 @@ from rich.console import Console
 from rich.table import Table
 
 from gruhw.genome import GENES, Genes, Genome, Sizes
-from gruhw.model import LAYERS, Model, Network, Normalisation
+from gruhw.model import Model, Network, Normalisation
 from gruhw.quant import calibrate
+from gruhw_hw.area.samples import random_layers
 from gruhw_hw.synthesis import synthesise
 from gruhw_hw.synthesis.yosys import run_yosys
 from gruhw_hw.top import TOP, Hardware, generate_verilog
@@ -34,16 +35,10 @@ PACKAGES = {"up5k": "sg48", "hx8k": "ct256"}
 def random_model(genes: Genes) -> Model:
     """Weights as large as trained ones, with fraction bits calibrated on random inputs."""
     generator = np.random.default_rng(0)
-    shapes = dict.fromkeys(LAYERS[:3], (SIZES.hidden, SIZES.input))
-    shapes |= dict.fromkeys(LAYERS[3:6], (SIZES.hidden, SIZES.hidden))
-    shapes["head"] = (SIZES.classes, SIZES.hidden)
-    weights = {layer: generator.normal(0, 0.5, shape) for layer, shape in shapes.items()}
-    biases = {layer: generator.normal(0, 0.3, shape[0]) for layer, shape in shapes.items()}
-    biases["W_hr"] = biases["W_hz"] = np.zeros(SIZES.hidden)
+    weights, biases = random_layers(generator, SIZES, 0.5)
     inputs = generator.random((64, 28, SIZES.input))
     fractions, signed = calibrate(SIZES, genes, weights, biases, inputs)
-    one, zero = np.ones(SIZES.input), np.zeros(SIZES.input)
-    return Model(weights, biases, fractions, signed, Normalisation(one, zero))
+    return Model(weights, biases, fractions, signed, Normalisation.identity(SIZES.input))
 
 
 HARNESS = """

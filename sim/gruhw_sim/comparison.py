@@ -88,52 +88,73 @@ class Comparison:
         heads = [] if schedule.head is None else [graph.head.name]
         return [*(node.name for node in graph.operators), *heads]
 
-    def first_mismatch(self, trace: Trace) -> Mismatch | None:
-        """The earliest difference of a run, if there is one."""
+    def first_mismatch(
+        self, trace: Trace, *, timed: bool = True, end: int | None = None
+    ) -> Mismatch | None:
+        """The earliest difference of a run, if there is one.
+
+        Parameters
+        ----------
+        timed
+            Whether no stream stalled, so that cycles must be right too.
+        end
+            The cycle of the reset that ended the run; None if everything had to come.
+        """
         network = self.scenario.network
         state, element = network.graph.state.type, output_type(network)
         on_stream = Fixed(axi_width(element), element.frac, element.signed)
-        found = [
-            self._first(self.states, self.state_places, trace.states, state),
-            self._first(self.outputs, self.output_places, trace.outputs, on_stream),
-        ]
+        streams = (
+            (self.states, self.state_places, trace.states, state),
+            (self.outputs, self.output_places, trace.outputs, on_stream),
+        )
+        mismatches = []
+        for expected, places, found, kind in streams:
+            due, whole = expected.copy(), end is None
+            if not timed:
+                both = min(len(due), len(found))
+                due[:both, 0] = found[:both, 0]
+            elif end is not None:
+                due, whole = due[due[:, 0] < end], True
+            mismatches.append(self._first(due, places, found, kind, whole))
         return min(
-            (mismatch for mismatch in found if mismatch),
+            (mismatch for mismatch in mismatches if mismatch),
             key=lambda mismatch: mismatch.cycle,
             default=None,
         )
 
     def _first(
-        self, expected: IntArray, places: IntArray, found: Words, kind: Fixed
+        self, expected: IntArray, places: IntArray, found: Words, kind: Fixed, whole: bool
     ) -> Mismatch | None:
+        """The first difference; where ``expected`` is not ``whole``, its end may be missing."""
         raw = expected.copy()
         raw[:, 1] &= (1 << kind.bits) - 1
         both = min(len(raw), len(found))
         differs = (raw[:both].astype(np.uint64) != found[:both]).any(axis=1)
         if differs.any():
             index = int(differs.argmax())
-        elif len(raw) == len(found):
+        elif len(raw) == len(found) or (len(raw) > len(found) and not whole):
             return None
         else:
             index = both
         if index >= len(expected):
             cycle, code = found[index, :2].tolist()
-            return self._mismatch("extra", NOBODY, cycle, "no more", signed(code, kind))
+            return self.mismatch("extra", NOBODY, cycle, "no more", signed(code, kind))
         place, (due, value, *last) = places[index].tolist(), expected[index].tolist()
         if index >= len(found):
-            return self._mismatch("missing", place, due, value, "nothing")
+            return self.mismatch("missing", place, due, value, "nothing")
         cycle, code, *last_found = found[index].tolist()
         pairs = [("value", value, signed(code, kind)), ("cycle", due, cycle)]
         pairs += [("last", *flags) for flags in zip(last, last_found, strict=True)]
         return next(
-            self._mismatch(quantity, place, cycle, wanted, got)
+            self.mismatch(quantity, place, cycle, wanted, got)
             for quantity, wanted, got in pairs
             if wanted != got
         )
 
-    def _mismatch(
+    def mismatch(
         self, quantity: str, place: Sequence[int], cycle: int, expected: object, found: object
     ) -> Mismatch:
+        """A mismatch at ``place``: operator, sequence, step and unit."""
         operator, sequence, step, unit = place
         name = self.scenario.operators[operator] if operator >= 0 else ""
         return Mismatch(
@@ -174,34 +195,40 @@ class Comparison:
         """
         if mismatch.quantity != "value":
             return mismatch
-        scenario, first = self.scenario, window[0]
-        part = slice(mismatch.sequence, mismatch.sequence + 1)
-        alone = Scenario.of(scenario.network, scenario.inputs[part], scenario.lengths[part])
-        probes, traced = alone.probes(), self.traced_operators
-        names = ("cycle", "operator", "value", "step", "unit")
-        start = scenario.starts[mismatch.sequence]
-        for cycle, operator, value, step, unit in zip(
-            *(probes[f"probe_{name}"].tolist() for name in names), strict=True
-        ):
-            row = cycle + start - first
-            if not 0 <= row < len(trace.window):
-                continue
-            name = scenario.operators[operator]
-            found = signed(
-                int(trace.window[row, traced.index(name)]), scenario.network.graph[name].type
-            )
-            if found != value:
-                return replace(
-                    mismatch,
-                    quantity="value",
-                    operator=name,
-                    step=step,
-                    unit=unit,
-                    cycle=cycle + start,
-                    expected=str(value),
-                    found=str(found),
-                )
-        return mismatch
+        first, number = window[0], mismatch.sequence
+        start = self.scenario.starts[number]
+        alone = replace(self, scenario=self.scenario.part(number, number + 1))
+        wrong = alone.wrong_result(trace.window, first - start)
+        return wrong.moved(sequence=number, cycle=start) if wrong else mismatch
+
+    def wrong_result(self, window: Words, first: int = 0) -> Mismatch | None:
+        """The earliest wrong result of any operator.
+
+        Parameters
+        ----------
+        window
+            The results of :attr:`traced_operators` in every cycle from ``first`` on, shape
+            [cycles, operators].
+        """
+        scenario, traced = self.scenario, self.traced_operators
+        probes = scenario.probes(len(scenario.lengths))
+        columns = ("cycle", "operator", "value", "sequence", "step", "unit")
+        cycle, operator, value, *place = (probes[f"probe_{name}"] for name in columns)
+        row = cycle - first
+        kept = (row >= 0) & (row < len(window))
+        kinds = [scenario.network.graph[name].type for name in traced]
+        column = np.array([traced.index(name) if name in traced else 0
+                           for name in scenario.operators])[operator]  # fmt: skip
+        masks = np.array([(1 << kind.bits) - 1 for kind in kinds])[column]
+        found = window[row[kept], column[kept]]
+        differs = found != (value[kept] & masks[kept]).astype(np.uint64)
+        if not differs.any():
+            return None
+        index = int(np.flatnonzero(kept)[differs.argmax()])
+        code = int(window[row[index], column[index]])
+        where = (int(operator[index]), *(int(axis[index]) for axis in place))
+        result = signed(code, kinds[column[index]])
+        return self.mismatch("value", where, int(cycle[index]), int(value[index]), result)
 
 
 def signed(code: int, kind: Fixed) -> int:

@@ -53,6 +53,18 @@ class Scenario:
         check_inputs(inputs, lengths, network.graph.input.type, network.graph.input.size)
         return cls.of(network, *extreme_sequences(network, inputs, lengths, extreme, seed), extreme)
 
+    def part(self, first: int, end: int) -> "Scenario":
+        """The sequences from ``first`` up to ``end``, without another run of the reference."""
+        chosen, whole = slice(first, end), self.reference
+        reference = Reference(
+            {name: values[chosen] for name, values in whole.operators.items()},
+            whole.logits[chosen],
+            whole.classes[chosen],
+            whole.cycles[chosen],
+            whole.output_cycles[chosen],
+        )
+        return Scenario(self.network, self.inputs[chosen], self.lengths[chosen], reference)
+
     @property
     def schedule(self) -> Schedule:
         """The schedule of the network."""
@@ -113,11 +125,11 @@ class Scenario:
         rows = zip(values, last, places, cycles, strict=True)
         return np.array([(value, end, *place, cycle) for value, end, place, cycle in rows])
 
-    def probes(self) -> Arrays:
+    def probes(self, sequences: int = PROBED_SEQUENCES) -> Arrays:
         """Results inside the design in the order of their cycles.
 
-        Every state and logit, and every operator of the first :data:`PROBED_SEQUENCES` and of
-        the extreme ones.
+        Every state and logit, and every operator of the first ``sequences`` and of the extreme
+        ones.
         """
         graph, schedule = self.network.graph, self.schedule
         units, steps = range(graph.state.size), range(int(self.lengths.max()))
@@ -129,7 +141,7 @@ class Scenario:
             everywhere = node.name == graph.state.source
             real = len(self.lengths) - self.extreme
             for sequence, length in enumerate(self.lengths.tolist()):
-                if not everywhere and PROBED_SEQUENCES <= sequence < real:
+                if not everywhere and sequences <= sequence < real:
                     continue
                 results = self.reference.operators[node.name][sequence, :length]
                 place = np.indices(results.shape)

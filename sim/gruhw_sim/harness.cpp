@@ -1,17 +1,24 @@
-// Runs an accelerator without a stall and writes down what it gives, and when.
+// Runs an accelerator and writes down what it gives, and when.
 //
 //     harness CYCLES FIRST LAST STATE OPERATOR...
 //
-// All files stand in the current folder and hold 64-bit words of the machine.
+// All files stand in the current folder; all but the plan hold 64-bit words of the machine.
 //
-//     elements.bin  in   the input elements; bit 32 ends a sequence
-//     outputs.bin   out  for each output element: cycle, data, last
+//     elements.bin  in   the input elements; bit 32 ends a sequence, bit 33 an episode: what
+//                        follows is sent after the next reset
+//     plan.bin      in   a byte for each cycle: bit 0 offers an element, bit 1 takes one, bit 2
+//                        resets; both streams run freely after its end
+//     outputs.bin   out  for each output element taken: cycle, data, last
 //     states.bin    out  for each state written: cycle, result of the operator STATE
 //     window.bin    out  for each cycle from FIRST to LAST: the results of the OPERATORs
+//     episodes.bin  out  for each episode: the cycle that accepted its first element, or all ones
+//                        if none was, and the cycle of the reset, or end, after it
+//     broken.bin    out  each cycle in which an output element was not what it was in the cycle
+//                        before, in which it was offered and not taken
 //     waveform      out  of the same cycles, if this program was compiled for that
 //
 // Cycle 0 accepts the first element. A cycle is read in its middle, where both streams have
-// settled; the rising edge ends it.
+// settled; the rising edge ends it. In the cycle of a reset, nothing else is read.
 
 #include <cstdint>
 #include <cstdio>
@@ -31,6 +38,10 @@ namespace {
 
 const int RESET_CYCLES = 2;
 const int LATEST_START = 16;  // cycles after the reset
+const uint64_t LAST = 1ull << 32;
+const uint64_t END = 1ull << 33;
+enum Signal : uint8_t { OFFER = 1, TAKE = 2, RESET = 4 };
+const uint64_t NEVER = ~0ull;
 const std::string DATAPATH = "TOP.gruhw.datapath";
 
 [[noreturn]] void fail(const std::string& what) {
@@ -74,13 +85,20 @@ private:
     size_t bytes_;
 };
 
-std::vector<uint64_t> load(const char* name) {
+template <typename Word>
+std::vector<Word> load(const char* name) {
     std::FILE* file = open(name, "rb");
-    std::vector<uint64_t> words;
-    uint64_t word;
+    std::vector<Word> words;
+    Word word;
     while (std::fread(&word, sizeof word, 1, file) == 1) words.push_back(word);
     std::fclose(file);
     return words;
+}
+
+// Where the episode of an element ends.
+size_t episode_end(const std::vector<uint64_t>& elements, size_t first) {
+    while (first < elements.size() && !(elements[first] & END)) ++first;
+    return first < elements.size() ? first + 1 : first;
 }
 
 }  // namespace
@@ -90,7 +108,8 @@ int main(int count, char** arguments) {
     const uint64_t cycles = std::strtoull(arguments[1], nullptr, 10);
     const uint64_t first = std::strtoull(arguments[2], nullptr, 10);
     const uint64_t last = std::strtoull(arguments[3], nullptr, 10);
-    const std::vector<uint64_t> elements = load("elements.bin");
+    const std::vector<uint64_t> elements = load<uint64_t>("elements.bin");
+    const std::vector<uint8_t> plan = load<uint8_t>("plan.bin");
 
     VerilatedContext context;
 #ifdef WAVEFORM_HEADER
@@ -117,24 +136,52 @@ int main(int count, char** arguments) {
         top.clk = 1;
         top.eval();
     }
-    top.rst = 0;
-
     std::FILE* outputs = open("outputs.bin", "wb");
     std::FILE* states = open("states.bin", "wb");
     std::FILE* window = open("window.bin", "wb");
+    std::FILE* episodes = open("episodes.bin", "wb");
+    std::FILE* broken = open("broken.bin", "wb");
     std::vector<uint64_t> results(operators.size());
-    size_t sent = 0;
-    uint64_t waited = 0;
-    for (uint64_t cycle = 0; cycle < cycles;) {
-        const uint64_t element = sent < elements.size() ? elements[sent] : 0;
-        top.s_axis_tvalid = sent < elements.size();
+    size_t sent = 0, end = episode_end(elements, 0);
+    uint64_t cycle = 0, waited = 0, started = NEVER, held_data = 0, held_last = 0;
+    bool pending = false;  // an input element was offered and not accepted
+    bool held = false;     // an output element was offered and not taken
+    for (uint64_t clock = 0; cycle < cycles; ++clock) {
+        const uint8_t signals = clock < plan.size() ? plan[clock] : OFFER | TAKE;
+        const bool reset = signals & RESET, begins = reset && !top.rst;
+        const bool offer = sent < end && (pending || (signals & OFFER));
+        const uint64_t next = sent < elements.size() ? elements[sent] : 0;
+        const uint64_t element = offer ? next : ~next;  // nobody may read what is not offered
+        top.rst = reset;
+        top.s_axis_tvalid = offer;
         top.s_axis_tdata = element & 0xffffffffu;
-        top.s_axis_tlast = static_cast<CData>(element >> 32);
+        top.s_axis_tlast = (element & LAST) != 0;
+        top.m_axis_tready = (signals & TAKE) != 0;
         top.clk = 0;
         top.eval();
-        if (top.s_axis_tvalid && top.s_axis_tready) ++sent;
-        if (top.m_axis_tvalid) write(outputs, {cycle, top.m_axis_tdata, top.m_axis_tlast});
-        if (written.read()) write(states, {cycle, state.read()});
+        if (begins) {
+            write(episodes, {started, cycle});
+            started = NEVER;
+            sent = end;
+            end = episode_end(elements, end);
+        }
+        if (reset) {
+            pending = held = false;
+        } else {
+            const bool accepted = offer && top.s_axis_tready;
+            if (accepted && started == NEVER) started = cycle;
+            sent += accepted;
+            pending = offer && !accepted;
+            if (held && !(top.m_axis_tvalid && top.m_axis_tdata == held_data &&
+                          top.m_axis_tlast == held_last))
+                write(broken, {cycle});
+            if (top.m_axis_tvalid && top.m_axis_tready)
+                write(outputs, {cycle, top.m_axis_tdata, top.m_axis_tlast});
+            held = top.m_axis_tvalid && !top.m_axis_tready;
+            held_data = top.m_axis_tdata;
+            held_last = top.m_axis_tlast;
+            if (written.read()) write(states, {cycle, state.read()});
+        }
         if (first <= cycle && cycle <= last) {
             for (size_t index = 0; index < operators.size(); ++index)
                 results[index] = operators[index].read();
@@ -151,11 +198,14 @@ int main(int count, char** arguments) {
         if (sent) ++cycle;
         else if (++waited > LATEST_START) break;
     }
+    write(episodes, {started, cycle});
 #ifdef WAVEFORM_HEADER
     waveform.close();
 #endif
     close(outputs);
     close(states);
     close(window);
+    close(episodes);
+    close(broken);
     return 0;
 }

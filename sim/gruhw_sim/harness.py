@@ -7,7 +7,8 @@ whole data sets through the hardware.
 import json
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -17,9 +18,10 @@ from numpy.typing import NDArray
 
 from gruhw.compiled import is_whole, keep
 from gruhw.errors import ToolError
-from gruhw.files import sha256
+from gruhw.files import scratch_folder, sha256
 from gruhw.programs import run_program
 from gruhw_hw.top import TOP
+from gruhw_sim.cocotb_job import RUNTIME_OBJECTS
 from gruhw_sim.runner import (
     compiler_version,
     first_error,
@@ -37,6 +39,33 @@ WAVEFORM = "waveform"
 
 LAST = 32
 """The bit of an input element that ends a sequence."""
+
+END = 33
+"""The bit of an input element that ends an episode: what follows is sent after the next reset."""
+
+OFFER, TAKE, RESET = 1, 2, 4
+"""The bits of a plan's cycle: an input element is offered, an output element taken; a reset."""
+
+FREE = OFFER | TAKE
+"""A cycle in which neither stream stalls."""
+
+NEVER = (1 << 64) - 1
+"""The cycle that accepted the first element of an episode, if none was accepted."""
+
+VERILATE = (
+    "verilator", "--cc", "-O3", "-Wno-fatal", "--output-split", "0",
+    "--x-assign", "fast", "--x-initial", "fast",
+    "--top-module", TOP, "--prefix", "Vgruhw", "-Mdir", "build",
+)  # fmt: skip
+"""Verilator's command for any of these programs."""
+
+COMMON_HEADERS = (
+    "cstdio", "cstdlib", "string", "vector", "verilated.h", "verilated_dpi.h", "verilated_syms.h",
+)  # fmt: skip
+"""What all programs include, which takes the compiler longer than the rest of a small design."""
+
+SOURCES = ("visible.vlt", "gruhw.v")
+"""The files that :func:`write_sources` writes for it."""
 
 VISIBLE = f"""\
 `verilator_config
@@ -76,11 +105,17 @@ class Trace:
     Parameters
     ----------
     outputs
-        Cycle, data and last flag of each output element, shape [elements, 3].
+        Cycle, data and last flag of each output element taken, shape [elements, 3].
     states
         Cycle and value of each state written, shape [states, 2].
     window
         The operators' results in the cycles that were asked for, shape [cycles, operators].
+    episodes
+        For each episode the cycle that accepted its first element, or :data:`NEVER`, and the
+        cycle of the reset that ended it, shape [episodes, 2].
+    broken
+        The cycles in which an output element changed that was offered and not yet taken,
+        shape [cycles, 1].
 
     All values are the bits of the signal, not extended by a sign.
     """
@@ -88,6 +123,8 @@ class Trace:
     outputs: Words
     states: Words
     window: Words
+    episodes: Words
+    broken: Words
 
 
 @dataclass(frozen=True)
@@ -125,29 +162,15 @@ class Harness:
             return cls(place / PROGRAM, waveform)
         folder.mkdir()
         link_tools(folder, tool)
-        (folder / "gruhw.v").write_text(verilog)
-        (folder / "visible.vlt").write_text(VISIBLE)
-        shutil.copy(HARNESS, folder)
+        write_sources(folder, verilog)
         # A waveform is of a few cycles: what counts is how long the compiler takes.
         optimisation = "OPT_FAST=-O0 OPT_GLOBAL=-O0" if waveform else "OPT_FAST=-O2 OPT_GLOBAL=-O1"
-        command = [
-            "verilator", "--cc", "--exe", "--build", "-O3", "-Wno-fatal", "--output-split", "0",
-            "--x-assign", "fast", "--x-initial", "fast",
-            "--top-module", TOP, "--prefix", "Vgruhw", "-Mdir", "build", "-o", PROGRAM,
-            "-MAKEFLAGS", f"{optimisation} PYTHON3={folder / 'python'}",
-        ]  # fmt: skip
+        make = f"{optimisation} PYTHON3={folder / 'python'}"
+        command = [*VERILATE, "--exe", "--build", "-o", PROGRAM, "-MAKEFLAGS", make]
         if waveform:
             defines = f"-DWAVEFORM_HEADER='\"{waveform.header}\"' -DWAVEFORM_CLASS={waveform.type}"
             command += [waveform.option, "-CFLAGS", defines]
-        done = run_program(
-            "verilator",
-            [*command, "visible.vlt", "gruhw.v", HARNESS.name],
-            cwd=folder,
-            env=tool_environment(folder, tool),
-            stderr=subprocess.STDOUT,
-        )
-        if done.returncode:
-            raise ToolError(f"verilator: {first_error(done.stdout, done.returncode)}")
+        run_tool([*command, *SOURCES, HARNESS.name], folder, tool_environment(folder, tool))
         program = folder / "build" / PROGRAM
         if place:
             keep(program, place)
@@ -161,21 +184,25 @@ class Harness:
         operators: Sequence[str],
         state: str,
         window: tuple[int, int] | None = None,
+        plan: bytes = b"",
     ) -> Trace:
-        """Send ``elements`` without a pause and take what comes without a pause.
+        """Send ``elements`` and take what comes, as ``plan`` says; without a pause after its end.
 
         Parameters
         ----------
         folder
             Where its files go, the waveform too, whose name is :data:`WAVEFORM`.
         elements
-            Codes of input elements; bit :data:`LAST` ends a sequence.
+            Codes of input elements; bit :data:`LAST` ends a sequence, bit :data:`END` an episode.
         cycles
             How many to run, from the one that accepts the first element.
         operators, state
             The operators to record in the window, and the one whose result is the state.
         window
             The first and the last cycle in which all operators are recorded.
+        plan
+            What happens in each cycle: bits :data:`OFFER`, :data:`TAKE`, :data:`RESET`. An element
+            that is offered stays so until it is accepted.
 
         Raises
         ------
@@ -183,6 +210,7 @@ class Harness:
             If the program fails.
         """
         elements.tofile(folder / "elements.bin")
+        (folder / "plan.bin").write_bytes(plan)
         first, last = window or (1, 0)
         done = run_program(
             "simulation",
@@ -195,4 +223,77 @@ class Harness:
         def read(name: str, columns: int) -> Words:
             return np.fromfile(folder / f"{name}.bin", np.uint64).reshape(-1, columns)
 
-        return Trace(read("outputs", 3), read("states", 2), read("window", len(operators)))
+        return Trace(
+            read("outputs", 3),
+            read("states", 2),
+            read("window", len(operators)),
+            read("episodes", 2),
+            read("broken", 1),
+        )
+
+
+def write_sources(folder: Path, verilog: str) -> None:
+    """Write what Verilator and the compiler read: :data:`SOURCES` and the harness."""
+    for name, text in zip(SOURCES, (VISIBLE, verilog), strict=True):
+        (folder / name).write_text(text)
+    shutil.copy(HARNESS, folder)
+
+
+def run_tool(command: Sequence[str | Path], folder: Path, environment: Mapping[str, str]) -> None:
+    """Run Verilator or a compiler; :class:`ToolError` with its first error line if it fails."""
+    done = run_program("verilator", command, cwd=folder, env=environment, stderr=subprocess.STDOUT)
+    if done.returncode:
+        raise ToolError(f"verilator: {first_error(done.stdout, done.returncode)}")
+
+
+class QuickCompiler:
+    """Compiles accelerators for runs of few cycles, where compilers take most of the time.
+
+    What all programs have in common is compiled once: Verilator's own code and its headers.
+
+    Parameters
+    ----------
+    folder
+        A new folder for the programs, as :func:`gruhw_sim.runner.work_folder` gives.
+
+    Raises
+    ------
+    InputError
+        If Verilator or something that it requires is missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        tool = find_simulator("verilator")
+        self._folder = folder
+        link_tools(folder, tool)
+        self._environment = tool_environment(folder, tool)
+        include = folder / "verilator" / "include"
+        self._compile = (
+            "c++", "-std=c++17", "-O0", f"-I{include}", f"-I{include / 'vltstd'}",
+            "-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0", "-DVM_TRACE=0",
+        )  # fmt: skip
+        self._header = folder / "common.h"
+        self._header.write_text("".join(f"#include <{name}>\n" for name in COMMON_HEADERS))
+        self._run("-x", "c++-header", self._header)
+        self._runtime = [folder / name for name in RUNTIME_OBJECTS]
+        for file in self._runtime:
+            self._run("-c", include / f"{file.stem}.cpp", "-o", file)
+
+    def _run(self, *arguments: str | Path, folder: Path | None = None) -> None:
+        run_tool([*self._compile, *arguments], folder or self._folder, self._environment)
+
+    @contextmanager
+    def built(self, verilog: str) -> Iterator[Harness]:
+        """Compile ``verilog``, for as long as it is used; :class:`ToolError` if that fails."""
+        with scratch_folder("program-", str(self._folder)) as folder:
+            write_sources(folder, verilog)
+            run_tool([*VERILATE, *SOURCES], folder, self._environment)
+            parts = sorted(file.name for file in (folder / "build").glob("*.cpp"))
+            whole = folder / "whole.cpp"
+            whole.write_text("".join(f'#include "{part}"\n' for part in (HARNESS.name, *parts)))
+            # No -pthread: it would define a macro without which the headers were compiled.
+            self._run(
+                "-include", self._header, "-Ibuild", whole.name, *self._runtime, "-lpthread",
+                "-o", PROGRAM, folder=folder,
+            )  # fmt: skip
+            yield Harness(folder / PROGRAM)

@@ -1,6 +1,6 @@
 """What a simulation found."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from rich.table import Table
@@ -42,6 +42,13 @@ class Mismatch:
     cycle: int
     expected: str
     found: str
+
+    def moved(self, *, sequence: int, cycle: int) -> "Mismatch":
+        """The same where sequences and cycles are counted from earlier ones."""
+        known = self.sequence >= 0
+        return replace(
+            self, sequence=self.sequence + sequence if known else -1, cycle=self.cycle + cycle
+        )
 
     def __str__(self) -> str:
         place = f"{self.operator}, sequence {self.sequence}, step {self.step}, unit {self.unit}"

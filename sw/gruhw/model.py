@@ -43,6 +43,13 @@ class _Header(BaseModel):
         return {name: check_fraction(name, bits) for name, bits in value.items()}
 
 
+def layer_shapes(sizes: Sizes) -> dict[str, tuple[int, int]]:
+    """The shape of each layer's weights, [outputs, inputs]; its bias has shape [outputs]."""
+    shapes = dict.fromkeys(LINEAR[:3], (sizes.hidden, sizes.input))
+    shapes |= dict.fromkeys(LINEAR[3:], (sizes.hidden, sizes.hidden))
+    return shapes | {"head": (sizes.classes, sizes.hidden)}
+
+
 @dataclass(frozen=True)
 class Normalisation:
     """What turns raw samples into the network's input: ``raw * scale + offset``.
@@ -52,6 +59,11 @@ class Normalisation:
 
     scale: FloatArray
     offset: FloatArray
+
+    @classmethod
+    def identity(cls, inputs: int) -> "Normalisation":
+        """Leaves vectors of ``inputs`` elements as they are."""
+        return cls(np.ones(inputs), np.zeros(inputs))
 
     def __call__(self, raw: np.ndarray) -> FloatArray:
         """Normalise ``raw``, of any shape [..., inputs], in double precision."""
@@ -138,9 +150,7 @@ class Model:
 
     def check_sizes(self, sizes: Sizes, source: Path) -> None:
         """Raise :class:`InputError` unless every array has the shape that ``sizes`` requires."""
-        shapes = dict.fromkeys(LINEAR[:3], (sizes.hidden, sizes.input))
-        shapes |= dict.fromkeys(LINEAR[3:], (sizes.hidden, sizes.hidden))
-        shapes["head"] = (sizes.classes, sizes.hidden)
+        shapes = layer_shapes(sizes)
         required: list[tuple[str, Any, tuple[int, ...]]] = [
             *((f"{layer}.weight", self.weights[layer], shape) for layer, shape in shapes.items()),
             *((f"{layer}.bias", self.biases[layer], shape[:1]) for layer, shape in shapes.items()),

@@ -12,9 +12,9 @@ import pytest
 
 from gruhw.errors import InputError
 from gruhw.fixed import Fixed
-from gruhw.genome import LINEAR, SEARCHED_BITS, Folding, Genome, Sizes
+from gruhw.genome import SEARCHED_BITS, Folding, Genome, Sizes
 from gruhw.graph import Graph, Input, Table, calibrated_tensors
-from gruhw.model import LAYERS, Model, Network, Normalisation
+from gruhw.model import LAYERS, Model, Network, Normalisation, layer_shapes
 from gruhw.schedule import Phase
 from gruhw_hw.area import AreaModel, Measures, measure, memory_bits
 from gruhw_hw.area.calibrate import synthesise_batch
@@ -78,15 +78,13 @@ def network_of(genes: Mapping[str, int], pe: int = 1) -> Network:
         genes=dict(genes),
         folding=Folding(pe=pe),
     )
-    shapes = {name: (12, 8 if name.startswith("W_i") else 12) for name in LINEAR} | {
-        "head": (4, 12)
-    }
+    shapes = layer_shapes(genome.sizes)
     model = Model(
         {name: rng.normal(0, 0.5, shapes[name]) for name in LAYERS},
         {name: rng.normal(0, 0.3, shapes[name][0]) for name in LAYERS},
         {name: bits - 1 for name, bits in calibrated_tensors(genome.widths).items()},
         True,
-        Normalisation(np.ones(8), np.zeros(8)),
+        Normalisation.identity(8),
     )
     return Network.build(genome, model)
 

@@ -128,8 +128,9 @@ class TestComparison:
         # A sign fills the whole bytes of the port, and nothing more.
         outputs[:, 1] &= 0xFFFF if np.abs(outputs[:, 1]).max() > 127 else 0xFF
         states[:, 1] &= (1 << scenario.network.graph.state.type.bits) - 1
-        empty = np.zeros((0, 18), dtype=np.uint64)
-        return Trace(outputs.astype(np.uint64), states.astype(np.uint64), empty)
+        window, broken = np.zeros((0, 18), dtype=np.uint64), np.zeros((0, 1), dtype=np.uint64)
+        episodes = np.array([[0, comparison.cycles]], dtype=np.uint64)
+        return Trace(outputs.astype(np.uint64), states.astype(np.uint64), window, episodes, broken)
 
     def mismatch(self, comparison: Comparison, trace: Trace) -> Mismatch:
         found = comparison.first_mismatch(trace)

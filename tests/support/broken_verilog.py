@@ -37,6 +37,29 @@ def never_accepts(verilog: str) -> str:
     return replaced(verilog, declaration, f"{declaration}  assign s_axis_tready = 0;\n")
 
 
+def resumes_late(verilog: str) -> str:
+    """Nothing is accepted in the cycle after any reset but the first."""
+    verilog = replaced(verilog, ".sink__ready(s_axis_tready)", ".sink__ready(inner_ready)")
+    verilog = replaced(
+        verilog, ".sink__valid(s_axis_tvalid)", ".sink__valid(s_axis_tvalid & ~late)"
+    )
+    gate = (
+        "  reg late = 0;\n  reg first = 1;\n  wire inner_ready;\n"
+        "  assign s_axis_tready = inner_ready & ~late;\n"
+        "  always @(posedge clk) begin late <= rst & ~first; first <= first & rst; end\n"
+    )
+    declaration = "  wire s_axis_tvalid;\n"
+    return replaced(verilog, declaration, declaration + gate)
+
+
+def survives_reset(verilog: str, register: str, module: str) -> str:
+    """A register keeps its value."""
+    start = verilog.index(f"  = {register};", verilog.index(f"module \\{module} "))
+    place = verilog.index("if (rst)", start)
+    assert "endmodule" not in verilog[start:place]
+    return f"{verilog[:place]}if (1'b0){verilog[place + len('if (rst)') :]}"
+
+
 def resets_only_once(verilog: str) -> str:
     """Every reset but the first is ignored."""
     verilog = replaced(verilog, ".rst(rst)", ".rst(rst & first_reset)")

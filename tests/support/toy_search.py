@@ -9,9 +9,9 @@ from multiprocessing import parent_process
 
 import numpy as np
 
-from gruhw.genome import GENES, LINEAR, PRESETS, Genes, Genome, Preset, Sizes
+from gruhw.genome import GENES, PRESETS, Genes, Genome, Preset, Sizes
 from gruhw.graph import calibrated_tensors
-from gruhw.model import Model, Network, Normalisation
+from gruhw.model import Model, Network, Normalisation, layer_shapes
 from gruhw.search.evaluation import Preparation, Prepared, Refined
 from gruhw.search.front import Number
 from gruhw.search.space import SearchSpace
@@ -26,14 +26,11 @@ ENOUGH = 20.0
 def toy_model(genes: Genes, sizes: Sizes = SIZES) -> Model:
     """A model of fixed random weights, with fraction bits that span -1 to 1."""
     rng = np.random.default_rng(3)
-    shapes = dict.fromkeys(LINEAR[:3], (sizes.hidden, sizes.input))
-    shapes |= dict.fromkeys(LINEAR[3:], (sizes.hidden, sizes.hidden))
-    shapes["head"] = (sizes.classes, sizes.hidden)
+    shapes = layer_shapes(sizes)
     weights = {name: rng.normal(0, 0.4, shape) for name, shape in shapes.items()}
     biases = {name: np.zeros(shape[0]) for name, shape in shapes.items()}
     fractions = {name: bits - 1 for name, bits in calibrated_tensors(genes).items()}
-    ones, zeros = np.ones(sizes.input), np.zeros(sizes.input)
-    return Model(weights, biases, fractions, True, Normalisation(ones, zeros))
+    return Model(weights, biases, fractions, True, Normalisation.identity(sizes.input))
 
 
 def toy_correct(genome: Genome) -> int:

@@ -11,9 +11,18 @@ from safetensors.numpy import load, save
 
 from gruhw.errors import InputError
 from gruhw.files import sha256
-from gruhw.genome import LINEAR, FileReference, Genome, Sizes, homogeneous
+from gruhw.genome import FileReference, Genome, Sizes, homogeneous
 from gruhw.graph import calibrated_tensors
-from gruhw.model import LAYERS, METADATA, Model, Network, Normalisation, load_model, load_network
+from gruhw.model import (
+    LAYERS,
+    METADATA,
+    Model,
+    Network,
+    Normalisation,
+    layer_shapes,
+    load_model,
+    load_network,
+)
 
 SIZES = Sizes(input=3, hidden=4, classes=2)
 FRACTIONS = {name: bits - 1 for name, bits in calibrated_tensors(homogeneous(8)).items()}
@@ -23,7 +32,7 @@ REMOVED = object()
 
 def example() -> Model:
     random = np.random.default_rng(1)
-    shapes = {name: (4, 3 if name.startswith("W_i") else 4) for name in LINEAR} | {"head": (2, 4)}
+    shapes = layer_shapes(SIZES)
     return Model(
         {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()},
         {name: random.normal(size=shape[0]).astype(np.float32) for name, shape in shapes.items()},

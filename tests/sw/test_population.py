@@ -7,12 +7,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_networks import random_fractions, random_genes
 from torch import Tensor
 
 from gruhw.errors import ToolError
-from gruhw.genome import GENES, LINEAR, Genes, Genome, Sizes
-from gruhw.graph import Graph, build_graph, calibrated_tensors
-from gruhw.model import Model, Network, Normalisation
+from gruhw.genome import GENES, Genes, Genome, Sizes
+from gruhw.graph import Graph, build_graph
+from gruhw.model import Model, Network, Normalisation, layer_shapes
 from gruhw.quant.native import build
 from gruhw.quant.population import Population, structure_of
 from gruhw.reference import run_reference
@@ -29,15 +30,11 @@ def random_members(
     rng = np.random.default_rng(seed)
     inputs, hidden, classes = counts
     sizes = Sizes(input=inputs, hidden=hidden, classes=classes)
-    shapes = {name: (hidden, inputs if name.startswith("W_i") else hidden) for name in LINEAR}
-    shapes["head"] = (classes, hidden)
+    shapes = layer_shapes(sizes)
     genes, models, graphs = [], [], []
     for _ in range(members):
-        widths = Genes({gene: int(rng.integers(2, high + 1)) for gene in GENES})
-        fractions = {
-            name: bits - 1 + int(rng.integers(-2, 2))
-            for name, bits in calibrated_tensors(widths).items()
-        }
+        widths = random_genes(rng, 2, high)
+        fractions = random_fractions(rng, widths)
         genes.append(widths)
         models.append(
             Model(
@@ -45,7 +42,7 @@ def random_members(
                 {name: rng.normal(0, 0.5, shape[0]) for name, shape in shapes.items()},
                 fractions,
                 True,
-                Normalisation(np.ones(inputs), np.zeros(inputs)),
+                Normalisation.identity(inputs),
             )
         )
         graphs.append(build_graph(sizes, widths, fractions, input_signed=True))

@@ -157,7 +157,7 @@ def test_12_bits_come_close_to_torch(bias: bool) -> None:
     genes = homogeneous(12)
     sizes = Sizes(input=5, hidden=8, classes=3)
     fractions, input_signed = calibrate(sizes, genes, *float_layers(gru, head), raw)
-    normalisation = Normalisation(np.ones(5), np.zeros(5))
+    normalisation = Normalisation.identity(5)
     module = from_float(
         gru, head, genes, fractions, input_signed=input_signed, normalisation=normalisation
     )
@@ -197,7 +197,7 @@ def test_merged_biases_are_not_trained() -> None:
         homogeneous(8),
         fractions,
         input_signed=True,
-        normalisation=Normalisation(np.ones(3), np.zeros(3)),
+        normalisation=Normalisation.identity(3),
     )
     frozen = {layer for layer in LAYERS if not module.biases[layer].requires_grad}
     assert frozen == {"W_hr", "W_hz"}
@@ -345,7 +345,7 @@ def trained_on_separable(seed: int) -> tuple[Mapping[str, np.ndarray], float]:
         genes,
         fractions,
         input_signed=True,
-        normalisation=Normalisation(np.ones(2), np.zeros(2)),
+        normalisation=Normalisation.identity(2),
     )
     random = np.random.default_rng(seed)
     inputs, classes = separable(random, 128)

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from gruhw.fixed import FloatArray
 from gruhw.genome import GENES, SEARCHED_BITS, Folding, Genes, Genome, Sizes
-from gruhw.model import LAYERS, Model, Network, Normalisation
+from gruhw.model import Model, Network, Normalisation, layer_shapes
 from gruhw.quant import calibrate
 
 LANE_BITS = 160
@@ -50,18 +51,20 @@ def _clustered(rng: np.random.Generator) -> Genes:
 
 
 def _model(rng: np.random.Generator, sizes: Sizes, genes: Genes) -> Model:
-    """Weights as large as trained ones; the gates need one bias each."""
-    hidden, inputs = sizes.hidden, sizes.input
-    shapes = dict.fromkeys(LAYERS[:3], (hidden, inputs)) | dict.fromkeys(LAYERS[3:], (hidden,) * 2)
-    shapes["head"] = (sizes.classes, hidden)
-    spread = rng.uniform(0.2, 0.6)
-    weights = {layer: rng.normal(0, spread, shape) for layer, shape in shapes.items()}
-    biases = {layer: rng.normal(0, 0.3, shape[0]) for layer, shape in shapes.items()}
-    biases["W_hr"] = biases["W_hz"] = np.zeros(hidden)
-    samples = rng.random((16, 12, inputs))
+    weights, biases = random_layers(rng, sizes, rng.uniform(0.2, 0.6))
+    samples = rng.random((16, 12, sizes.input))
     if rng.integers(2):
         samples = rng.normal(0, 1, samples.shape)
     fractions, signed = calibrate(sizes, genes, weights, biases, samples)
-    return Model(
-        weights, biases, fractions, signed, Normalisation(np.ones(inputs), np.zeros(inputs))
-    )
+    return Model(weights, biases, fractions, signed, Normalisation.identity(sizes.input))
+
+
+def random_layers(
+    rng: np.random.Generator, sizes: Sizes, spread: float
+) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+    """Weights of the standard deviation ``spread``, and biases, by layer; gates need only one."""
+    shapes = layer_shapes(sizes)
+    weights: dict[str, FloatArray] = {n: rng.normal(0, spread, s) for n, s in shapes.items()}
+    biases: dict[str, FloatArray] = {n: rng.normal(0, 0.3, s[0]) for n, s in shapes.items()}
+    biases["W_hr"] = biases["W_hz"] = np.zeros(sizes.hidden)
+    return weights, biases

@@ -1,0 +1,352 @@
+"""Random designs: PyTorch, the integer reference and the generated Verilog must be equal.
+
+Each design is any legal one: sizes, widths, fraction bits, weights, folding, sequences, and stalls
+and resets in any cycle (``random_designs``). Compared are, with ``==``, every operator's integers
+in PyTorch and NumPy; every operator's integers, every state and output element of the Verilog in
+their exact cycles; and states and output elements under stalls and after resets. One design of
+twenty also goes through the bench of ``gruhw simulate``, in Verilator or Icarus Verilog.
+
+A failing design is shrunk and printed, and tried first in the next run. Each batch of designs
+appends a line to the file of records, so that nothing is lost if the command is killed.
+
+    python bench/fuzz.py --designs 500            # or: --minutes 60
+    python bench/fuzz.py --seed 17 --designs 10   # what the batch with seed 17 ran
+    python bench/fuzz.py --summary                # what all recorded batches ran
+"""
+
+import argparse
+import gc
+import json
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import hypothesis
+import numpy as np
+import torch
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.database import DirectoryBasedExampleDatabase
+from hypothesis.strategies import SearchStrategy
+from random_designs import Design, random_designs
+
+from gruhw.errors import InputError
+from gruhw.files import sha256
+from gruhw.quant import QuantGRU
+from gruhw.reference import Reference
+from gruhw_hw.top import generate_verilog
+from gruhw_sim import simulate
+from gruhw_sim.episodes import run_episodes
+from gruhw_sim.expectations import Scenario
+from gruhw_sim.harness import QuickCompiler
+from gruhw_sim.runner import work_folder
+from gruhw_sim.simulators import probe
+
+FOLDER = Path("build/fuzz")
+"""Where records and failing examples are kept."""
+
+RECORDS = "records.jsonl"
+"""The file of records there: a line for each batch."""
+
+BATCH = 10
+"""Designs of a batch."""
+
+SHRINKING = 300
+"""How many simpler designs are tried after one has failed."""
+
+BENCH_STEPS = 3
+"""The most steps of a sequence in the shipped bench, whose cycles take long."""
+
+
+class DifferentError(Exception):
+    """Two of the three disagree."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What was compared; tallies add up.
+
+    ``sequences`` and ``steps`` are what PyTorch and NumPy computed, ``cycles`` what was simulated,
+    with ``resets`` in it; ``torch_values`` and ``values`` are the integers compared with those of
+    the reference, of PyTorch and of the hardware. ``verilog`` has a name for each text.
+    """
+
+    designs: int = 0
+    sequences: int = 0
+    steps: int = 0
+    cycles: int = 0
+    resets: int = 0
+    torch_values: int = 0
+    values: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    benched: Counter[str] = field(default_factory=Counter)
+    verilog: list[str] = field(default_factory=list)
+
+    def __add__(self, other: "Tally") -> "Tally":
+        names = [part.name for part in fields(self)]
+        return Tally(*(getattr(self, name) + getattr(other, name) for name in names))
+
+
+@dataclass(frozen=True)
+class Record:
+    """A batch: one line of the file of records. ``failure`` is empty if all was equal."""
+
+    seed: int
+    seconds: float
+    processor_seconds: float
+    failure: str
+    tally: Tally
+
+    def to_json(self) -> str:
+        """One line."""
+        return json.dumps(vars(self) | {"tally": vars(self.tally)}) + "\n"
+
+    @classmethod
+    def from_json(cls, line: str) -> "Record":
+        """What :meth:`to_json` wrote."""
+        content = json.loads(line)
+        tally = content.pop("tally")
+        tally |= {name: Counter(tally[name]) for name in ("refused", "benched")}
+        return cls(**content, tally=Tally(**tally))
+
+
+class Fuzzer:
+    """Checks designs.
+
+    Parameters
+    ----------
+    folder
+        An empty folder for simulations, as ``work_folder`` gives.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._run, self._benches, programs = (folder / n for n in ("run", "benches", "programs"))
+        self._run.mkdir()
+        programs.mkdir()
+        self._compiler = QuickCompiler(programs)
+
+    def check(self, design: Design, fault: Callable[[str], str] | None = None) -> Tally:
+        """What of a design was compared; :class:`DifferentError` if anything differs.
+
+        Tests put a ``fault`` into the Verilog.
+        """
+        try:
+            network = design.network
+        except InputError as error:
+            return Tally(refused=Counter([str(error)]))
+        inputs, lengths = design.sequences
+        scenario = Scenario.of(network, inputs, lengths)
+        torch_values = compare_torch(design, scenario.reference)
+        verilog = generate_verilog(network, blocks=design.blocks).verilog
+        if fault is not None:
+            verilog = fault(verilog)
+        with self._compiler.built(verilog) as harness:
+            outcome = run_episodes(
+                harness, self._run, scenario, design.episodes, design.random("stalls")
+            )
+        if outcome.mismatch is not None:
+            raise DifferentError(str(outcome.mismatch))
+        return Tally(
+            designs=1,
+            sequences=len(lengths),
+            steps=int(lengths.sum()),
+            cycles=outcome.cycles,
+            resets=len(design.episodes),
+            torch_values=torch_values,
+            values=outcome.values,
+            benched=self._bench(design, verilog),
+            verilog=[sha256(verilog.encode())[:12]],
+        )
+
+    def _bench(self, design: Design, verilog: str) -> Counter[str]:
+        """Let the shipped bench check the beginnings of the sequences, if the design wants it."""
+        if design.simulator is None or not probe(design.simulator).usable:
+            return Counter()
+        inputs, lengths = design.sequences
+        report = simulate(
+            design.network,
+            inputs[:, :BENCH_STEPS],
+            np.minimum(lengths, BENCH_STEPS),
+            simulator=design.simulator,
+            verilog=verilog,
+            seed=design.seed,
+            build_folder=self._benches,
+        )
+        problems = [f"{test.name}: {test.problem}" for test in report.tests if not test.passed]
+        if problems:
+            raise DifferentError("; ".join([*problems, *map(str, report.mismatches[:1])]))
+        return Counter([design.simulator])
+
+
+def compare_torch(design: Design, reference: Reference) -> int:
+    """How many integers of PyTorch are the reference's; :class:`DifferentError` if one is not."""
+    inputs, lengths = design.sequences
+    module = QuantGRU(design.genome.sizes, design.genome.widths, design.model)
+    found = module.integers(inputs, lengths)
+    alive = np.arange(inputs.shape[1]) < lengths[:, None]
+    pairs = {name: (found[name][alive], v[alive]) for name, v in reference.operators.items()}
+    pairs["head"] = found["head"], reference.logits
+    with torch.no_grad():
+        logits = module(torch.from_numpy(inputs), torch.from_numpy(lengths)).double().numpy()
+    pairs["output"] = logits * 2.0**module.graph.head.type.frac, reference.logits
+    for name, (of_torch, expected) in pairs.items():
+        if not np.array_equal(of_torch, expected):
+            raise DifferentError(f"PyTorch's {name} must be as in the reference")
+    return sum(expected.size for _, expected in pairs.values())
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Without the garbage collector, which takes a quarter of the time that Amaranth takes."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def run_batch(
+    check: Callable[[Design], Tally],
+    seed: int,
+    designs: int,
+    *,
+    database: Path | None = None,
+    until: float = float("inf"),
+    shrinking: int = SHRINKING,
+    strategy: SearchStrategy[Design] | None = None,
+) -> Record:
+    """Check random designs, and shrink the first that fails.
+
+    Parameters
+    ----------
+    seed, designs
+        The same give the same designs, but for those of ``database``.
+    database
+        A folder of failing examples, which are tried first.
+    until
+        When no further design is begun, as ``time.monotonic`` counts.
+    shrinking
+        How many simpler designs are tried after one has failed.
+    strategy
+        Draws designs; any legal ones if it is not given.
+    """
+    began, spent = time.monotonic(), sum(os.times()[:4])
+    total, failure = Tally(), ""
+    errors: dict[str, Exception] = {}
+    simpler = 0
+
+    @settings(
+        max_examples=designs,
+        database=None if database is None else DirectoryBasedExampleDatabase(database),
+        phases=(Phase.reuse, Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+        deadline=None,
+        report_multiple_bugs=False,
+    )
+    @hypothesis.seed(seed)  # which would take the database away if it came last
+    @given(random_designs() if strategy is None else strategy)
+    def equal(design: Design) -> None:
+        nonlocal total, failure, simpler
+        if str(design) not in errors:
+            simpler += bool(errors)
+            if simpler > shrinking or (not errors and time.monotonic() > until):
+                return
+            try:
+                with no_collection():
+                    found = check(design)
+            except Exception as error:
+                errors[str(design)] = error
+            else:
+                total += Tally() if errors else found
+        if (known := errors.get(str(design))) is not None:
+            # Hypothesis runs the simplest failing design last.
+            failure = f"{type(known).__name__}: {known}: {design}"
+            raise known
+
+    try:
+        equal()
+    except Exception:
+        if not failure:
+            raise
+    return Record(seed, time.monotonic() - began, sum(os.times()[:4]) - spent, failure, total)
+
+
+def read_records(path: Path) -> list[Record]:
+    """All batches that were recorded."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [Record.from_json(line) for line in lines]
+
+
+def print_summary(records: list[Record]) -> None:
+    """What the batches ran, all together."""
+    if not records:
+        print("nothing is recorded")
+        return
+    total = sum((record.tally for record in records), Tally())
+    seeds = sorted(record.seed for record in records)
+    hours = sum(record.processor_seconds for record in records) / 3600
+    print(f"{len(records)} batches, seeds {seeds[0]} to {seeds[-1]}, {hours:.2f} processor hours")
+    print(f"{total.designs:,} designs, {len(set(total.verilog)):,} different Verilog texts")
+    print(f"{total.sequences:,} sequences of {total.steps:,} steps, {total.resets:,} resets")
+    print(f"{total.cycles:,} cycles simulated, {total.values:,} integers of them compared")
+    print(f"{total.torch_values:,} integers of PyTorch compared")
+    for simulator, count in sorted(total.benched.items()):
+        print(f"{count:,} designs in the shipped bench with {simulator}")
+    for message, count in total.refused.items():
+        print(f"{count:,} refused: {message}")
+    failures = [record for record in records if record.failure]
+    print(f"{len(failures)} failures")
+    for record in failures:
+        print(f"seed {record.seed}: {record.failure}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seed", type=int, help="of the first batch; else, follows the last one")
+    parser.add_argument("--designs", type=int, default=None)
+    parser.add_argument("--minutes", type=float, default=None)
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="for records and examples")
+    parser.add_argument("--summary", action="store_true", help="only print what is recorded")
+    options = parser.parse_args()
+    file = options.folder / RECORDS
+    records = read_records(file)
+    if options.summary:
+        print_summary(records)
+        return 0
+    left = options.designs if options.designs or options.minutes else BATCH
+    until = time.monotonic() + 60 * (options.minutes or float("inf"))
+    seed = options.seed
+    if seed is None:
+        seed = 1 + max((record.seed for record in records), default=0)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    with work_folder() as folder:
+        fuzzer = Fuzzer(folder)
+        while time.monotonic() < until and (left is None or left > 0):
+            count = BATCH if left is None else min(BATCH, left)
+            record = run_batch(
+                fuzzer.check, seed, count, database=options.folder / "examples", until=until
+            )
+            with file.open("a") as lines:
+                lines.write(record.to_json())
+            print(
+                f"seed {seed}: {record.tally.designs} designs, {record.tally.cycles:,} cycles, "
+                f"{record.processor_seconds:.0f} s of processor time",
+                flush=True,
+            )
+            if record.failure:
+                print(f"{record.failure}\nagain: python bench/fuzz.py --seed {seed} "
+                      f"--designs {count}")  # fmt: skip
+                return 1
+            seed += 1
+            left = None if left is None else left - count
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
