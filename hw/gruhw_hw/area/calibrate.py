@@ -6,28 +6,26 @@ writes the calibration that the package ships. It holds for the installed versio
 """
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 from amaranth.back import verilog
-from amaranth.hdl import Module
-from amaranth.lib import wiring
-from amaranth.lib.wiring import Out
 from rich.progress import Progress as Bar
 
 from gruhw.files import write_atomic
 from gruhw.model import Network
+from gruhw_hw.area.apart import Beside, LongPath
 from gruhw_hw.area.calibration import MODELLED, Progress, format_calibration, tools_of
 from gruhw_hw.area.fit import AMOUNTS, Prices, Sample, fit_prices
+from gruhw_hw.area.kept import synthesised
 from gruhw_hw.area.measure import Measures, measure
 from gruhw_hw.area.parts import Batch, batches
 from gruhw_hw.area.samples import random_network
 from gruhw_hw.pdk import Liberty
-from gruhw_hw.synthesis import TARGETS, Resources, Target, library_of, run_yosys, synthesise
-from gruhw_hw.synthesis.hierarchy import inclusive_cells
+from gruhw_hw.synthesis import TARGETS, Resources, Target, library_of
+from gruhw_hw.synthesis.hierarchy import Hierarchy, inclusive_cells
 from gruhw_hw.synthesis.resources import count_resources
-from gruhw_hw.synthesis.targets import LIBRARY_FILE, SCOPES, liberty_cells
-from gruhw_hw.synthesis.yosys import parse_stat
+from gruhw_hw.synthesis.targets import LIBRARY_FILE, NOTHING, SCOPES, liberty_cells
 from gruhw_hw.top import TOP, generate_verilog
 
 SEED = 1
@@ -36,22 +34,7 @@ SEED = 1
 NETWORKS = 72
 """Networks that are synthesised as a whole, and whose operators are synthesised apart."""
 
-BATCH = "batch"
-
-
-class _Batch(wiring.Component):
-    """Components side by side, their ports its own: nothing in them is constant or unused."""
-
-    def __init__(self, components: Mapping[str, wiring.Component]) -> None:
-        self._components = components
-        super().__init__({name: Out(part.signature) for name, part in components.items()})
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        for name, component in self._components.items():
-            m.submodules[name] = component
-            wiring.connect(m, wiring.flipped(getattr(self, name)), component)
-        return m
+BATCH, PATH = "batch", "path"
 
 
 def calibrate(target: str, liberty: Path | None, progress: Progress | None = None) -> Prices:
@@ -69,7 +52,7 @@ def calibrate(target: str, liberty: Path | None, progress: Progress | None = Non
         if progress is not None:
             progress(done, steps)
     for done, network in enumerate(networks, 1):
-        samples.append(synthesise_whole(network, target, liberty))
+        samples.append(synthesise_whole(network, TARGETS[target], library))
         if progress is not None:
             progress(len(planned) + done, steps)
     return fit_prices(samples)
@@ -78,44 +61,63 @@ def calibrate(target: str, liberty: Path | None, progress: Progress | None = Non
 def synthesise_batch(batch: Batch, target: Target, library: Liberty | None) -> list[Sample]:
     """The amounts of some parts, none optimised across its ports."""
     components = {name: part.component for name, part in batch.parts.items()}
+    if library is None:
+        components = {
+            name: Beside({"part": component, PATH: LongPath()})
+            for name, component in components.items()
+        }
+        components[PATH] = LongPath()
     design = verilog.convert(
-        _Batch(components), name=BATCH, emit_src=False, strip_internal_attrs=True
+        Beside(components), name=BATCH, emit_src=False, strip_internal_attrs=True
     )
-    files = {"design.v": design.encode()}
-    if library is not None:
-        files[LIBRARY_FILE] = library.data
-    commands = [
-        "read_verilog design.v",
+    apart = [
         *(f"blackbox {pattern}" for pattern in batch.opaque),
         f"setattr -set keep 1 {BATCH}/c:*",
         *(f"setattr -mod -set keep_hierarchy 1 {BATCH}.{name}" for name in components),
-        *target.commands(BATCH, flatten=True, dsp=False),
-        "tee -q -o stat.json stat -json",
     ]
-    hierarchy = parse_stat(run_yosys(commands, files, ["stat.json"]).outputs["stat.json"])
-    cells = target.cells if library is None else (*SCOPES, *liberty_cells(library))
+    hierarchy = _synthesise(design, BATCH, target, library, apart)
+    path = NOTHING
+    if library is None:
+        path = _count(hierarchy, f"{BATCH}.{PATH}", target, library)
     return [
-        sample(
-            part.measures,
-            target.name,
-            count_resources(inclusive_cells(hierarchy, f"{BATCH}.{name}"), cells),
-        )
+        _sample(part.measures, target, _count(hierarchy, f"{BATCH}.{name}", target, library), path)
         for name, part in batch.parts.items()
     ]
 
 
-def sample(measures: Measures, target: str, found: Resources) -> Sample:
-    """What synthesis found for something, without the block RAMs of weights: they are counted."""
-    amounts = {name: float(getattr(found, name)) for name in AMOUNTS}
-    amounts["block_rams"] -= measures.memories.weight_blocks(target)
-    return Sample(measures.all_terms(target), amounts)
-
-
-def synthesise_whole(network: Network, target: str, liberty: Path | None) -> Sample:
+def synthesise_whole(network: Network, target: Target, library: Liberty | None) -> Sample:
     """The amounts of a whole network."""
-    text = generate_verilog(network).verilog
-    total = synthesise(text, TOP, target, liberty=liberty, by_operator=False).total
-    return sample(measure(network), target, total)
+    hierarchy = _synthesise(generate_verilog(network).verilog, TOP, target, library)
+    return _sample(measure(network), target, _count(hierarchy, TOP, target, library))
+
+
+def _synthesise(
+    design: str, top: str, target: Target, library: Liberty | None, apart: Sequence[str] = ()
+) -> Hierarchy:
+    """The cells of each module, flattened as far as the commands ``apart`` allow."""
+    commands = [
+        "read_verilog design.v",
+        *apart,
+        *target.commands(top, flatten=True, dsp=False),
+    ]
+    files = {"design.v": design.encode()}
+    if library is not None:
+        files[LIBRARY_FILE] = library.data
+    return synthesised(commands, files, tools_of(library))
+
+
+def _count(hierarchy: Hierarchy, module: str, target: Target, library: Liberty | None) -> Resources:
+    cells = target.cells if library is None else (*SCOPES, *liberty_cells(library))
+    return count_resources(inclusive_cells(hierarchy, module), cells)
+
+
+def _sample(
+    measures: Measures, target: Target, found: Resources, beside: Resources = NOTHING
+) -> Sample:
+    """What was found, without what stands beside it, and without block RAMs that are counted."""
+    amounts = {name: float(getattr(found, name) - getattr(beside, name)) for name in AMOUNTS}
+    amounts["block_rams"] -= measures.memories.weight_blocks(target.name)
+    return Sample(measures.all_terms(target.name), amounts)
 
 
 def main() -> None:
