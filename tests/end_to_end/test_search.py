@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
@@ -18,6 +19,7 @@ from toy_search import STEPS, prepare_toy
 
 from gruhw.cli import search as command
 from gruhw.cli.search import Objective, PresetName
+from gruhw.errors import ToolError
 from gruhw.genome import PRESETS
 from gruhw.search import results
 from gruhw.search.front import Rule, Selection
@@ -99,6 +101,25 @@ def test_options_reach_the_search(gruhw: CommandLine, tmp_path: Path) -> None:
     assert found["objectives"][0]["identity"] == f"energy of {STEPS} steps"
     assert (found["preset"], found["pe"], found["seed"]) == ("operators17", [1, 2], 5)
     assert (found["select"], found["fine_tuned"]) == ("knee", False)
+
+
+def test_calibration_is_shown_and_comes_first(
+    gruhw: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def calibrate(target: str, liberty: Path | None, progress: Callable[[int, int], None]) -> None:
+        progress(1, 2)
+        progress(2, 2)
+        raise ToolError(f"Yosys: no {target}")
+
+    monkeypatch.setattr("gruhw_hw.area.calibrate.calibrate", calibrate)
+    monkeypatch.setattr("gruhw_hw.area.calibration.tool_versions", lambda: {"yosys": "0"})
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    result = gruhw(*ARGUMENTS, "--objective", "luts", "--target", "ecp5")
+    assert (result.status, result.err.splitlines()) == (
+        1,
+        ["calibrating ecp5 LUTs: 1/2", "calibrating ecp5 LUTs: 2/2", "gruhw: Yosys: no ecp5"],
+    )
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.usefixtures("no_pictures")

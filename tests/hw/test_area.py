@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from gruhw.errors import InputError
+from gruhw.errors import InputError, ToolError
 from gruhw.fixed import Fixed
 from gruhw.genome import SEARCHED_BITS, Folding, Genome, Sizes
 from gruhw.graph import Graph, Input, Table, calibrated_tensors
@@ -31,7 +31,7 @@ from gruhw_hw.area.samples import random_network
 from gruhw_hw.area.terms import USUAL_RANGES, table_terms
 from gruhw_hw.operators import Lookup
 from gruhw_hw.pdk import SG13G2
-from gruhw_hw.synthesis import TARGETS, library_of, synthesise
+from gruhw_hw.synthesis import TARGETS, YosysRun, library_of, synthesise
 from gruhw_hw.top import TOP, generate_verilog
 
 SEED = 5
@@ -166,19 +166,52 @@ def test_weights_are_logic_where_there_are_no_block_rams() -> None:
     assert differing == {"rom information", "rom deep 6"}
 
 
+def tables(*names: str, bits: int = 3) -> Batch:
+    """Small tables that are equal, by name."""
+    source = Input(name="x", type=Fixed(3, 1), size=1)
+    node = Table(name="t", type=Fixed(bits, bits, False), operand="x", function="sigmoid")
+    graph = Graph((source,), node)  # type: ignore[arg-type]  # one operator alone
+    return Batch(
+        {
+            name: Part(Lookup(node, graph), Measures(table_terms(node, source.type)))
+            for name in names
+        }
+    )
+
+
+@pytest.mark.usefixtures("cache")
 def test_parts_are_counted_alone() -> None:
     """Tables of which one never changes: neither is optimised away, nor shared."""
-    source = Input(name="x", type=Fixed(3, 1), size=1)
-    node = Table(name="t", type=Fixed(3, 3, False), operand="x", function="sigmoid")
-    graph = Graph((source,), node)  # type: ignore[arg-type]  # one operator alone
-    parts = {
-        name: Part(Lookup(node, graph), Measures(table_terms(node, source.type)))
-        for name in ("first", "second")
-    }
-    samples = synthesise_batch(Batch(parts), TARGETS["ice40"], None)
+    samples = synthesise_batch(tables("first", "second"), TARGETS["ice40"], None)
     assert [dict(sample.amounts) for sample in samples] == [samples[0].amounts] * 2
     assert samples[0].amounts["flip_flops"] == 3
     assert 1 <= samples[0].amounts["luts"] <= 3
+
+
+def test_what_synthesis_found_is_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what was never counted is synthesised: another design, target or version of a tool."""
+    found = synthesise_batch(tables("one"), TARGETS["ice40"], None)
+    (kept,) = (cache / "area").iterdir()
+
+    def never(*_: object) -> YosysRun:
+        raise ToolError("synthesised again")
+
+    monkeypatch.setattr("gruhw_hw.area.kept.run_yosys", never)
+    assert synthesise_batch(tables("one"), TARGETS["ice40"], None) == found
+    for batch, target in ((tables("two"), "ice40"), (tables("one"), "ecp5")):
+        with pytest.raises(ToolError, match="synthesised again"):
+            synthesise_batch(batch, TARGETS[target], None)
+    with monkeypatch.context() as patched:
+        patched.setattr("gruhw_hw.area.calibration.tool_versions", lambda: VERSIONS)
+        with pytest.raises(ToolError, match="synthesised again"):
+            synthesise_batch(tables("one"), TARGETS["ice40"], None)
+
+    kept.write_bytes(kept.read_bytes()[:100])
+    with pytest.raises(InputError) as caught:
+        synthesise_batch(tables("one"), TARGETS["ice40"], None)
+    assert str(caught.value).startswith(
+        f"{kept}: must be what Yosys counted; delete it to have it counted anew: "
+    )
 
 
 @pytest.mark.parametrize("target", MODELLED)

@@ -98,6 +98,9 @@ class Estimate:
     identity: str = "toy"
     estimated: bool = True
 
+    def prepare(self, progress: Callable[[int, int], None]) -> None:
+        pass
+
     def __call__(self, network: Network) -> Number:
         return sum(network.genome.genes.values())
 

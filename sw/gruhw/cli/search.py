@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import Field, TypeAdapter, ValidationError
 
-from gruhw.cli.console import JsonPath, errors, figures, progress, results, write_json
+from gruhw.cli.console import JsonPath, counting, errors, figures, progress, results, write_json
 from gruhw.cli.hardware import Target
 from gruhw.cli.learning import LARGEST_SEED
 from gruhw.errors import GruhwError, InputError
@@ -21,6 +21,7 @@ from gruhw.tasks.custom import MAXIMUM_SIZE
 
 if TYPE_CHECKING:
     from gruhw.search.evaluation import Prepare
+    from gruhw.search.objectives import Cost
     from gruhw.search.result import Progress, Result
     from gruhw.search.store import Store
 
@@ -275,8 +276,20 @@ def _check(request: Request) -> None:
     check_population(request.population)
     task = load_task(request.task)
     for cost in make_costs(request.objective, target=request.target, steps=task.steps):
-        # An area model is loaded, if there is one of the target.
-        _ = cost.identity
+        _prepare(cost)
+
+
+def _prepare(cost: "Cost") -> None:
+    """Have the cost's area model calibrated, if that is needed: it takes up to an hour."""
+    what = f"calibrating {cost.label}"
+    with counting(what) as tell:
+
+        def show(done: int, steps: int) -> None:
+            tell(done, steps)
+            if not progress.is_terminal:
+                errors.print(f"{what}: {done}/{steps}")
+
+        cost.prepare(show)
 
 
 def _foldings(text: str) -> tuple[int, ...]:

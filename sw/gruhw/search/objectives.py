@@ -59,6 +59,10 @@ class Cost(Protocol):
     @property
     def estimated(self) -> bool: ...
 
+    def prepare(self, progress: Callable[[int, int], None]) -> None:
+        """Do once what takes long; ``progress`` takes the steps that are done, and all steps."""
+        ...
+
     def __call__(self, network: Network) -> Number:
         """The figure of a network."""
         ...
@@ -96,6 +100,9 @@ class ExactCost:
     def identity(self) -> str:
         return f"{self.name} of {self.steps} steps" if self.steps else self.name
 
+    def prepare(self, progress: Callable[[int, int], None]) -> None:
+        pass
+
     def __call__(self, network: Network) -> Number:
         return self.count(network, self.steps)
 
@@ -131,6 +138,10 @@ class AreaCost:
     def identity(self) -> str:
         return f"{self.resource} of {self.target}, model {_area_model(self.target)[1]}"
 
+    def prepare(self, progress: Callable[[int, int], None]) -> None:
+        """Calibrate the area model, unless that is done: then it is found in the cache."""
+        _load_area_model(self.target, progress)
+
     def __call__(self, network: Network) -> Number:
         model, _ = _area_model(self.target)
         found: float = getattr(model.estimate(network), self.resource)
@@ -144,12 +155,18 @@ class AreaCost:
 @cache
 def _area_model(target: str) -> tuple["AreaModel", str]:
     """The area model of a target, and the SHA-256 of its prices."""
+    model = _load_area_model(target)
+    prices = {name: list(map(float, price)) for name, price in sorted(model.prices.items())}
+    return model, sha256(json.dumps(prices).encode())
+
+
+def _load_area_model(
+    target: str, progress: Callable[[int, int], None] | None = None
+) -> "AreaModel":
     # It brings NumPy tables and Amaranth, which other costs need not wait for.
     from gruhw_hw.area import AreaModel
 
-    model = AreaModel.load(target)
-    prices = {name: list(map(float, price)) for name, price in sorted(model.prices.items())}
-    return model, sha256(json.dumps(prices).encode())
+    return AreaModel.load(target, progress=progress)
 
 
 def with_unit(cost: Cost) -> str:
