@@ -50,8 +50,10 @@ def product_sums(weight: IntArray, operand: Fixed) -> tuple[IntArray, IntArray]:
     tuple
         Two arrays of shape [outputs].
     """
-    extremes = np.stack([weight * operand.minimum, weight * operand.maximum])
-    return extremes.min(0).sum(1), extremes.max(0).sum(1)
+    positive = np.maximum(weight, 0).sum(1)
+    negative = weight.sum(1) - positive
+    lowest, highest = operand.minimum, operand.maximum
+    return positive * lowest + negative * highest, positive * highest + negative * lowest
 
 
 def accumulator_type(op: Linear, operand: Fixed, weight: IntArray, bias: IntArray) -> Fixed:

@@ -17,6 +17,7 @@ Cycles are counted from the one in which the first element of a sequence is acce
 idle accelerator, which is cycle 0.
 """
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cached_property, singledispatch
 
@@ -182,11 +183,10 @@ class Schedule:
         A state element may be addressed in the cycle after that in which it is written, which
         is the one in which it stands in its register.
         """
-        written = self.ready[self.graph.state.source]
-        hazards = [
-            self.step.unit_cycle(unit) + written + 1 - unit for unit in range(self.step.units)
-        ]
-        return max(self.step.groups * self.step.group_cycles, *hazards)
+        # Units are written at least a cycle apart, and read a cycle apart: the last is critical.
+        last = self.step.units - 1
+        written = self.step.unit_cycle(last) + self.ready[self.graph.state.source]
+        return max(self.step.groups * self.step.group_cycles, written + 1 - last)
 
     @property
     def drain_cycles(self) -> int:
@@ -218,7 +218,7 @@ class Schedule:
     def output_cycles(self, length: int) -> list[int]:
         """The cycles in which a sequence's output elements are offered, if no stream stalls.
 
-        Logits and then the class; or the states of every step.
+        In their order: logits and then the class; or the states of every step.
         """
         if self.head is None:
             source = self.graph.state.source
@@ -253,5 +253,5 @@ class Schedule:
             for group in range(phase.groups):
                 launch = start + step * self.step_interval + group * phase.group_cycles - 1
                 launched += self.group_outputs(group)
-                depth = max(depth, launched - sum(cycle < launch for cycle in cycles))
+                depth = max(depth, launched - bisect_left(cycles, launch))
         return depth

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from amaranth.utils import bits_for, ceil_log2
 
 from gruhw.fixed import Fixed
-from gruhw.graph import Linear, State
+from gruhw.graph import Linear
 from gruhw.schedule import MULTIPLY_CYCLES, Phase, Schedule
 from gruhw_hw.area.terms import Terms
 
@@ -111,14 +111,17 @@ def _reads(schedule: Schedule) -> Iterator[tuple[int, int, int]]:
     unit = bits_for(max(2, schedule.step.units) - 1)
     yield unit, min(interval - 2, written), written
     consumers = [node for node in graph.operators if not isinstance(node, Linear)]
+    cycles = {node.name: schedule.read_cycle(node.name) for node in consumers}
+    users: dict[str, list[int]] = {}
     for node in consumers:
-        if any(isinstance(graph[name], State) for name in node.operands):
-            yield 1, interval - 1, schedule.read_cycle(node.name)
+        for name in node.operands:
+            users.setdefault(name, []).append(cycles[node.name])
+        if graph.state.name in node.operands:
+            yield 1, interval - 1, cycles[node.name]
     if schedule.head is None:
         yield 1, interval - 1, written
     for node in graph.operators:
-        reads = [schedule.read_cycle(user.name) for user in consumers if node.name in user.operands]
-        if reads:
+        if reads := users.get(node.name):
             yield node.type.bits, schedule.ready[node.name] + interval - 1, max(reads)
 
 

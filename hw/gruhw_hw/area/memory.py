@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from math import log2
 
 import numpy as np
 from amaranth.utils import ceil_log2
@@ -47,13 +48,18 @@ class Rom:
     @classmethod
     def of(cls, weights: IntArray, weight_bits: int, phase: Phase) -> "Rom":
         """The memory of the integer ``weights`` of a linear operator."""
-        places = np.arange(weight_bits)[:, None]
-        ones = ((weights.ravel() >> places) & 1).mean(axis=1)
-        shares = np.stack([ones, 1 - ones])
-        entropy = -(shares * np.log2(np.maximum(shares, 1e-12))).sum()
+        codes = np.bincount(weights.ravel() & ((1 << weight_bits) - 1), minlength=1 << weight_bits)
+        ones = codes @ _code_bits(weight_bits) / weights.size
+        entropy = sum(-share * log2(share) for p in ones.tolist() for share in (p, 1 - p) if share)
         return cls(
             phase.groups * phase.terms, phase.lanes * weight_bits, round(weights.size * entropy)
         )
+
+
+@lru_cache
+def _code_bits(bits: int) -> IntArray:
+    """The bits of every code, shape [2**bits, bits]."""
+    return (np.arange(1 << bits)[:, None] >> np.arange(bits)) & 1
 
 
 @dataclass(frozen=True)
