@@ -80,7 +80,7 @@ class Phase:
     terms: int
     lanes: int
 
-    @property
+    @cached_property
     def groups(self) -> int:
         """How often the lanes are used."""
         return -(-self.units // self.lanes)
@@ -90,17 +90,17 @@ class Phase:
         """Lanes that the last group uses; those beyond it hold no unit."""
         return self.units - (self.groups - 1) * self.lanes
 
-    @property
+    @cached_property
     def unit_interval(self) -> int:
         """Cycles between the units of a group in the pipeline behind the accumulators."""
         return max(1, (self.terms + 1) // self.lanes)
 
-    @property
+    @cached_property
     def group_cycles(self) -> int:
         """Cycles from the first term of a group to that of the next."""
         return max(self.terms + 1, self.lanes * self.unit_interval)
 
-    @property
+    @cached_property
     def accumulator_cycle(self) -> int:
         """The cycle of the group in which the first lane's accumulator enters the pipeline.
 
@@ -148,12 +148,16 @@ class Schedule:
         """
         multiplications = [node for node in self.graph.operators if isinstance(node, Multiply)]
         unsigned = all(not self.graph[node.left].type.signed for node in multiplications)
-        return unsigned and max(self._ready(serial=True).values()) < self.step.unit_interval
+        return unsigned and max(self._serial_ready.values()) < self.step.unit_interval
+
+    @cached_property
+    def _serial_ready(self) -> dict[str, int]:
+        return self._ready(serial=True)
 
     @cached_property
     def ready(self) -> dict[str, int]:
         """For each operator, cycles from its unit's accumulator to its registered result."""
-        return self._ready(self.serial_products)
+        return self._serial_ready if self.serial_products else self._ready(serial=False)
 
     def _ready(self, serial: bool) -> dict[str, int]:
         found: dict[str, int] = {}

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ import pytest
 from gruhw.errors import InputError, ToolError
 from gruhw.fixed import Fixed
 from gruhw.genome import SEARCHED_BITS, Folding, Genome, Sizes
-from gruhw.graph import Graph, Input, Table, calibrated_tensors
+from gruhw.graph import Graph, Input, Linear, Table, calibrated_tensors
 from gruhw.model import LAYERS, Model, Network, Normalisation, layer_shapes
 from gruhw.schedule import Phase
 from gruhw_hw.area import AreaModel, Measures, measure, memory_bits
@@ -28,7 +28,7 @@ from gruhw_hw.area.fit import AMOUNTS, Prices, Sample, fit_prices
 from gruhw_hw.area.memory import Rom, rom_terms, weight_blocks
 from gruhw_hw.area.parts import Batch, Part
 from gruhw_hw.area.samples import random_network
-from gruhw_hw.area.terms import USUAL_RANGES, table_terms
+from gruhw_hw.area.terms import USUAL_RANGES, linear_terms, table_terms
 from gruhw_hw.operators import Lookup
 from gruhw_hw.pdk import SG13G2
 from gruhw_hw.synthesis import TARGETS, YosysRun, library_of, synthesise
@@ -177,6 +177,32 @@ def tables(*names: str, bits: int = 3) -> Batch:
             for name in names
         }
     )
+
+
+def bias_terms(biases: Sequence[int]) -> dict[str, float]:
+    """The terms that depend on the contents of a ROM of biases."""
+    units = len(biases)
+    source = Input(name="x", type=Fixed(4, 0), size=1)
+    node = Linear(name="linear", type=Fixed(8, 0), weight=Fixed(4, 0), operand="x",
+                  accumulator=Fixed(20, 0), inputs=1, outputs=units)  # fmt: skip
+    graph = Graph((source,), node)
+    weights = np.zeros((units, 1), dtype=np.int64)
+    found = linear_terms(node, graph, weights, np.array(biases), Phase(units, 1, 1))
+    return {
+        name: value for name, value in found.items() if name.startswith(("bias block", "bias col"))
+    }
+
+
+def test_contents_of_bias_roms() -> None:
+    # Of four bits, two are equal, and the sign is constant; or two are complementary.
+    assert bias_terms([0b101, 0b000, 0b111, 0b010]) == {"bias column": 2}
+    assert bias_terms([0b010, 0b100, 0b011, 0b101]) == {"bias column": 2}
+    assert bias_terms([-1, 0] * 5) == {"bias column": 1, "bias block of 16 rows": 1}
+    blocks = {"bias block of 16 rows": 1, "bias block of 32 rows": 1, "bias block of 64 rows": 1}
+    assert bias_terms([-1, 0] * 24) == {"bias column": 1} | blocks | {"bias block of 32 rows": 2}
+    once = [0] * 32 + [1, 0] * 4
+    assert bias_terms(once) == {"bias column": 1} | blocks
+    assert bias_terms([7] * 48) == {}
 
 
 @pytest.mark.usefixtures("cache")

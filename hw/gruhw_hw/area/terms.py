@@ -9,6 +9,8 @@ that a combination which calibration never saw still has a price.
 from collections.abc import Mapping
 from functools import lru_cache, singledispatch
 
+import numpy as np
+
 from gruhw.fixed import Fixed, IntArray
 from gruhw.graph import Add, Complement, Graph, Linear, Multiply, Node, Table
 from gruhw.parameters import Parameters, product_sums
@@ -47,10 +49,11 @@ def linear_terms(
             int((lowest + biases).min()) + rounding, int((highest + biases).max()) + rounding
         )
         bias = _bits(int(biases.min()), int(biases.max()))
-    return _linear(
+    found = _linear(
         operand.bits, operand.signed, node.weight.bits, accumulator, total, bias, shift,
         node.type.bits, phase.lanes, phase.units,
     )  # fmt: skip
+    return {**found, **_contents(biases.tobytes(), bias)} if bias else found
 
 
 @lru_cache(maxsize=1 << 16)
@@ -72,6 +75,31 @@ def _linear(
         found |= {"bias bit": bias, f"bias rom {rows}": bias, "bias rom": bias * units}
         found |= {f"bias rom beyond {n} words": bias * max(0, units - n) for n in (16, 32)}
     add_terms(found, _requantise("linear", total, True, shift, result, True))
+    return found
+
+
+@lru_cache(maxsize=1 << 14)
+def _contents(biases: bytes, bits: int) -> Mapping[str, float]:
+    """The terms of what stands in a ROM of biases, given as the bytes of 64-bit integers.
+
+    It becomes logic. Constant columns take nothing and equal columns are one; of a longer column,
+    what is equal in blocks of 16, 32 or 64 rows needs to be decoded once.
+    """
+    rows = np.frombuffer(biases, dtype=np.int64)
+    columns = (rows[:, None] >> np.arange(bits)) & 1
+    # A column and its complement are one, too.
+    packed = np.packbits((columns ^ columns[0]).T.astype(np.uint8), axis=1)
+    length = -(-len(rows) // 64) * 8
+    distinct = {column.tobytes().ljust(length, b"\0") for column in packed if column.any()}
+    found: Terms = {"bias column": len(distinct)}
+    for size in (2, 4, 8):
+        if len(rows) > 4 * size:
+            blocks = {
+                column[start : start + size]
+                for column in distinct
+                for start in range(0, length, size)
+            }
+            found[f"bias block of {8 * size} rows"] = len(blocks - {b"\0" * size, b"\xff" * size})
     return found
 
 
