@@ -28,7 +28,7 @@ from gruhw_hw.area.fit import AMOUNTS, Prices, Sample, fit_prices
 from gruhw_hw.area.memory import Rom, rom_terms, weight_blocks
 from gruhw_hw.area.parts import Batch, Part
 from gruhw_hw.area.samples import random_network
-from gruhw_hw.area.terms import USUAL_RANGES, linear_terms, table_terms
+from gruhw_hw.area.terms import USUAL_RANGES, linear_needs, table_terms
 from gruhw_hw.operators import Lookup
 from gruhw_hw.pdk import SG13G2
 from gruhw_hw.synthesis import TARGETS, YosysRun, library_of, synthesise
@@ -182,12 +182,10 @@ def tables(*names: str, bits: int = 3) -> Batch:
 def bias_terms(biases: Sequence[int]) -> dict[str, float]:
     """The terms that depend on the contents of a ROM of biases."""
     units = len(biases)
-    source = Input(name="x", type=Fixed(4, 0), size=1)
     node = Linear(name="linear", type=Fixed(8, 0), weight=Fixed(4, 0), operand="x",
                   accumulator=Fixed(20, 0), inputs=1, outputs=units)  # fmt: skip
-    graph = Graph((source,), node)
     weights = np.zeros((units, 1), dtype=np.int64)
-    found = linear_terms(node, graph, weights, np.array(biases), Phase(units, 1, 1))
+    found = linear_needs(node, Fixed(4, 0), weights, np.array(biases), Phase(units, 1, 1)).terms
     return {
         name: value for name, value in found.items() if name.startswith(("bias block", "bias col"))
     }

@@ -39,7 +39,7 @@ ARGUMENTS = {
     "schedule": (None, False),
     "datapath": (None, None, False),
     "energy": (None, None),
-    "area": (None, None),
+    "area": (None, None, None),
     "native": (),
     "native gradients": (),
 }
@@ -50,7 +50,7 @@ INTERPRETERS = {
     "schedule": gruhw.schedule.latency,
     "datapath": gruhw_hw.operators.component,
     "energy": gruhw_hw.energy.node_energy,
-    "area": gruhw_hw.area.terms.terms,
+    "area": gruhw_hw.area.terms.needs,
     "native": gruhw.quant.native.source.exact_value,
     "native gradients": gruhw.quant.native.source.gradients,
 }

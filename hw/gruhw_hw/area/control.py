@@ -7,13 +7,13 @@ from amaranth.utils import bits_for, ceil_log2
 from gruhw.fixed import Fixed
 from gruhw.graph import Linear
 from gruhw.schedule import MULTIPLY_CYCLES, Phase, Schedule
-from gruhw_hw.area.terms import Terms
+from gruhw_hw.area.terms import Terms, Types
 
 STREAM_BITS = 14
 """Registers of both stream buffers, besides those that grow with a size."""
 
 
-def control_terms(schedule: Schedule, output: Fixed) -> Mapping[str, float]:
+def control_terms(schedule: Schedule, output: Fixed, read: Types) -> Mapping[str, float]:
     """The terms of a datapath without its operators.
 
     Parameters
@@ -22,13 +22,15 @@ def control_terms(schedule: Schedule, output: Fixed) -> Mapping[str, float]:
         Of the network.
     output
         The type of an element of the output stream.
+    read
+        The types of the operators' results.
     """
     found: Terms = {"control": 1, "output bit": output.bits}
     phases = [phase for phase in (schedule.step, schedule.head) if phase]
     _sequence(found, schedule, phases)
     _streams(found, schedule, output)
     _pipeline(found, schedule.step, "step", schedule.ready[schedule.graph.state.source])
-    _held_values(found, schedule)
+    _held_values(found, schedule, read)
     if schedule.head:
         logit = schedule.graph.head.type.bits
         ready = schedule.ready[schedule.graph.head.name]
@@ -96,15 +98,17 @@ def _pipeline(found: Terms, phase: Phase, name: str, ready: int) -> None:
     }
 
 
-def _held_values(found: Terms, schedule: Schedule) -> None:
+def _held_values(found: Terms, schedule: Schedule, read: Types) -> None:
     """Values that are read after the next unit has overwritten their register."""
     interval = schedule.step.unit_interval
-    bits = sum(width * _registers(last, cycle, interval) for width, last, cycle in _reads(schedule))
+    bits = sum(
+        width * _registers(last, cycle, interval) for width, last, cycle in _reads(schedule, read)
+    )
     found["held value"] = found.get("held value", 0) + bits
     found["flag"] = 2 + schedule.step.accumulator_cycle - schedule.step.terms
 
 
-def _reads(schedule: Schedule) -> Iterator[tuple[int, int, int]]:
+def _reads(schedule: Schedule, read: Types) -> Iterator[tuple[int, int, int]]:
     """Of each value in the pipeline: its width, the last cycle it holds, the last it is read."""
     graph, interval = schedule.graph, schedule.step.unit_interval
     written = schedule.ready[graph.state.source]
@@ -122,7 +126,7 @@ def _reads(schedule: Schedule) -> Iterator[tuple[int, int, int]]:
         yield 1, interval - 1, written
     for node in graph.operators:
         if reads := users.get(node.name):
-            yield node.type.bits, schedule.ready[node.name] + interval - 1, max(reads)
+            yield read[node.name].bits, schedule.ready[node.name] + interval - 1, max(reads)
 
 
 def _registers(last: int, cycle: int, interval: int) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gruhw.fixed import Fixed
+from gruhw.graph import Graph
 from gruhw.model import Network
 from gruhw.schedule import Schedule
 from gruhw_hw.area.control import control_terms
@@ -17,7 +18,7 @@ from gruhw_hw.area.memory import (
     weight_blocks,
     weight_roms,
 )
-from gruhw_hw.area.terms import Terms, add_terms, terms
+from gruhw_hw.area.terms import Terms, Types, add_terms, needs
 from gruhw_hw.datapath import output_type
 
 
@@ -70,19 +71,26 @@ class Measures:
         return {**self.terms, **self.memories.terms(target)}
 
 
-def measure_control(schedule: Schedule, output: Fixed) -> Measures:
-    """Take the measures of a datapath without its operators."""
-    return Measures(control_terms(schedule, output), Memories((), buffers(schedule, output)))
+def measure_control(schedule: Schedule, output: Fixed, read: Types) -> Measures:
+    """Take the measures of a datapath without its operators, whose results are ``read`` by it."""
+    return Measures(control_terms(schedule, output, read), Memories((), buffers(schedule, output)))
 
 
 def measure(network: Network) -> Measures:
     """Take the measures of a network, from which its area can be estimated for any target."""
-    schedule = schedule_of(network)
-    control = measure_control(schedule, output_type(network))
-    found: Terms = {"whole": 1, **control.terms}
-    for node in network.graph.operators:
-        add_terms(found, terms(node, schedule, network.parameters))
-    if schedule.head:
-        add_terms(found, terms(network.graph.head, schedule, network.parameters))
+    schedule, graph = schedule_of(network), network.graph
+    found: Terms = {"whole": 1}
+    read = result_types(graph)
+    for node in (*graph.operators, *([graph.head] if schedule.head else [])):
+        operator = needs(node, read, schedule, network.parameters)
+        add_terms(found, operator.terms)
+        read[node.name] = operator.held
+    control = measure_control(schedule, output_type(network), read)
+    add_terms(found, control.terms)
     memories = Memories(weight_roms(schedule, network.parameters), control.memories.buffers)
     return Measures(found, memories)
+
+
+def result_types(graph: Graph) -> dict[str, Fixed]:
+    """The type of every node's result, by name."""
+    return {node.name: node.type for node in graph}

@@ -12,9 +12,9 @@ from gruhw.graph import Add, Complement, Function, Graph, Input, Linear, Multipl
 from gruhw.model import Network
 from gruhw.parameters import accumulator_type
 from gruhw.schedule import Phase
-from gruhw_hw.area.measure import Measures, Memories, measure_control
+from gruhw_hw.area.measure import Measures, Memories, measure_control, result_types
 from gruhw_hw.area.memory import Rom, schedule_of
-from gruhw_hw.area.terms import USUAL_RANGES, linear_terms, table_terms, terms
+from gruhw_hw.area.terms import USUAL_RANGES, linear_needs, needs, table_terms
 from gruhw_hw.datapath import Datapath, output_type
 from gruhw_hw.operators import LinearUnit, Lookup, component
 from gruhw_hw.synthesis.flow import OPERATOR_ROWS
@@ -115,7 +115,7 @@ def _linear_operator(rng: np.random.Generator, operand: Fixed, weight_bits: int)
     graph, phase = Graph((source,), node), Phase(units, inputs, lanes)
     unit = LinearUnit(node, graph, weights, biases, phase)
     memories = Memories((Rom.of(weights, weight_bits, phase),))
-    return Part(unit, Measures(linear_terms(node, graph, weights, biases, phase), memories))
+    return Part(unit, Measures(linear_needs(node, operand, weights, biases, phase).terms, memories))
 
 
 def _elementwise(networks: Iterable[Network], kind: type[Node]) -> Iterable[Part]:
@@ -130,11 +130,13 @@ def _elementwise(networks: Iterable[Network], kind: type[Node]) -> Iterable[Part
                 if (key := (operands, node.type, serial)) not in seen:
                     seen.add(key)
                     hardware = component(node, schedule, network.parameters, False)
-                    measures = Measures(terms(node, schedule, network.parameters))
-                    yield Part(hardware, measures)
+                    read = result_types(network.graph)
+                    found = needs(node, read, schedule, network.parameters).terms
+                    yield Part(hardware, Measures(found))
 
 
 def _control(networks: Iterable[Network]) -> Iterable[Part]:
     for network in networks:
-        measures = measure_control(schedule_of(network), output_type(network))
+        read = result_types(network.graph)
+        measures = measure_control(schedule_of(network), output_type(network), read)
         yield Part(Datapath(network), measures)

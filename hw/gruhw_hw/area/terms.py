@@ -8,11 +8,12 @@ that a combination which calibration never saw still has a price.
 
 from collections.abc import Mapping
 from functools import lru_cache, singledispatch
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from gruhw.fixed import Fixed, IntArray
-from gruhw.graph import Add, Complement, Graph, Linear, Multiply, Node, Table
+from gruhw.graph import Add, Complement, Linear, Multiply, Node, Table
 from gruhw.parameters import Parameters, product_sums
 from gruhw.schedule import Phase, Schedule
 
@@ -20,23 +21,42 @@ Terms = dict[str, float]
 """How many there are of each term."""
 
 
+class Needs(NamedTuple):
+    """What an operator takes, and what there is for others to read.
+
+    Parameters
+    ----------
+    terms
+        Of its component, without its weight memory.
+    held
+        The type of what its result's registers hold: zeros that are shifted in and copies of
+        the sign are in none, so that synthesis makes those who read the result narrower.
+    """
+
+    terms: Mapping[str, float]
+    held: Fixed
+
+
+Types: TypeAlias = Mapping[str, Fixed]
+"""The types of what operators read, by the name of the node that it comes from."""
+
+
 @singledispatch
-def terms(node: Node, schedule: Schedule, parameters: Parameters) -> Mapping[str, float]:
-    """The terms of an operator's component, without its weight memory."""
+def needs(node: Node, read: Types, schedule: Schedule, parameters: Parameters) -> Needs:
+    """What an operator needs that reads operands of these types."""
     raise TypeError(f"no area for {type(node).__name__}")
 
 
-@terms.register
-def _(node: Linear, schedule: Schedule, parameters: Parameters) -> Mapping[str, float]:
+@needs.register
+def _(node: Linear, read: Types, schedule: Schedule, parameters: Parameters) -> Needs:
     weights, biases = parameters.weights[node.name], parameters.biases[node.name]
-    return linear_terms(node, schedule.graph, weights, biases, schedule.phase_of(node))
+    return linear_needs(node, read[node.operand], weights, biases, schedule.phase_of(node))
 
 
-def linear_terms(
-    node: Linear, graph: Graph, weights: IntArray, biases: IntArray, phase: Phase
-) -> Mapping[str, float]:
-    """The terms of a :class:`gruhw_hw.operators.LinearUnit`."""
-    operand = graph[node.operand].type
+def linear_needs(
+    node: Linear, operand: Fixed, weights: IntArray, biases: IntArray, phase: Phase
+) -> Needs:
+    """The needs of a :class:`gruhw_hw.operators.LinearUnit`."""
     shift = node.accumulator.frac - node.type.frac
     rounding = 1 << (shift - 1) if shift > 0 else 0
     lowest, highest = product_sums(weights, operand)
@@ -53,7 +73,9 @@ def linear_terms(
         operand.bits, operand.signed, node.weight.bits, accumulator, total, bias, shift,
         node.type.bits, phase.lanes, phase.units,
     )  # fmt: skip
-    return {**found, **_contents(biases.tobytes(), bias)} if bias else found
+    if bias:
+        found = {**found, **_contents(biases.tobytes(), bias)}
+    return Needs(found, _held(total, shift, node.type))
 
 
 @lru_cache(maxsize=1 << 16)
@@ -74,7 +96,7 @@ def _linear(
         found |= {"biased": 1, "biased bit": total - dropped, "biased low bit": dropped}
         found |= {"bias bit": bias, f"bias rom {rows}": bias, "bias rom": bias * units}
         found |= {f"bias rom beyond {n} words": bias * max(0, units - n) for n in (16, 32)}
-    add_terms(found, _requantise("linear", total, True, shift, result, True))
+    add_terms(found, _requantise("linear", total, shift, result))
     return found
 
 
@@ -103,15 +125,15 @@ def _contents(biases: bytes, bits: int) -> Mapping[str, float]:
     return found
 
 
-@terms.register
-def _(node: Add, schedule: Schedule, parameters: Parameters) -> Mapping[str, float]:
-    left, right = (schedule.graph[name].type for name in node.operands)
-    return adder_terms(left, right, node.type)
+@needs.register
+def _(node: Add, read: Types, schedule: Schedule, parameters: Parameters) -> Needs:
+    left, right = (read[name] for name in node.operands)
+    return adder_needs(left, right, node.type)
 
 
 @lru_cache(maxsize=1 << 16)
-def adder_terms(left: Fixed, right: Fixed, result: Fixed) -> Mapping[str, float]:
-    """The terms of a :class:`gruhw_hw.operators.Adder`."""
+def adder_needs(left: Fixed, right: Fixed, result: Fixed) -> Needs:
+    """The needs of a :class:`gruhw_hw.operators.Adder`."""
     finest = max(left.frac, right.frac)
     widths = [left.bits + finest - left.frac, right.bits + finest - right.frac]
     apart = abs(left.frac - right.frac)
@@ -127,19 +149,23 @@ def adder_terms(left: Fixed, right: Fixed, result: Fixed) -> Mapping[str, float]
         elif place:
             kind = "at" if place == apart else "within"
             found |= {f"add rounded {kind}": 1, f"add rounded {kind} bit": both - place}
-    add_terms(found, _requantise("add", both + (shift > 0), True, shift, result.bits, True))
-    return found
+    total = both + (shift > 0)
+    add_terms(found, _requantise("add", total, shift, result.bits))
+    return Needs(found, _held(total, shift, result))
 
 
-@terms.register
-def _(node: Multiply, schedule: Schedule, parameters: Parameters) -> Mapping[str, float]:
-    left, right = (schedule.graph[name].type for name in node.operands)
-    return multiply_terms(left, right, node.type, schedule.serial_products)
+@needs.register
+def _(node: Multiply, read: Types, schedule: Schedule, parameters: Parameters) -> Needs:
+    if schedule.serial_products:
+        # The product's bits shift through the registers: none is known to be a zero or a copy.
+        read = {name: schedule.graph[name].type for name in node.operands}
+    left, right = (read[name] for name in node.operands)
+    return multiplier_needs(left, right, node.type, schedule.serial_products)
 
 
 @lru_cache(maxsize=1 << 16)
-def multiply_terms(left: Fixed, right: Fixed, result: Fixed, serial: bool) -> Mapping[str, float]:
-    """The terms of a multiplier, a serial or a parallel one."""
+def multiplier_needs(left: Fixed, right: Fixed, result: Fixed, serial: bool) -> Needs:
+    """The needs of a multiplier, a serial or a parallel one."""
     exact = left.product(right)
     shift = exact.frac - result.frac
     kind = "serial" if serial else "multiply"
@@ -152,30 +178,30 @@ def multiply_terms(left: Fixed, right: Fixed, result: Fixed, serial: bool) -> Ma
     if shift > 0:
         found |= {f"{kind} rounded": 1, f"{kind} rounded bit": exact.bits - (shift - 1)}
         found[f"{kind} rounded low"] = shift - 1
-    add_terms(
-        found, _requantise(kind, exact.bits + (shift > 0), exact.signed, shift, result.bits, True)
-    )
-    return found
+    total = exact.bits + (shift > 0)
+    add_terms(found, _requantise(kind, total, shift, result.bits))
+    return Needs(found, _held(total, shift, result))
 
 
-@terms.register
-def _(node: Complement, schedule: Schedule, parameters: Parameters) -> Mapping[str, float]:
-    return complement_terms(schedule.graph[node.operand].type, node.type)
+@needs.register
+def _(node: Complement, read: Types, schedule: Schedule, parameters: Parameters) -> Needs:
+    return complement_needs(read[node.operand], node.type)
 
 
 @lru_cache(maxsize=1 << 16)
-def complement_terms(operand: Fixed, result: Fixed) -> Mapping[str, float]:
-    """The terms of a :class:`gruhw_hw.operators.Complementer`."""
+def complement_needs(operand: Fixed, result: Fixed) -> Needs:
+    """The needs of a :class:`gruhw_hw.operators.Complementer`."""
     shift = operand.frac - result.frac
     found: Terms = {"complement": 1, "complement bit": operand.bits}
     found[f"complement {operand.bits} {result.bits}"] = 1
-    add_terms(found, _requantise("complement", operand.bits + 1, False, shift, result.bits, False))
-    return found
+    total = operand.bits + 1
+    add_terms(found, _requantise("complement", total, shift, result.bits))
+    return Needs(found, _held(total, shift, result))
 
 
-@terms.register
-def _(node: Table, schedule: Schedule, parameters: Parameters) -> Mapping[str, float]:
-    return table_terms(node, schedule.graph[node.operand].type)
+@needs.register
+def _(node: Table, read: Types, schedule: Schedule, parameters: Parameters) -> Needs:
+    return Needs(table_terms(node, read[node.operand]), node.type)
 
 
 def table_terms(node: Table, operand: Fixed) -> Mapping[str, float]:
@@ -235,13 +261,10 @@ def _booth(kind: str, multiplicand: int, signed: bool, coefficient: int) -> Mapp
 
 
 @lru_cache(maxsize=1 << 14)
-def _requantise(
-    kind: str, total: int, signed: bool, shift: int, result: int, to_signed: bool
-) -> Mapping[str, float]:
+def _requantise(kind: str, total: int, shift: int, result: int) -> Mapping[str, float]:
     """The terms of dropping bits, saturating, and the register of the result."""
-    above = max(0, total - shift - result)
-    # Unless saturated, zeros that are shifted in and copies of the sign are no registers.
-    held = result if above else max(0, min(result, total - shift) - max(0, -shift))
+    above = total - shift - result
+    held = _held(total, shift, Fixed(result, 0)).bits
     found: Terms = {"held bit": held, "result bit": result}
     if above > 0:
         found |= {
@@ -252,3 +275,15 @@ def _requantise(
             f"{kind} saturated bit": result,
         }
     return found
+
+
+@lru_cache(maxsize=1 << 14)
+def _held(total: int, shift: int, result: Fixed) -> Fixed:
+    """The type of those registers of a result that differ from each other and from zero."""
+    zeros = max(0, -shift)
+    if total - shift > result.bits:
+        zeros = max(0, zeros - 1)  # When it saturates, what else is zero takes one value.
+        bits = result.bits - zeros
+    else:
+        bits = total - max(0, shift)
+    return Fixed(max(1, bits), result.frac - zeros, result.signed)
