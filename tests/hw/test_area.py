@@ -12,8 +12,8 @@ import pytest
 
 from gruhw.errors import InputError, ToolError
 from gruhw.fixed import Fixed
-from gruhw.genome import SEARCHED_BITS, Folding, Genome, Sizes
-from gruhw.graph import Graph, Input, Linear, Table, calibrated_tensors
+from gruhw.genome import GENES, SEARCHED_BITS, Folding, Genome, Sizes
+from gruhw.graph import Add, Graph, Input, Linear, Table, calibrated_tensors
 from gruhw.model import LAYERS, Model, Network, Normalisation, layer_shapes
 from gruhw.schedule import Phase
 from gruhw_hw.area import AreaModel, Measures, measure, memory_bits
@@ -28,8 +28,8 @@ from gruhw_hw.area.fit import AMOUNTS, Prices, Sample, fit_prices
 from gruhw_hw.area.memory import Rom, rom_terms, weight_blocks
 from gruhw_hw.area.parts import Batch, Part
 from gruhw_hw.area.samples import random_network
-from gruhw_hw.area.terms import USUAL_RANGES, linear_needs, table_terms
-from gruhw_hw.operators import Lookup
+from gruhw_hw.area.terms import USUAL_RANGES, adder_needs, linear_needs, table_terms
+from gruhw_hw.operators import Adder, Lookup
 from gruhw_hw.pdk import SG13G2
 from gruhw_hw.synthesis import TARGETS, YosysRun, library_of, synthesise
 from gruhw_hw.top import TOP, generate_verilog
@@ -177,6 +177,37 @@ def tables(*names: str, bits: int = 3) -> Batch:
             for name in names
         }
     )
+
+
+@pytest.mark.usefixtures("cache")
+def test_registers_that_are_equal_or_constant_are_no_area() -> None:
+    left, right = Fixed(5, 1), Fixed(3, -1)
+    expected = {
+        Fixed(4, 1): Fixed(4, 1),  # saturated
+        Fixed(8, 1): Fixed(6, 1),  # copies of the sign
+        Fixed(8, 2): Fixed(6, 1),  # and a zero
+        Fixed(7, 4): Fixed(5, 2),  # zeros that become ones together, when it saturates
+        Fixed(8, -1): Fixed(5, -1),  # rounded
+    }
+    parts: dict[str, Part] = {}
+    for result, held in expected.items():
+        node = Add(name="add", type=result, left="x", right="y")
+        operands = (Input(name="x", type=left, size=1), Input(name="y", type=right, size=1))
+        graph = Graph(operands, node)  # type: ignore[arg-type]  # one operator alone
+        found = adder_needs(left, right, result)
+        assert found.held == held
+        parts[f"adder{len(parts)}"] = Part(Adder(node, graph), Measures(found.terms))
+    samples = synthesise_batch(Batch(parts), TARGETS["ice40"], None)
+    flip_flops = [sample.amounts["flip_flops"] for sample in samples]
+    assert flip_flops == [held.bits for held in expected.values()]
+
+
+def test_tables_are_as_deep_as_their_operand_has_registers() -> None:
+    """The sum has 3 fraction bits, and 7 as an operand: the last four are equal."""
+    genes = dict.fromkeys(GENES, 6) | {"W_in": 4, "mul_rh": 4, "add_n": 8}
+    found = measure(network_of(genes)).terms
+    assert (found["table 5"], found["table 6"]) == (1, 2)
+    assert "table 8" not in found
 
 
 def bias_terms(biases: Sequence[int]) -> dict[str, float]:
