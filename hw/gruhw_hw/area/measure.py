@@ -11,10 +11,13 @@ from gruhw_hw.area.control import control_terms
 from gruhw_hw.area.memory import (
     Buffer,
     Rom,
+    TableRom,
     buffer_terms,
     buffers,
     rom_terms,
     schedule_of,
+    table_roms,
+    table_terms,
     weight_blocks,
     weight_roms,
 )
@@ -32,10 +35,13 @@ class Memories:
         The ROMs of weights.
     buffers
         The memories that are written.
+    tables
+        The ROMs of tables.
     """
 
     weights: tuple[Rom, ...] = ()
     buffers: tuple[Buffer, ...] = ()
+    tables: tuple[TableRom, ...] = ()
 
     def weight_blocks(self, target: str) -> int:
         """The block RAMs of the weights."""
@@ -48,6 +54,8 @@ class Memories:
             add_terms(found, rom_terms(target, rom))
         for buffer in self.buffers:
             add_terms(found, buffer_terms(target, buffer))
+        for table in self.tables:
+            add_terms(found, table_terms(target, table))
         return found
 
 
@@ -60,7 +68,7 @@ class Measures:
     terms
         How many there are of each term.
     memories
-        All but those of biases and tables, which terms stand for.
+        All but those of biases, which terms stand for.
     """
 
     terms: Mapping[str, float]
@@ -87,7 +95,8 @@ def measure(network: Network) -> Measures:
         read[node.name] = operator.held
     control = measure_control(schedule, output_type(network), read)
     add_terms(found, control.terms)
-    memories = Memories(weight_roms(schedule, network.parameters), control.memories.buffers)
+    roms, tables = weight_roms(schedule, network.parameters), table_roms(graph, read)
+    memories = Memories(roms, control.memories.buffers, tables)
     return Measures(found, memories)
 
 

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from math import log2
+from math import inf, log2
 
 import numpy as np
 from amaranth.utils import ceil_log2
 
 from gruhw.fixed import Fixed, IntArray
-from gruhw.graph import Linear, Table
+from gruhw.graph import Function, Graph, Linear, Table
 from gruhw.model import Network
 from gruhw.parameters import Parameters
 from gruhw.schedule import Phase, Schedule
@@ -28,6 +28,9 @@ BLOCK_COST: Mapping[str, int] = {"ice40": 64, "ecp5": 128, "xc7": 129}
 
 CHECK_COST = 15
 """What is added for the logic of a read that may meet a write."""
+
+ROM_COST = 1 / 16
+"""What Yosys takes a bit of a ROM for, in register bits, if it became logic."""
 
 LUT_MEMORY: Mapping[str, tuple[int, int, int]] = {"ecp5": (16, 4, 4), "xc7": (32, 6, 8)}
 """Words, bits and cost in register bits of a memory out of LUTs."""
@@ -73,6 +76,48 @@ class Buffer:
     bits: int
     reads: int = 1
     checked: bool = False
+
+
+@dataclass(frozen=True)
+class TableRom:
+    """The ROM of a table: its function, the type of its operand, and bits a word.
+
+    ``held`` is the type of what the operand's registers hold: the part of the ROM that is read.
+    """
+
+    function: Function
+    operand: Fixed
+    held: Fixed
+    bits: int
+
+
+USUAL_RANGES: Mapping[Function, tuple[int, int]] = {"sigmoid": (2, 3), "tanh": (1, 3)}
+"""The bits before the point, sign included, that operands of a table usually have: first, last."""
+
+
+@lru_cache(maxsize=1 << 16)
+def table_terms(target: str, table: TableRom) -> Mapping[str, float]:
+    """The terms of a table, which is a block RAM if it is large, and otherwise logic."""
+    bits = table.bits
+    block = ROM_COST * (bits << table.operand.bits) > BLOCK_COST.get(target, inf)
+    operand = table.operand if block else table.held
+    low, high = USUAL_RANGES[table.function]
+    whole = min(max(operand.bits - operand.frac, low), high)
+    return {
+        "table": 1,
+        "table bit": bits,
+        f"table {operand.bits}": 1,
+        f"table {operand.bits} bit": bits,
+        f"table {table.function} {operand.bits} {whole} {bits}": 1,
+    }
+
+
+def table_roms(graph: Graph, read: Mapping[str, Fixed]) -> tuple[TableRom, ...]:
+    """The ROMs of all tables, whose operands have what is ``read`` in their registers."""
+    return tuple(
+        TableRom(node.function, graph[node.operand].type, read[node.operand], node.type.bits)
+        for node in graph.tables
+    )
 
 
 def buffers(schedule: Schedule, output: Fixed) -> tuple[Buffer, ...]:

@@ -13,8 +13,8 @@ from gruhw.model import Network
 from gruhw.parameters import accumulator_type
 from gruhw.schedule import Phase
 from gruhw_hw.area.measure import Measures, Memories, measure_control, result_types
-from gruhw_hw.area.memory import Rom, schedule_of
-from gruhw_hw.area.terms import USUAL_RANGES, linear_needs, needs, table_terms
+from gruhw_hw.area.memory import USUAL_RANGES, Rom, TableRom, schedule_of
+from gruhw_hw.area.terms import linear_needs, needs
 from gruhw_hw.datapath import Datapath, output_type
 from gruhw_hw.operators import LinearUnit, Lookup, component
 from gruhw_hw.synthesis.flow import OPERATOR_ROWS
@@ -79,8 +79,8 @@ def _tables() -> Iterable[Part]:
                     kind = Fixed(bits, bits - signed, signed)
                     node = Table(name="table", type=kind, operand="x", function=function)
                     graph = Graph((source,), node)  # type: ignore[arg-type]  # one operator alone
-                    measures = Measures(table_terms(node, source.type))
-                    yield Part(Lookup(node, graph), measures)
+                    rom = TableRom(function, source.type, source.type, bits)
+                    yield Part(Lookup(node, graph), Measures({}, Memories(tables=(rom,))))
 
 
 def _linear_operators() -> Iterable[Part]:

@@ -201,29 +201,7 @@ def complement_needs(operand: Fixed, result: Fixed) -> Needs:
 
 @needs.register
 def _(node: Table, read: Types, schedule: Schedule, parameters: Parameters) -> Needs:
-    return Needs(table_terms(node, read[node.operand]), node.type)
-
-
-def table_terms(node: Table, operand: Fixed) -> Mapping[str, float]:
-    """The terms of a :class:`gruhw_hw.operators.Lookup`."""
-    return _table(node.function, operand, node.type.bits)
-
-
-USUAL_RANGES = {"sigmoid": (2, 3), "tanh": (1, 3)}
-"""The bits before the point, sign included, that operands of a table usually have: first, last."""
-
-
-@lru_cache(maxsize=1 << 16)
-def _table(function: str, operand: Fixed, bits: int) -> Mapping[str, float]:
-    low, high = USUAL_RANGES[function]
-    whole = min(max(operand.bits - operand.frac, low), high)
-    return {
-        "table": 1,
-        "table bit": bits,
-        f"table {operand.bits}": 1,
-        f"table {operand.bits} bit": bits,
-        f"table {function} {operand.bits} {whole} {bits}": 1,
-    }
+    return Needs({}, node.type)  # All of it is a memory.
 
 
 def _bits(*values: int) -> int:
