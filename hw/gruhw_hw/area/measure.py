@@ -93,6 +93,8 @@ def measure(network: Network) -> Measures:
         operator = needs(node, read, schedule, network.parameters)
         add_terms(found, operator.terms)
         read[node.name] = operator.held
+    # Beside each other, ROMs of biases have some of their decoding in common.
+    found["whole bias rom"] = found.get("bias rom", 0)
     control = measure_control(schedule, output_type(network), read)
     add_terms(found, control.terms)
     roms, tables = weight_roms(schedule, network.parameters), table_roms(graph, read)
