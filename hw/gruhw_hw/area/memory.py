@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from math import inf, log2
+from math import log2
 
 import numpy as np
 from amaranth.utils import ceil_log2
@@ -98,9 +98,9 @@ USUAL_RANGES: Mapping[Function, tuple[int, int]] = {"sigmoid": (2, 3), "tanh": (
 @lru_cache(maxsize=1 << 16)
 def table_terms(target: str, table: TableRom) -> Mapping[str, float]:
     """The terms of a table, which is a block RAM if it is large, and otherwise logic."""
-    bits = table.bits
-    block = ROM_COST * (bits << table.operand.bits) > BLOCK_COST.get(target, inf)
-    operand = table.operand if block else table.held
+    bits, words = table.bits, 1 << table.operand.bits
+    cost = BLOCK_COST.get(target, 0) * weight_blocks(target, words, bits)
+    operand = table.operand if 0 < cost < ROM_COST * words * bits else table.held
     low, high = USUAL_RANGES[table.function]
     whole = min(max(operand.bits - operand.frac, low), high)
     return {
