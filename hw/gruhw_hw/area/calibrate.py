@@ -9,7 +9,6 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from amaranth.back import verilog
 from rich.progress import Progress as Bar
 
 from gruhw.files import write_atomic
@@ -27,6 +26,7 @@ from gruhw_hw.synthesis.hierarchy import Hierarchy, inclusive_cells
 from gruhw_hw.synthesis.resources import count_resources
 from gruhw_hw.synthesis.targets import LIBRARY_FILE, NOTHING, SCOPES, liberty_cells
 from gruhw_hw.top import TOP, generate_verilog
+from gruhw_hw.verilog import convert
 
 SEED = 1
 """Of the networks that calibrate; those that judge have another."""
@@ -67,9 +67,7 @@ def synthesise_batch(batch: Batch, target: Target, library: Liberty | None) -> l
             for name, component in components.items()
         }
         components[PATH] = LongPath()
-    design = verilog.convert(
-        Beside(components), name=BATCH, emit_src=False, strip_internal_attrs=True
-    )
+    design = convert(Beside(components), BATCH)
     apart = [
         *(f"blackbox {pattern}" for pattern in batch.opaque),
         f"setattr -set keep 1 {BATCH}/c:*",
