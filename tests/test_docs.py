@@ -79,7 +79,9 @@ def is_expensive(arguments: list[str]) -> bool:
     Verilator and Yosys run for the example of README.md.
     """
     name = arguments[0]
-    on_task = name in ("train", "report", "evaluate") and any("mnist" in a for a in arguments)
+    on_task = name in ("train", "report", "evaluate", "verify", "prove") and any(
+        "mnist" in argument for argument in arguments
+    )
     on_found = any(argument.endswith("best.json") for argument in arguments)
     return (
         on_task
@@ -156,6 +158,7 @@ def test_every_page_has_code() -> None:
         "architecture.md",
         "area.md",
         "integration.md",
+        "verification.md",
         "search.md",
     }
     for page in PAGES:

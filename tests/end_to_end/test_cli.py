@@ -255,8 +255,8 @@ def test_a_mismatch_is_status_1(
 ) -> None:
     require("icarus")
 
-    def broken(network: Network) -> Hardware:
-        hardware = generate_verilog(network)
+    def broken(network: Network, *, blocks: bool) -> Hardware:
+        hardware = generate_verilog(network, blocks=blocks)
         return Hardware(hardware.accelerator, wrong_operator(hardware.verilog, "add_n"))
 
     monkeypatch.setattr("gruhw_hw.top.generate_verilog", broken)

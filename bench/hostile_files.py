@@ -5,8 +5,8 @@ must end with status 0, or with 2 and exactly one line on standard error; within
 memory, without running anything, and without leaving anything half-written. Cases with faults are
 kept in a folder of their own, as the command found them. Case N of a seed is always the same.
 
-    python bench/hostile.py --cases 10000 --seed 1 [--jobs 2] [--kind "memory of a search"]
-    python bench/hostile.py --seed 1 --case 4711
+    python bench/hostile_files.py --cases 10000 --seed 1 [--jobs 2] [--kind "memory of a search"]
+    python bench/hostile_files.py --seed 1 --case 4711
 """
 
 import argparse
@@ -95,7 +95,7 @@ def main() -> None:
         print(
             f"{len(faults)} cases with faults are kept in {out}/{options.seed}-NUMBER; one again:"
         )
-        print(f"python bench/hostile.py {again}")
+        print(f"python bench/hostile_files.py {again}")
         sys.exit(1)
 
 
