@@ -28,8 +28,8 @@ REPOSITORY = Path(__file__).parent.parent
 sys.path.insert(0, str(REPOSITORY / "tests" / "support"))
 
 from hostile.campaign import Row, try_case, warm_up  # noqa: E402  # found by the line above
-from hostile.kinds import KINDS  # noqa: E402
-from hostile.world import make_world  # noqa: E402
+from hostile.kinds import KINDS  # noqa: E402  # likewise
+from hostile.world import make_world  # noqa: E402  # likewise
 
 FOLDER = REPOSITORY / "build" / "hostile"
 OUTCOMES = ("works", "refused", "absent", "fault")

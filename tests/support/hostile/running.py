@@ -159,6 +159,11 @@ def _fork(command: tuple[str, ...], main: Main, out: int, err: int, mutation: st
     return os.waitstatus_to_exitcode(status)
 
 
+def _stream(descriptor: int, errors: str) -> IO[str]:
+    """What prints to a descriptor, as long as the process lives."""
+    return os.fdopen(descriptor, "w", encoding="utf-8", errors=errors, closefd=False)
+
+
 def _child(command: tuple[str, ...], main: Main, out: int, err: int, mutation: str) -> int:
     try:
         os.setsid()
@@ -166,8 +171,7 @@ def _child(command: tuple[str, ...], main: Main, out: int, err: int, mutation: s
         null = os.open(os.devnull, os.O_RDONLY)
         for source, target in ((null, 0), (out, 1), (err, 2)):
             os.dup2(source, target)
-        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-        sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+        sys.stdout, sys.stderr = _stream(1, "strict"), _stream(2, "backslashreplace")
         resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         if mutation == UNREADABLE:

@@ -293,7 +293,7 @@ def test_stored_figures_of_a_synthesis_have_names(tmp_path: Path) -> None:
 
 def test_stored_settings_have_names(tmp_path: Path) -> None:
     with Store(tmp_path, create=True) as store:
-        store.put({"settings": [1]})  # type: ignore[dict-item]
+        store.put({"settings": [1]})  # type: ignore[dict-item]  # damage
         with pytest.raises(InputError) as caught:
             store.bind({"seed": 1})
     assert str(caught.value).endswith("must be a whole search file, but: its settings are [1]")
