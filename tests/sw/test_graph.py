@@ -15,6 +15,7 @@ import gruhw.reference
 import gruhw.schedule
 import gruhw_hw.area.terms
 import gruhw_hw.energy
+import gruhw_hw.formal.operators
 import gruhw_hw.operators
 from gruhw.errors import InputError
 from gruhw.fixed import Fixed
@@ -50,6 +51,7 @@ INTERPRETERS = {
     "schedule": gruhw.schedule.latency,
     "datapath": gruhw_hw.operators.component,
     "energy": gruhw_hw.energy.node_energy,
+    "claims": gruhw_hw.formal.operators.properties,
     "area": gruhw_hw.area.terms.needs,
     "native": gruhw.quant.native.source.exact_value,
     "native gradients": gruhw.quant.native.source.gradients,
