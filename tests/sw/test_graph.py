@@ -41,6 +41,7 @@ ARGUMENTS = {
     "datapath": (None, None, False),
     "energy": (None, None),
     "area": (None, None, None),
+    "claims": (None, None),
     "native": (),
     "native gradients": (),
 }

@@ -84,7 +84,7 @@ def _words(kind: Fixed) -> str:
 @singledispatch
 def properties(node: Node, schedule: Schedule, network: Network) -> Iterator[Property]:
     """The claims about one operator."""
-    raise TypeError(f"no claims about {type(node).__name__}")
+    raise TypeError(f"no claims for {type(node).__name__}")
 
 
 @properties.register
