@@ -149,7 +149,7 @@ def main() -> None:
         known = results.of(number)
         if not known["killed_by"] and "unseen" not in known:
             fault = faults[number - 1]
-            results.note(number, fault, unseen=redundant(verilog, TOP, fault))
+            results.note(number, fault, unseen=redundant(verilog, TOP, fault, network))
     show(results)
 
 

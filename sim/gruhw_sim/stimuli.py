@@ -10,7 +10,7 @@ from gruhw.graph import Table
 from gruhw.model import Network
 from gruhw.reference import evaluate, run_reference
 
-EXTREME_SEQUENCES = 4
+EXTREME_SEQUENCES = 6
 """How many are simulated beside real ones if nothing else is said."""
 
 STEPS = 6
@@ -19,6 +19,10 @@ STEPS = 6
 CANDIDATES = 512
 """Among how many they are chosen."""
 
+DECISION_WEIGHT = 8
+"""How many results a bit that decides between classes is worth: results are many, and a sequence
+has hundreds of them, but takes few decisions, of which most are clear."""
+
 
 def extreme_sequences(
     network: Network, inputs: IntArray, lengths: IntArray, count: int, seed: int
@@ -26,8 +30,8 @@ def extreme_sequences(
     """The sequences given, and ``count`` more behind them that reach what they do not.
 
     Candidates of 1 to :data:`STEPS` random steps are chosen one by one, each for the results of
-    operators, saturation at either end, and classes that no sequence before it has. The first
-    has a single step.
+    operators, saturation at either end, classes, and bits of logits that decide between classes,
+    that no sequence before it has. The first has a single step.
 
     Parameters
     ----------
@@ -83,7 +87,7 @@ def _candidates(network: Network, rng: np.random.Generator) -> tuple[IntArray, I
 
 
 def _reached(network: Network, inputs: IntArray, lengths: IntArray) -> NDArray[np.bool_]:
-    """Which results of which operator, and which classes, each sequence has: shape [N, all].
+    """Which results of which operator, and which decisions, each sequence has: shape [N, all].
 
     A result beyond an end of its type, before it is saturated, is one of its own.
     """
@@ -102,8 +106,54 @@ def _reached(network: Network, inputs: IntArray, lengths: IntArray) -> NDArray[n
         places = np.clip(results, kind.minimum - 1, kind.maximum + 1) - kind.minimum + 1
         # Steps past the end count as the first step once more.
         columns.append(_marks(np.where(alive, places, places[:, :1]), 2 + (1 << kind.bits)))
-    columns.append(_marks(reference.classes[:, None], graph.head.outputs))
+    if network.genome.output == "class":
+        columns.append(_marks(reference.classes[:, None], graph.head.outputs))
+        decisive = _decisive_bits(reference.logits, reference.classes, graph.head.type.bits)
+        columns.append(np.repeat(decisive, DECISION_WEIGHT, axis=1))
     return np.concatenate(columns, axis=1)
+
+
+def _decisive_bits(logits: IntArray, classes: IntArray, bits: int) -> NDArray[np.bool_]:
+    """Which bits change the class if they flip, where the hardware compares two logits.
+
+    It compares each logit with the largest before it. Of these comparisons, two are looked at:
+    that which the class itself wins, and that which its strongest follower loses. Bits of either
+    side count apart.
+
+    Parameters
+    ----------
+    logits
+        Shape [N, classes].
+    classes
+        The index of the largest, shape [N].
+    bits
+        Of a logit.
+
+    Returns
+    -------
+    Array of shape [N, 4 * bits].
+    """
+    half = 1 << (bits - 1)
+    masks = 1 << np.arange(bits)
+
+    def flipped(values: IntArray) -> IntArray:
+        wrapped: IntArray = ((values ^ masks) + half) % (2 * half) - half
+        return wrapped
+
+    numbers = np.arange(logits.shape[1])
+    winner = np.take_along_axis(logits, classes[:, None], axis=1)
+    before = np.where(numbers < classes[:, None], logits, -half).max(axis=1, keepdims=True)
+    behind = np.where(numbers > classes[:, None], logits, -half).max(axis=1, keepdims=True)
+    precedes, follows = classes[:, None] > 0, classes[:, None] < logits.shape[1] - 1
+    return np.concatenate(
+        [
+            follows & (behind > flipped(winner)),
+            follows & (flipped(behind) > winner),
+            precedes & (before >= flipped(winner)),
+            precedes & (flipped(before) >= winner),
+        ],
+        axis=1,
+    )
 
 
 def _marks(values: IntArray, size: int) -> NDArray[np.bool_]:

@@ -1,5 +1,6 @@
 """Faults put into designs: that the bench kills them, or that they are proved not to be seen."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from broken_verilog import wrong_operator
 from random_networks import random_network, random_sequences
 
 from gruhw.errors import InputError, ToolError
+from gruhw_hw.formal.reach import possible_operands
 from gruhw_hw.formal.redundancy import redundant
 from gruhw_hw.synthesis.mutation import (
     CellFault,
@@ -61,7 +63,7 @@ def test_most_faults_are_killed_and_the_others_may_be_unseen(
     # A proof must never contradict the simulation.
     for kind in (CellFault, ContentFault):
         fault = next(fault for fault in killed if isinstance(fault, kind))
-        assert redundant(verilog, TOP, fault) == ""
+        assert redundant(verilog, TOP, fault, scenario.network) == ""
 
 
 def test_a_bench_that_fails_without_a_fault_kills_nothing(
@@ -125,6 +127,37 @@ def test_faults_that_cannot_be_seen_are_recognised() -> None:
     second = CellFault("gruhw.and3", "outer", "b", 0, "const1")
     assert redundant(PARTS, TOP, second) == "design"
     assert redundant(PARTS, TOP, CellFault("gruhw.and3", "inner", "b", 0, "const1")) == ""
+
+
+def test_faults_that_no_operand_or_reader_shows_are_recognised() -> None:
+    rng = np.random.default_rng(7)
+    network = random_network(rng, inputs=3, hidden=4, classes=2)
+    verilog = generate_verilog(network).verilog
+
+    def verdict(fault: Fault) -> str:
+        return redundant(verilog, TOP, fault, network)
+
+    # Four words hold an input vector of three: the last is never written.
+    assert verdict(ContentFault("gruhw.datapath.W_ir", "weights", 3, 0)) == "surroundings"
+    assert verdict(ContentFault("gruhw.datapath.W_ir", "weights", 2, 0)) == ""
+
+    possible = possible_operands(network)
+    codes = 1 << network.graph["add_z"].type.bits
+    used = possible["sig_z"][:, 0] & (codes - 1)
+    unused = next(code for code in range(codes) if code not in used)
+    module = "gruhw.datapath.sig_z"
+    assert verdict(ContentFault(module, "table", unused, 0)) == "surroundings"
+    assert verdict(ContentFault(module, "table", int(used[0]), 0)) == ""
+
+    # A result may change once it was read: that of an adder is read in one cycle only.
+    load = next(
+        fault.cell
+        for fault in cell_faults(verilog, TOP, 600, seed=1)
+        if fault.module == "gruhw.datapath.add_n" and fault.cell.startswith("$procmux")
+    )
+    holding = CellFault("gruhw.datapath.add_n", load, "A", 0, "inv")
+    assert verdict(holding) == "surroundings"
+    assert verdict(replace(holding, port="B")) == ""
 
 
 def test_only_contents_that_nothing_writes_have_faults() -> None:

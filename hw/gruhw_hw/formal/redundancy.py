@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gruhw.model import Network
 from gruhw_hw.formal.solver import failure
+from gruhw_hw.formal.surroundings import SURROUNDINGS, surroundings
 from gruhw_hw.synthesis.mutation import (
     CellFault,
     ContentFault,
@@ -20,12 +22,6 @@ MOST_CYCLES = 4
 
 SECONDS = 30
 """How long the solver may think about one question."""
-
-_ALL = "t:$dff"
-"""All registers."""
-
-_REST = f"{_ALL} a:faulty %co*:-$dff[Q] {_ALL} %i %d"
-"""All registers but those that the outputs of the faulty cell reach, with none in between."""
 
 
 @dataclass(frozen=True)
@@ -44,23 +40,30 @@ class _Scope:
     memories
         Whether memories are part of it; otherwise they are outside like other modules, so that
         what they hold does not matter.
+    cycles
+        How many an induction may look back.
+    around
+        More RTLIL, with assumptions.
     """
 
     name: str
     root: str
     outside: Sequence[str]
     memories: bool
+    cycles: int = MOST_CYCLES
+    around: str = ""
 
 
-def redundant(verilog: str, top: str, fault: Fault) -> str:
-    """In which scope it is proved that a fault cannot be seen: ``module``, ``design``, or none.
+def redundant(verilog: str, top: str, fault: Fault, network: Network | None = None) -> str:
+    """In which scope it is proved that a fault cannot be seen: a name, empty if in none.
 
     The scope with the fault and the one without begin with their power-on values, or zero where
     there is none, and get the same inputs, which are free in every cycle; the claim is that
-    their outputs are always equal. The module of the fault alone is tried first, and then the
-    whole design, without the other modules that hold weights and, for faults of logic, without
-    memories, which take the solver a long time. An empty answer says that the outputs can
-    differ, or that no proof was found.
+    their outputs are always equal. Tried are, in this order: the ``module`` of the fault alone;
+    if the network of the design is given, an operator in its ``surroundings``
+    (:mod:`gruhw_hw.formal.surroundings`); and the whole ``design``, without the other modules
+    that hold weights and, for faults of logic, without memories, which take the solver a long
+    time. An empty answer says that the outputs can differ, or that no proof was found.
 
     The induction needs to know how registers compare: it is tried with the claim that all are
     equal, too, and with the claim that all but those are that the fault reaches directly.
@@ -73,30 +76,44 @@ def redundant(verilog: str, top: str, fault: Fault) -> str:
     others = [name for name in modules_of_weights(verilog) if name != fault.module]
     module = _Scope("module", fault.module, ["*"], memories=True)
     design = _Scope("design", top, others, memories=isinstance(fault, ContentFault))
-    for scope, known in ((module, _ALL), (module, _REST), (design, _REST), (design, _ALL)):
-        if _proved(verilog, top, fault, scope, known):
-            return scope.name
+    scopes = [module]
+    operator = fault.module.rpartition(".")[2]
+    if network and (found := surroundings(network, verilog, operator)):
+        around = _Scope("surroundings", SURROUNDINGS, [], True, found.cycles, found.design)
+        scopes.append(around)
+    for scope in (*scopes, design):
+        for spared in (False, True):
+            if _proved(verilog, top, fault, scope, spared):
+                return scope.name
     return ""
 
 
-def _proved(verilog: str, top: str, fault: Fault, scope: _Scope, known: str) -> bool:
+def _proved(verilog: str, top: str, fault: Fault, scope: _Scope, spared: bool) -> bool:
+    """Whether a fault is proved unseen, all registers being equal, or but those it spares."""
     inputs = yosys_inputs(verilog, top)
     if isinstance(fault, CellFault):
         # Read once, because the names of cells depend on what was read before.
+        marked = [f"setattr -set faulty 1 {fault.module}/c:{fault.cell}"]
         faulty = ["design -load whole", fault.command]
-        cell = fault.cell
+        origin = "a:faulty"
     else:
+        marked = []
         inputs["faulty.v"] = with_content(inputs["design.v"].decode(), fault).encode()
         faulty = ["design -reset", *reading(top, "faulty.v")]
-        cell = f"$memrd$?{fault.memory}$*"
-    marked = f"setattr -set faulty 1 {fault.module}/c:{cell}"
-    claim = "-set-init-zero -prove trigger 0"
+        origin = f"c:*{fault.memory}$rdmux*"
+    claim = "-set-init-zero -set-assumes -prove trigger 0"
+    around = []
+    if scope.around:
+        inputs["around.il"] = scope.around.encode()
+        around = ["read_rtlil around.il", f"proc {scope.root}"]
     commands = [
         *reading(top),
-        marked,
+        *marked,
         "design -save whole",
-        *_part(scope, "gold", [f"select -write known.txt {known} %co1:+[Q] w:* %i"]),
+        *around,
+        *_part(scope, "gold", [_choose(origin, spared)]),
         *faulty,
+        *around,
         *_part(scope, "gate", []),
         "design -reset",
         "design -copy-from gold gold",
@@ -107,10 +124,20 @@ def _proved(verilog: str, top: str, fault: Fault, scope: _Scope, known: str) -> 
         "opt_expr -keepdc",
         "opt_merge",
         "opt_clean",
-        f"tee -q -o sat.log sat -timeout {SECONDS} -tempinduct -maxsteps {MOST_CYCLES} {claim}",
+        "chformal -lower",
+        f"tee -q -o sat.log sat -timeout {SECONDS} -tempinduct -maxsteps {scope.cycles} {claim}",
     ]
     log = run_yosys(commands, inputs, ["sat.log"]).outputs["sat.log"].decode()
     return failure(log) is None
+
+
+def _choose(origin: str, spared: bool) -> str:
+    """The command that writes to ``known.txt`` which registers are claimed to be equal.
+
+    All, or but those that the cells ``origin``, where the fault is, reach with none in between.
+    """
+    others = f"{origin} %co*:-$dff[Q] t:$dff %i %d" if spared else ""
+    return f"select -write known.txt t:$dff {others} %co1:+[Q] w:* %i"
 
 
 def _part(scope: _Scope, name: str, choose: Sequence[str]) -> list[str]:

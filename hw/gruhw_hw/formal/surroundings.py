@@ -1,0 +1,202 @@
+"""What an operator's surroundings in a design offer it, and what they look at.
+
+A fault in an operator cannot be seen if it shows only for operands that never come, while the
+result waits for the next unit, or in products of words that are never written. The module made
+here lets an operator see all that the others may offer it and nothing else, and shows its result
+only while they read it. Which values these are is :mod:`gruhw_hw.formal.reach`'s business, and in
+which cycles they come is the schedule's; all other checks are for that the design keeps to both.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from amaranth.back import rtlil
+from amaranth.hdl import Assume, ClockSignal, Instance, Module, Mux, ResetSignal, Signal
+from amaranth.utils import ceil_log2
+
+from gruhw.fixed import Fixed, IntArray
+from gruhw.graph import Input, Linear, Multiply, Node
+from gruhw.model import Network
+from gruhw.schedule import Schedule
+from gruhw_hw.arithmetic import shape_of
+from gruhw_hw.formal.reach import possible_operands
+from gruhw_hw.pipeline import delayed
+
+SURROUNDINGS = "surroundings"
+"""The name of the module."""
+
+_INSIDE = {
+    "port__addr": "operand_0",
+    "port__en": "enable",
+    "port__data": "result",
+    "register": "result",
+    "address": "weight__addr",
+}
+"""Ports that are named after what they are connected with inside, and what they stand for."""
+
+_PRODUCT_CYCLES = 3
+"""From a weight's address to its product."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The module, and how far a proof about it may have to look back.
+
+    Parameters
+    ----------
+    design
+        The module :data:`SURROUNDINGS` in RTLIL, with an instance of the operator.
+    cycles
+        As many as a unit is under way.
+    """
+
+    design: str
+    cycles: int
+
+
+def surroundings(network: Network, verilog: str, operator: str) -> Surroundings | None:
+    """What surrounds an operator in a design; None if nothing is known of it, or it is none.
+
+    Parameters
+    ----------
+    verilog
+        The design.
+    operator
+        The last part of its module's name, which is its name in the graph.
+    """
+    graph = network.graph
+    if operator not in [node.name for node in graph.operators]:
+        return None
+    node = graph[operator]
+    schedule = Schedule(graph, network.genome.folding, network.genome.output)
+    inside = f"gruhw.datapath.{operator}"
+    types = {f"operand_{i}": graph[name].type for i, name in enumerate(node.operands)}
+    ports = _ports(verilog, inside, types)
+    signals = {_INSIDE.get(name, name): signal for name, (_, signal) in ports.items()}
+    if isinstance(node, Linear) and not isinstance(graph[node.operand], Input):
+        return None
+    m = Module()
+    if isinstance(node, Linear):
+        ends, cycles = _padding(m, node, schedule, signals)
+    else:
+        possible = possible_operands(network).get(operator)
+        ends, cycles = _units(m, node, schedule, signals, possible)
+    m.submodules.part = Instance(
+        inside,
+        i_clk=ClockSignal(),
+        i_rst=ResetSignal(),
+        **{f"{direction}_{name}": signal for name, (direction, signal) in ports.items()},
+    )
+    return Surroundings(rtlil.convert(m, name=SURROUNDINGS, ports=ends, emit_src=False), cycles)
+
+
+def _ports(verilog: str, module: str, types: Mapping[str, Fixed]) -> dict[str, tuple[str, Signal]]:
+    """The ports of a module but clock and reset: ``i`` or ``o``, and a signal for each."""
+    start = verilog.index(f"module \\{module} (")
+    text = verilog[start : verilog.index("endmodule", start)]
+    declaration = re.compile(r"^  (input|output) (?:\[(\d+):0\] )?(\w+);", re.MULTILINE)
+    found = {}
+    for direction, last, name in declaration.findall(text):
+        if name not in ("clk", "rst"):
+            kind = types.get(_INSIDE.get(name, name))
+            shape = shape_of(kind) if kind else int(last or 0) + 1
+            found[name] = direction[0], Signal(shape, name=name)
+    return found
+
+
+def _units(
+    m: Module,
+    node: Node,
+    schedule: Schedule,
+    signals: Mapping[str, Signal],
+    possible: IntArray | None,
+) -> tuple[Sequence[Signal], int]:
+    """Units come as the schedule says, with possible operands, and wait until they are read."""
+    interval = schedule.step.unit_interval
+    read, ready = schedule.read_cycle(node.name), schedule.ready[node.name]
+    operands = [signals[f"operand_{i}"] for i in range(len(node.operands))]
+    start, since = Signal(name="start_any"), Signal(range(interval + 1), init=interval)
+    with m.If(start):
+        m.d.sync += since.eq(1)
+    with m.Elif(since != interval):
+        m.d.sync += since.eq(since + 1)
+    m.d.comb += Assume(~start | (since == interval))
+    if "start" in signals:
+        m.d.comb += signals["start"].eq(start)
+    enable = delayed(m, start, ready - 1 - read, "enable")
+    m.d.comb += signals["enable"].eq(enable)
+
+    for operand, name in zip(operands, node.operands, strict=True):
+        before = Signal(operand.shape(), name=f"{operand.name}_before")
+        m.d.sync += before.eq(operand)
+        steady = since < _holds(name, node, schedule)
+        m.d.comb += Assume(start | ~steady | (operand == before))
+    if possible is not None:
+        m.d.comb += Assume(~start | _is_possible(m, operands, possible))
+
+    result, seen = signals["result"], Signal.like(signals["result"], name="seen")
+    looked_at = min(_last_look(node, schedule) - ready, interval - 1)
+    age = Signal(range(looked_at + 2), init=looked_at + 1)
+    with m.If(enable):
+        m.d.sync += age.eq(0)
+    with m.Elif(age <= looked_at):
+        m.d.sync += age.eq(age + 1)
+    m.d.comb += seen.eq(Mux(age <= looked_at, result, 0))
+    clear = [signals["clear"]] if "clear" in signals else []
+    return [start, *operands, *clear, seen], ready - read + looked_at + 2
+
+
+def _holds(operand: str, node: Node, schedule: Schedule) -> int:
+    """For how many cycles, from that in which it is read, an operand belongs to its unit."""
+    read = schedule.read_cycle(node.name)
+    if operand == schedule.graph.state.name:
+        # Only a serial product needs it longer.
+        return schedule.ready[node.name] - read if schedule.serial_products else 1
+    return schedule.step.unit_interval - (read - schedule.ready[operand])
+
+
+def _last_look(node: Node, schedule: Schedule) -> int:
+    """The last cycle of a unit in which something reads a result."""
+    readers = [reader for reader in schedule.graph.operators if node.name in reader.operands]
+    # A product may read its second operand until it is complete.
+    cycles = [
+        schedule.ready[reader.name] - 1
+        if isinstance(reader, Multiply)
+        else schedule.read_cycle(reader.name)
+        for reader in readers
+    ]
+    return max(cycles, default=schedule.ready[node.name])
+
+
+def _is_possible(m: Module, operands: Sequence[Signal], possible: IntArray) -> Signal:
+    """Whether operands are among those that are possible, or, if there are two, between them."""
+    found = Signal(name="possible")
+    first = operands[0]
+    with m.Switch(first):
+        for code in np.unique(possible[:, 0]).tolist():
+            with m.Case(code):
+                with_it = possible[possible[:, 0] == code]
+                between = [
+                    (operand >= int(values.min())) & (operand <= int(values.max()))
+                    for operand, values in zip(operands[1:], with_it.T[1:], strict=True)
+                ]
+                m.d.comb += found.eq(between[0] if between else 1)
+    return found
+
+
+def _padding(
+    m: Module, node: Linear, schedule: Schedule, signals: Mapping[str, Signal]
+) -> tuple[Sequence[Signal], int]:
+    """The operand is zero where it stands in a word that no input element is written to."""
+    phase, size = schedule.phase_of(node), schedule.graph.input.size
+    address, operand = signals["weight__addr"], signals["operand"]
+    before = Signal(address.shape(), reset_less=True)
+    m.d.sync += before.eq(address)
+    words = np.arange(phase.groups * phase.terms) % phase.terms % (1 << ceil_log2(size))
+    with m.Switch(before):
+        for code in np.flatnonzero(words >= size).tolist():
+            with m.Case(code):
+                m.d.comb += Assume(operand == 0)
+    return [*signals.values()], _PRODUCT_CYCLES
