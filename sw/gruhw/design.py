@@ -106,9 +106,7 @@ class Design:
                 return found
         if task is None:
             raise InputError(f"{self.path}: samples or task is required, but missing")
-        found = load_task(task).load().test
-        self.check(found, f"task {task}")
-        return found
+        return self._of_task(task, "test")
 
     def part(self, name: SplitName, task: str | None = None) -> Split:
         """A whole part of the data of ``task``, or of the genome's task if it is None.
@@ -121,8 +119,18 @@ class Design:
         chosen = task or self.genome.task
         if chosen is None:
             raise InputError(f"{self.path}: task is required, but missing: give --task")
-        found: Split = getattr(load_task(chosen).load(), name)
-        self.check(found, f"task {chosen}")
+        return self._of_task(chosen, name)
+
+    def _of_task(self, task: str, name: SplitName) -> Split:
+        """A part of the data of a task, which the genome names or somebody else."""
+        try:
+            source = load_task(task)
+        except InputError as error:
+            if task != self.genome.task:
+                raise
+            raise InputError(f"{self.path}: {error}") from error
+        found: Split = getattr(source.load(), name)
+        self.check(found, f"task {task}")
         return found
 
     def check(self, split: Split, source: str) -> None:

@@ -12,7 +12,6 @@ from gruhw.errors import InputError
 from gruhw.model import Network
 from gruhw.reference import classify
 from gruhw.schedule import Schedule
-from gruhw.tasks import load_task
 from gruhw_hw.synthesis import SynthesisReport, synthesise
 from gruhw_hw.top import TOP, generate_verilog
 
@@ -133,8 +132,7 @@ def measure(
         raise InputError(f"{design.path}: task is required, but missing")
     tell = progress or (lambda text: None)
     tell(f"evaluating {design.name}")
-    test = load_task(design.genome.task).load().test
-    design.check(test, f"task {design.genome.task}")
+    test = design.part("test")
     network: Network = design.network
     verilog = generate_verilog(network).verilog
     schedule = Schedule(network.graph, network.genome.folding, network.genome.output)

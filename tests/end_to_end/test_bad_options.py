@@ -112,6 +112,17 @@ def test_no_task(refused: Refused) -> None:
     refused(f"{GENOME}: task is required, but missing", "report", "--genome", GENOME)
 
 
+@pytest.mark.parametrize("command", ["evaluate", "report", "simulate"])
+def test_genome_with_an_unknown_task(command: str, refused: Refused) -> None:
+    genome = json.loads(GENOME.read_text()) | {"task": "mnist", "samples": None}
+    GENOME.write_text(json.dumps(genome))
+    refused(
+        f"{GENOME}: task must be mnist-rows, mnist-1d, spoken-digits, keyword-spotting, activity "
+        "or the path of an .npz file, not 'mnist'",
+        *(command, "--genome", GENOME),
+    )
+
+
 def test_hidden_units_that_contradict_the_genome(refused: Refused) -> None:
     refused(
         f"hidden must be {HIDDEN}, as in {GENOME}, or absent, not {HIDDEN + 1}",

@@ -6,6 +6,7 @@ simulations.
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -119,6 +120,18 @@ def test_a_fault_is_found(name: str, world: Path, monkeypatch: pytest.MonkeyPatc
     assert (judge(case, run(case, world, lambda command: fault())) or "").startswith(expected)
     fine = run(case, world, lambda command: refuse("gruhw: design/genome.json: is wrong"))
     assert judge(case, fine) is None
+
+
+def test_nothing_is_left_running(world: Path, tmp_path: Path) -> None:
+    mark = tmp_path / "ended"
+
+    def leave_running() -> None:
+        # In a process group of its own, like every program that gruhw runs.
+        subprocess.Popen(["sh", "-c", f"sleep 2; touch {mark}"], process_group=0)
+
+    run(next(_cases("genome")), world, lambda command: leave_running())
+    time.sleep(3)
+    assert not mark.exists()
 
 
 def test_a_changed_file_that_is_pinned_must_be_refused(world: Path) -> None:

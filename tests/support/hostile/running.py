@@ -153,10 +153,19 @@ def _fork(command: tuple[str, ...], main: Main, out: int, err: int, mutation: st
     if child == 0:
         os._exit(_child(command, main, out, err, mutation))
     _, status = os.waitpid(child, 0)
-    # Yosys and simulators may still be at work.
-    with suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)
+    # Yosys and simulators may still be at work, in process groups of their own.
+    for process in _members(session=child):
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
     return os.waitstatus_to_exitcode(status)
+
+
+def _members(session: int) -> Iterator[int]:
+    """The processes of a session."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(ProcessLookupError):
+            if os.getsid(process := int(folder.name)) == session:
+                yield process
 
 
 def _stream(descriptor: int, errors: str) -> IO[str]:
