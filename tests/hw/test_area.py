@@ -130,6 +130,20 @@ def test_estimates_are_repeatable(target: str) -> None:
     assert len({getattr(estimate, main_amount(target)) for estimate in found}) == 3
 
 
+def test_a_fingerprint_is_of_prices_and_terms(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = AreaModel.load("ice40")
+    assert model.fingerprint == AreaModel.load("ice40").fingerprint
+    dearer = {name: [2 * price for price in row] for name, row in model.prices.items()}
+    assert AreaModel("ice40", dearer).fingerprint != model.fingerprint
+
+    def with_more(network: Network) -> Measures:
+        taken = measure(network)
+        return Measures({**taken.terms, "whole": 2}, taken.memories)
+
+    monkeypatch.setattr("gruhw_hw.area.model.measure", with_more)
+    assert AreaModel("ice40", model.prices).fingerprint != model.fingerprint
+
+
 @pytest.mark.parametrize("index", [0, 7, 8])
 def test_memory_bits_are_those_of_the_verilog(index: int) -> None:
     network = random_network(SEED, index)

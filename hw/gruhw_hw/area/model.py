@@ -1,5 +1,6 @@
 """Area without synthesis: prices of terms, added up."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -8,11 +9,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gruhw.files import sha256
 from gruhw.model import Network
 from gruhw_hw.area.calibration import Progress, find_calibration
 from gruhw_hw.area.fit import AMOUNTS, Prices
 from gruhw_hw.area.measure import Measures, Memories, measure
 from gruhw_hw.synthesis.resources import Resources
+
+_FINGERPRINTED = 3
+"""Networks whose estimates are part of a fingerprint."""
 
 COUNTED = tuple(amount for amount in AMOUNTS if isinstance(getattr(Resources(), amount), int))
 """The amounts that are whole numbers."""
@@ -59,6 +64,19 @@ class AreaModel:
             If Yosys fails.
         """
         return cls(target, find_calibration(target, liberty, progress))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A SHA-256 of the prices, and of what they say of some networks.
+
+        That changes with the terms, too, of which prices say nothing.
+        """
+        from gruhw_hw.area.samples import random_network  # imports PyTorch
+
+        prices = {name: list(map(float, price)) for name, price in sorted(self.prices.items())}
+        networks = [random_network(_FINGERPRINTED, index) for index in range(_FINGERPRINTED)]
+        said = [self.estimate(network).to_json() for network in networks]
+        return sha256(json.dumps([prices, said]).encode())
 
     @cached_property
     def _rows(self) -> dict[str, int]:

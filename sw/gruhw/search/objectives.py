@@ -1,13 +1,11 @@
 """What a search can minimise besides mistakes: costs of a network, by name."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from gruhw.errors import InputError
-from gruhw.files import sha256
 from gruhw.model import Network
 from gruhw.schedule import Schedule
 from gruhw.search.front import Number
@@ -136,15 +134,14 @@ class AreaCost:
 
     @property
     def identity(self) -> str:
-        return f"{self.resource} of {self.target}, model {_area_model(self.target)[1]}"
+        return f"{self.resource} of {self.target}, model {_area_model(self.target).fingerprint}"
 
     def prepare(self, progress: Callable[[int, int], None]) -> None:
         """Calibrate the area model, unless that is done: then it is found in the cache."""
         _load_area_model(self.target, progress)
 
     def __call__(self, network: Network) -> Number:
-        model, _ = _area_model(self.target)
-        found: float = getattr(model.estimate(network), self.resource)
+        found: float = getattr(_area_model(self.target).estimate(network), self.resource)
         return round(found)
 
     def measure(self, network: Network) -> Number | None:
@@ -153,11 +150,8 @@ class AreaCost:
 
 
 @cache
-def _area_model(target: str) -> tuple["AreaModel", str]:
-    """The area model of a target, and the SHA-256 of its prices."""
-    model = _load_area_model(target)
-    prices = {name: list(map(float, price)) for name, price in sorted(model.prices.items())}
-    return model, sha256(json.dumps(prices).encode())
+def _area_model(target: str) -> "AreaModel":
+    return _load_area_model(target)
 
 
 def _load_area_model(
