@@ -172,6 +172,21 @@ def test_no_bit_of_a_checkpoint_may_change(task: Task, data: TaskData, tmp_path:
         train_float(task, data, 4, RECIPE, silent, path)
 
 
+def test_a_checkpoint_holds_the_weights_of_its_network(
+    task: Task, data: TaskData, tmp_path: Path
+) -> None:
+    path = tmp_path / "training.checkpoint"
+    with pytest.raises(KilledError):
+        train_float(task, data, 4, RECIPE, killing(1), path)
+    content = torch.load(path, weights_only=True)
+    content["network"].popitem()
+    torch.save(content, path)
+    message = f"{path}: must be a whole checkpoint of this training, but: "
+    expected = f"^{re.escape(message)}its weights are not those of this network$"
+    with pytest.raises(InputError, match=expected):
+        train_float(task, data, 4, RECIPE, silent, path)
+
+
 def test_a_checkpoint_runs_nothing(
     task: Task, data: TaskData, tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:

@@ -251,7 +251,11 @@ class _State:
                 )
             if content["epoch"] not in range(1, epochs + 1):
                 raise ValueError(f"{content['epoch']!r} epochs are done")
-            self.network.load_state_dict(content["network"])
+            try:
+                self.network.load_state_dict(content["network"])
+            except RuntimeError:
+                # PyTorch's words are about its own classes.
+                raise ValueError("its weights are not those of this network") from None
             self.optimiser.load_state_dict(content["optimiser"])
             self.schedule.load_state_dict(content["schedule"])
             for generator, state in zip(self.generators, content["generators"], strict=True):
