@@ -37,6 +37,8 @@ class Scenario:
     reference: Reference
     extreme: int = 0
     """How many of the last sequences are not real ones."""
+    inside: bool = True
+    """Whether results inside the accelerator are compared, beside what its ports show."""
 
     @classmethod
     def of(
@@ -129,7 +131,7 @@ class Scenario:
         """Results inside the design in the order of their cycles.
 
         Every state and logit, and every operator of the first ``sequences`` and of the extreme
-        ones.
+        ones; none if nothing inside is compared.
         """
         graph, schedule = self.network.graph, self.schedule
         units, steps = range(graph.state.size), range(int(self.lengths.max()))
@@ -155,16 +157,19 @@ class Scenario:
                 unit = np.arange(graph.head.outputs)
                 logits = self.reference.logits[sequence]
                 rows.append(_rows(cycle, head, logits, sequence, length - 1, unit))
-        table = np.concatenate(rows)
+        table = np.concatenate(rows)[: None if self.inside else 0]
         table = table[np.argsort(table[:, 0], kind="stable")]
         names = ("cycle", "operator", "value", "sequence", "step", "unit")
         return {f"probe_{name}": column for name, column in zip(names, table.T, strict=True)}
 
     def states(self) -> Arrays:
-        """Every hidden state in the order in which it is written, and its cycle."""
+        """Every hidden state in the order in which it is written, and its cycle.
+
+        None if nothing inside is compared.
+        """
         source, schedule = self.network.graph.state.source, self.schedule
         results = self.reference.operators[source]
-        alive = np.arange(results.shape[1]) < self.lengths[:, None]
+        alive = (np.arange(results.shape[1]) < self.lengths[:, None]) & self.inside
         places = np.indices(results.shape)
         cycles = np.array(
             [

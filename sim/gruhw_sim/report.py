@@ -88,6 +88,8 @@ class SimulationReport:
         How many of those given were simulated.
     extreme
         How many extreme ones besides; they are numbered after the others.
+    inside
+        Whether results inside were compared, and not only what ports show.
     tests
         The tests in the order in which they ran.
     mismatches
@@ -105,6 +107,7 @@ class SimulationReport:
     version: str
     sequences: int
     extreme: int
+    inside: bool
     tests: tuple[TestOutcome, ...]
     mismatches: tuple[Mismatch, ...]
     classes: IntArray | None
@@ -131,6 +134,7 @@ class SimulationReport:
             "passed": self.passed,
             "sequences": self.sequences,
             "extreme": self.extreme,
+            "inside": self.inside,
             "cycles": self.cycles,
             "tests": [asdict(test) for test in self.tests],
             "mismatches": [asdict(mismatch) for mismatch in self.mismatches],
@@ -144,7 +148,8 @@ class SimulationReport:
     def table(self) -> Table:
         """The report for people: a row for each test, then the accuracies and mismatches."""
         extreme = f" and {self.extreme} extreme ones" if self.extreme else ""
-        caption = [f"{self.sequences} sequences{extreme}"]
+        compared = "" if self.inside else ", compared at the ports only"
+        caption = [f"{self.sequences} sequences{extreme}{compared}"]
         if self.accuracy is not None and self.reference_accuracy is not None:
             caption.append(
                 f"accuracy {self.accuracy:.2%} in hardware, "

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ def simulate(
     simulator: SimulatorName = "verilator",
     *,
     verilog: str | None = None,
+    inside: bool = True,
     extreme: int = EXTREME_SEQUENCES,
     seed: int = 0,
     build_folder: Path | None = None,
@@ -73,6 +75,9 @@ def simulate(
         The right class of each sequence, if known.
     verilog
         The accelerator's Verilog; generated if it is not given.
+    inside
+        Whether operators and states are compared inside; otherwise only what ports show, as is
+        all that a flattened netlist has.
     extreme
         How many extreme sequences are simulated besides: see
         :func:`gruhw_sim.stimuli.extreme_sequences`.
@@ -102,6 +107,7 @@ def simulate(
         raise InputError("at least 1 sequence is required, but there are 0")
     tell("computing what to expect")
     scenario = Scenario.with_extremes(network, inputs, lengths, extreme, seed)
+    scenario = replace(scenario, inside=inside)
     text = generate_verilog(network).verilog if verilog is None else verilog
     with work_folder() as folder:
         started = time.monotonic()
@@ -122,6 +128,7 @@ def simulate(
         version=tool.version,
         sequences=len(inputs),
         extreme=extreme,
+        inside=inside,
         tests=tests,
         mismatches=mismatches,
         classes=report_classes,

@@ -82,6 +82,10 @@ def test_a_wrong_limit(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> Non
     )
 
 
+def test_flattening_what_is_no_netlist(refused: Refused) -> None:
+    refused("--flatten requires --netlist", "simulate", "--genome", GENOME, "--flatten")
+
+
 def test_liberty_for_an_fpga(refused: Refused) -> None:
     refused(
         "file: only target asic takes a library, not ice40",

@@ -20,6 +20,9 @@ from gruhw_hw.synthesis.yosys import run_yosys
 MOST_CYCLES = 4
 """How many cycles an induction may look back."""
 
+SPARED = 2
+"""How many rows of registers behind a fault may differ."""
+
 SECONDS = 30
 """How long the solver may think about one question."""
 
@@ -66,7 +69,8 @@ def redundant(verilog: str, top: str, fault: Fault, network: Network | None = No
     time. An empty answer says that the outputs can differ, or that no proof was found.
 
     The induction needs to know how registers compare: it is tried with the claim that all are
-    equal, too, and with the claim that all but those are that the fault reaches directly.
+    equal, too, and with the claim that all but those are that the fault reaches directly, or
+    through one more.
 
     Raises
     ------
@@ -82,14 +86,14 @@ def redundant(verilog: str, top: str, fault: Fault, network: Network | None = No
         around = _Scope("surroundings", SURROUNDINGS, [], True, found.cycles, found.design)
         scopes.append(around)
     for scope in (*scopes, design):
-        for spared in (False, True):
+        for spared in range(SPARED + 1):
             if _proved(verilog, top, fault, scope, spared):
                 return scope.name
     return ""
 
 
-def _proved(verilog: str, top: str, fault: Fault, scope: _Scope, spared: bool) -> bool:
-    """Whether a fault is proved unseen, all registers being equal, or but those it spares."""
+def _proved(verilog: str, top: str, fault: Fault, scope: _Scope, spared: int) -> bool:
+    """Whether a fault is proved unseen, with so many rows of registers that may differ."""
     inputs = yosys_inputs(verilog, top)
     if isinstance(fault, CellFault):
         # Read once, because the names of cells depend on what was read before.
@@ -131,12 +135,17 @@ def _proved(verilog: str, top: str, fault: Fault, scope: _Scope, spared: bool) -
     return failure(log) is None
 
 
-def _choose(origin: str, spared: bool) -> str:
+def _choose(origin: str, spared: int) -> str:
     """The command that writes to ``known.txt`` which registers are claimed to be equal.
 
-    All, or but those that the cells ``origin``, where the fault is, reach with none in between.
+    All but ``spared`` rows: those that the cells ``origin``, where the fault is, reach with none
+    in between, those that these reach, and so on.
     """
-    others = f"{origin} %co*:-$dff[Q] t:$dff %i %d" if spared else ""
+    reached = origin
+    for row in range(spared):
+        start = f"{reached} %co1:+[Q]" if row else origin
+        reached = f"{start} %co*:-$dff[Q] t:$dff %i"
+    others = f"{reached} %d" if spared else ""
     return f"select -write known.txt t:$dff {others} %co1:+[Q] w:* %i"
 
 

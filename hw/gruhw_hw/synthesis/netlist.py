@@ -17,9 +17,10 @@ def netlist(
     *,
     liberty: Path | None = None,
     dsp: bool = False,
+    flatten: bool = False,
     keep: Sequence[tuple[str, str]] = (),
 ) -> str:
-    """The netlist of a design as Verilog, its modules kept apart, with models of its cells.
+    """The netlist of a design as Verilog, with models of its cells.
 
     Parameters
     ----------
@@ -33,6 +34,8 @@ def netlist(
         For ``asic``, the standard-cell library; IHP SG13G2 by default.
     dsp
         Whether multiplier blocks may be used.
+    flatten
+        Whether its modules become one before they are mapped; otherwise they are kept apart.
     keep
         Signals, as module and name, that synthesis must not remove.
 
@@ -56,7 +59,7 @@ def netlist(
                 "read_verilog design.v",
                 f"hierarchy -check -top {top}",
                 *(f"setattr -set keep 1 {module}/w:{signal}" for module, signal in keep),
-                *chosen.commands(top, flatten=False, dsp=dsp),
+                *chosen.commands(top, flatten=flatten, dsp=dsp),
                 "write_verilog -noattr netlist.v",
             ],
             {"design.v": verilog.encode()}

@@ -152,6 +152,12 @@ def simulate(
         Netlist | None,
         typer.Option(help="Simulate the gates that synthesis makes of the Verilog."),
     ] = None,
+    flatten: Annotated[
+        bool,
+        typer.Option(
+            "--flatten", help="Simulate the netlist without modules; its ports are compared."
+        ),
+    ] = False,
     liberty: LibertyOption = None,
     json: JsonPath = None,
 ) -> None:
@@ -164,6 +170,8 @@ def simulate(
 
     if liberty is not None and netlist is not Netlist.asic:
         raise InputError("--liberty requires --netlist asic")
+    if flatten and netlist is None:
+        raise InputError("--flatten requires --netlist")
     find_simulator(simulator.value)  # known before the work, not after it
     design = Design.load(genome, pe=pe, output=output.value if output else None)
     split = design.samples(data, wanted=samples)
@@ -177,7 +185,13 @@ def simulate(
     if netlist:
         with working(f"synthesising for {netlist.value}"):
             verilog = synthesise_netlist(
-                verilog, TOP, netlist.value, liberty=liberty, dsp=dsp, keep=READ_INSIDE
+                verilog,
+                TOP,
+                netlist.value,
+                liberty=liberty,
+                dsp=dsp,
+                flatten=flatten,
+                keep=() if flatten else READ_INSIDE,
             )
     with working("simulating") as tell:
         report = run_simulation(
@@ -187,6 +201,7 @@ def simulate(
             split.y,
             simulator.value,
             verilog=verilog,
+            inside=not flatten,
             extreme=extreme,
             seed=seed,
             build_folder=cache_folder() / "simulation",
