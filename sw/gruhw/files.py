@@ -24,6 +24,17 @@ LARGEST_FILE = 1 << 34
 those of the largest data set that gruhw knows."""
 
 
+MALFORMED = (
+    ArithmeticError,
+    AttributeError,
+    KeyError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What comes of JSON that holds something else than was expected."""
+
+
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the operating system says when no more can be written."""
 

@@ -1,10 +1,15 @@
 """Tools and cell libraries that are missing or wrong: one line says what is required."""
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from bad_input import GENOME, Refused
+from command_line import SCRIPT
+from processes import assert_ended, started
 
 
 def test_missing_icarus(
@@ -72,6 +77,27 @@ def test_a_tool_that_hangs(
         *HANGING[name],
         status=1,
     )
+
+
+@pytest.mark.usefixtures("refused")
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_command_that_is_ended_ends_its_tools(
+    how: signal.Signals, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("bin")
+    path = fake_programs(folder, f"echo $$ > {folder}/pids; exec sleep 1000", "iverilog", "vvp")
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, *map(str, HANGING["iverilog"])],
+        env={**os.environ, "PATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    tool = started(folder, 1)
+    process.send_signal(how)
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output, errors) == (130, "", "gruhw: interrupted\n")
+    assert_ended(tool)
 
 
 def test_a_wrong_limit(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:

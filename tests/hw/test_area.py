@@ -368,6 +368,7 @@ def test_a_cached_calibration_of_yet_other_tools_is_replaced(cache: Path) -> Non
         lambda text: text.replace('"ice40"', '"ecp5"'),
         lambda text: text.replace("7.0", '"many"'),
         lambda text: text.replace("7.0", "NaN"),
+        lambda text: text.replace("7.0", "7" * 400),
         lambda text: text.replace("7.0, ", "", 1),
         lambda text: text.replace('"prices"', '"price"'),
         lambda text: "[]",

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from gruhw.download import cache_folder
 from gruhw.errors import InputError
-from gruhw.files import exists, read_bytes, write_atomic
+from gruhw.files import MALFORMED, exists, read_bytes, write_atomic
 from gruhw_hw.area.fit import AMOUNTS, Prices
 from gruhw_hw.pdk import Liberty
 from gruhw_hw.synthesis import TARGETS, library_of, tool_versions
@@ -98,7 +98,7 @@ def parse_calibration(
         prices = {str(term): [float(p) for p in row] for term, row in content["prices"].items()}
         if any(len(row) != len(AMOUNTS) or not all(map(isfinite, row)) for row in prices.values()):
             raise ValueError(f"each term must have {len(AMOUNTS)} finite prices")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except MALFORMED as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else error
         raise InputError(
             f"{source}: must be a calibration of the area model for {target}; "

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from gruhw.download import cache_folder
 from gruhw.errors import InputError
-from gruhw.files import read_bytes, sha256, write_atomic
+from gruhw.files import MALFORMED, read_bytes, sha256, write_atomic
 from gruhw_hw.synthesis import run_yosys
 from gruhw_hw.synthesis.hierarchy import Hierarchy
 from gruhw_hw.synthesis.yosys import parse_stat
@@ -48,7 +48,7 @@ def synthesised(
         write_atomic(path, run.outputs[STAT])
     try:
         return parse_stat(read_bytes(path))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except MALFORMED as error:
         raise InputError(
             f"{path}: must be what Yosys counted; delete it to have it counted anew: {error!r}"
         ) from error

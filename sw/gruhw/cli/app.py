@@ -2,8 +2,11 @@
 
 import io
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import typer
 from pydantic import ValidationError
@@ -17,7 +20,7 @@ from gruhw.files import describe
 from gruhw.genome import first_problem
 
 INTERRUPTED = 130
-"""The exit status after Ctrl-C, as shells have it."""
+"""The exit status after Ctrl-C, as shells have it, and after SIGTERM."""
 
 app = typer.Typer(
     name="gruhw",
@@ -65,8 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Names of files need not be text, and tables name files.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        # Typer itself turns an interrupted command into this status.
-        status = app(args=arguments, prog_name="gruhw", standalone_mode=False)
+        with _terminable():
+            # Typer itself turns an interrupted command into this status.
+            status = app(args=arguments, prog_name="gruhw", standalone_mode=False)
         if status == INTERRUPTED:
             raise KeyboardInterrupt
     except GruhwError as error:
@@ -86,6 +90,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         errors.print("gruhw: interrupted")
         status = INTERRUPTED
     sys.exit(status or 0)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does: with the tools that it runs."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # which alone may handle signals
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _forget_output() -> None:
