@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gruhw.graph import Linear
 from gruhw.model import Network
 from gruhw_hw.formal.solver import failure
 from gruhw_hw.formal.surroundings import SURROUNDINGS, surroundings
@@ -19,9 +20,6 @@ from gruhw_hw.synthesis.yosys import run_yosys
 
 MOST_CYCLES = 4
 """How many cycles an induction may look back."""
-
-SPARED = 2
-"""How many rows of registers behind a fault may differ."""
 
 SECONDS = 30
 """How long the solver may think about one question."""
@@ -47,6 +45,8 @@ class _Scope:
         How many an induction may look back.
     around
         More RTLIL, with assumptions.
+    spared
+        How many rows of registers behind the fault may differ, in the attempts that spare any.
     """
 
     name: str
@@ -55,6 +55,7 @@ class _Scope:
     memories: bool
     cycles: int = MOST_CYCLES
     around: str = ""
+    spared: int = 1
 
 
 def redundant(verilog: str, top: str, fault: Fault, network: Network | None = None) -> str:
@@ -70,7 +71,7 @@ def redundant(verilog: str, top: str, fault: Fault, network: Network | None = No
 
     The induction needs to know how registers compare: it is tried with the claim that all are
     equal, too, and with the claim that all but those are that the fault reaches directly, or
-    through one more.
+    through others.
 
     Raises
     ------
@@ -81,12 +82,23 @@ def redundant(verilog: str, top: str, fault: Fault, network: Network | None = No
     module = _Scope("module", fault.module, ["*"], memories=True)
     design = _Scope("design", top, others, memories=isinstance(fault, ContentFault))
     scopes = [module]
-    operator = fault.module.rpartition(".")[2]
-    if network and (found := surroundings(network, verilog, operator)):
-        around = _Scope("surroundings", SURROUNDINGS, [], True, found.cycles, found.design)
-        scopes.append(around)
+    operator, contents = fault.module.rpartition(".")[2], isinstance(fault, ContentFault)
+    if network and (found := surroundings(network, verilog, operator, contents=contents)):
+        # The weights themselves matter only if they are what is wrong.
+        memories = contents or not isinstance(network.graph[operator], Linear)
+        scopes.append(
+            _Scope(
+                "surroundings",
+                SURROUNDINGS,
+                outside=[],
+                memories=memories,
+                cycles=found.cycles,
+                around=found.design,
+                spared=found.rows,
+            )
+        )
     for scope in (*scopes, design):
-        for spared in range(SPARED + 1):
+        for spared in (0, scope.spared):
             if _proved(verilog, top, fault, scope, spared):
                 return scope.name
     return ""

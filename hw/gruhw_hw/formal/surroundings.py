@@ -13,7 +13,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from amaranth.back import rtlil
-from amaranth.hdl import Assume, ClockSignal, Instance, Module, Mux, ResetSignal, Signal
+from amaranth.hdl import (
+    Assume,
+    Cat,
+    ClockSignal,
+    Instance,
+    Module,
+    Mux,
+    ResetSignal,
+    Signal,
+    Value,
+)
 from amaranth.utils import ceil_log2
 
 from gruhw.fixed import Fixed, IntArray
@@ -36,6 +46,9 @@ _INSIDE = {
 }
 """Ports that are named after what they are connected with inside, and what they stand for."""
 
+_ROWS = 2
+"""The registers of a product, which may be complements of each other, stand in two rows."""
+
 _PRODUCT_CYCLES = 3
 """From a weight's address to its product."""
 
@@ -49,14 +62,19 @@ class Surroundings:
     design
         The module :data:`SURROUNDINGS` in RTLIL, with an instance of the operator.
     cycles
-        As many as a unit is under way.
+        As many as a unit, or a group of them, is under way.
+    rows
+        How many rows of registers a result passes through on its way out.
     """
 
     design: str
     cycles: int
+    rows: int
 
 
-def surroundings(network: Network, verilog: str, operator: str) -> Surroundings | None:
+def surroundings(
+    network: Network, verilog: str, operator: str, *, contents: bool
+) -> Surroundings | None:
     """What surrounds an operator in a design; None if nothing is known of it, or it is none.
 
     Parameters
@@ -65,31 +83,39 @@ def surroundings(network: Network, verilog: str, operator: str) -> Surroundings 
         The design.
     operator
         The last part of its module's name, which is its name in the graph.
+    contents
+        Whether the question is about weights or tables.
     """
     graph = network.graph
-    if operator not in [node.name for node in graph.operators]:
-        return None
-    node = graph[operator]
     schedule = Schedule(graph, network.genome.folding, network.genome.output)
+    nodes = (*graph.operators, *([graph.head] if schedule.head else []))
+    node = next((node for node in nodes if node.name == operator), None)
+    if node is None:
+        return None
     inside = f"gruhw.datapath.{operator}"
     types = {f"operand_{i}": graph[name].type for i, name in enumerate(node.operands)}
     ports = _ports(verilog, inside, types)
     signals = {_INSIDE.get(name, name): signal for name, (_, signal) in ports.items()}
-    if isinstance(node, Linear) and not isinstance(graph[node.operand], Input):
-        return None
-    m = Module()
-    if isinstance(node, Linear):
-        ends, cycles = _padding(m, node, schedule, signals)
-    else:
+    m, rows = Module(), _ROWS
+    if not isinstance(node, Linear):
         possible = possible_operands(network).get(operator)
         ends, cycles = _units(m, node, schedule, signals, possible)
+    elif not contents:
+        ends, cycles = _groups(m, node, schedule, signals)
+        rows += schedule.phase_of(node).lanes
+    elif isinstance(graph[node.operand], Input):
+        ends, cycles = _padding(m, node, schedule, signals)
+    else:
+        return None
     m.submodules.part = Instance(
         inside,
         i_clk=ClockSignal(),
         i_rst=ResetSignal(),
         **{f"{direction}_{name}": signal for name, (direction, signal) in ports.items()},
     )
-    return Surroundings(rtlil.convert(m, name=SURROUNDINGS, ports=ends, emit_src=False), cycles)
+    return Surroundings(
+        rtlil.convert(m, name=SURROUNDINGS, ports=ends, emit_src=False), cycles, rows
+    )
 
 
 def _ports(verilog: str, module: str, types: Mapping[str, Fixed]) -> dict[str, tuple[str, Signal]]:
@@ -117,12 +143,8 @@ def _units(
     interval = schedule.step.unit_interval
     read, ready = schedule.read_cycle(node.name), schedule.ready[node.name]
     operands = [signals[f"operand_{i}"] for i in range(len(node.operands))]
-    start, since = Signal(name="start_any"), Signal(range(interval + 1), init=interval)
-    with m.If(start):
-        m.d.sync += since.eq(1)
-    with m.Elif(since != interval):
-        m.d.sync += since.eq(since + 1)
-    m.d.comb += Assume(~start | (since == interval))
+    start = Signal(name="start_any")
+    since = _spaced(m, start, interval)
     if "start" in signals:
         m.d.comb += signals["start"].eq(start)
     enable = delayed(m, start, ready - 1 - read, "enable")
@@ -136,16 +158,61 @@ def _units(
     if possible is not None:
         m.d.comb += Assume(~start | _is_possible(m, operands, possible))
 
-    result, seen = signals["result"], Signal.like(signals["result"], name="seen")
     looked_at = min(_last_look(node, schedule) - ready, interval - 1)
+    seen = _seen(m, signals["result"], enable, looked_at)
+    clear = [signals["clear"]] if "clear" in signals else []
+    return [start, *operands, *clear, seen], ready - read + looked_at + 2
+
+
+def _groups(
+    m: Module, node: Linear, schedule: Schedule, signals: Mapping[str, Signal]
+) -> tuple[Sequence[Signal], int]:
+    """Accumulators leave as the schedule says: a group at a time, which may be a short one."""
+    phase = schedule.phase_of(node)
+    start, short = Signal(name="start_any"), Signal(name="short_any")
+    since = _spaced(m, start, phase.group_cycles)
+    is_short = Signal()
+    with m.If(start):
+        m.d.sync += is_short.eq(short)
+    # Counted, because tokens that are passed on would have to be followed over two groups.
+    entering = [since == lane * phase.unit_interval for lane in range(1, phase.lanes)]
+    token = (
+        start
+        | Cat(
+            arrives & ~(is_short & (lane >= phase.last_lanes))
+            for lane, arrives in enumerate(entering, start=1)
+        ).any()
+    )
+    enable = delayed(m, token, 1, "enable")
+    driven = {"load": start, "shift": token, "enable": enable}
+    m.d.comb += [signals[name].eq(value) for name, value in driven.items() if name in signals]
+    looked_at = min(_last_look(node, schedule) - schedule.ready[node.name], phase.unit_interval - 1)
+    seen = _seen(m, signals["result"], enable, looked_at)
+    free = [signal for name, signal in signals.items() if name not in (*driven, "result")]
+    return [start, short, *free, seen], phase.lanes * phase.unit_interval + looked_at + 3
+
+
+def _spaced(m: Module, start: Signal, interval: int) -> Signal:
+    """Let ``start`` be high every ``interval`` cycles at most; returns how long ago that was."""
+    since = Signal(range(interval + 1), init=interval)
+    with m.If(start):
+        m.d.sync += since.eq(1)
+    with m.Elif(since < interval):
+        m.d.sync += since.eq(since + 1)
+    m.d.comb += Assume(~start | (since >= interval))
+    return since
+
+
+def _seen(m: Module, result: Signal, enable: Value, looked_at: int) -> Signal:
+    """The result while something reads it: up to ``looked_at`` cycles after it is there."""
+    seen = Signal.like(result, name="seen")
     age = Signal(range(looked_at + 2), init=looked_at + 1)
     with m.If(enable):
         m.d.sync += age.eq(0)
     with m.Elif(age <= looked_at):
         m.d.sync += age.eq(age + 1)
     m.d.comb += seen.eq(Mux(age <= looked_at, result, 0))
-    clear = [signals["clear"]] if "clear" in signals else []
-    return [start, *operands, *clear, seen], ready - read + looked_at + 2
+    return seen
 
 
 def _holds(operand: str, node: Node, schedule: Schedule) -> int:
@@ -160,10 +227,10 @@ def _holds(operand: str, node: Node, schedule: Schedule) -> int:
 def _last_look(node: Node, schedule: Schedule) -> int:
     """The last cycle of a unit in which something reads a result."""
     readers = [reader for reader in schedule.graph.operators if node.name in reader.operands]
-    # A product may read its second operand until it is complete.
+    # A serial product reads its second operand until it is complete.
     cycles = [
         schedule.ready[reader.name] - 1
-        if isinstance(reader, Multiply)
+        if isinstance(reader, Multiply) and schedule.serial_products
         else schedule.read_cycle(reader.name)
         for reader in readers
     ]
