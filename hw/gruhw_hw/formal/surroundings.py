@@ -96,6 +96,8 @@ def surroundings(
     types = {f"operand_{i}": graph[name].type for i, name in enumerate(node.operands)}
     ports = _ports(verilog, inside, types)
     signals = {_INSIDE.get(name, name): signal for name, (_, signal) in ports.items()}
+    if isinstance(node, Linear) and contents and not isinstance(graph[node.operand], Input):
+        return None
     m, rows = Module(), _ROWS
     if not isinstance(node, Linear):
         possible = possible_operands(network).get(operator)
@@ -103,10 +105,8 @@ def surroundings(
     elif not contents:
         ends, cycles = _groups(m, node, schedule, signals)
         rows += schedule.phase_of(node).lanes
-    elif isinstance(graph[node.operand], Input):
-        ends, cycles = _padding(m, node, schedule, signals)
     else:
-        return None
+        ends, cycles = _padding(m, node, schedule, signals)
     m.submodules.part = Instance(
         inside,
         i_clk=ClockSignal(),
