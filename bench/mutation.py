@@ -78,7 +78,9 @@ def show(results: Results) -> None:
     )  # fmt: skip
     for kind, chosen in kinds:
         if chosen:
-            console.print(table(f"Faults of {kind}", chosen, lambda m: m["module"]))
+            console.print(
+                table(f"Faults of {kind}", chosen, lambda m: m["module"].removeprefix("gruhw."))
+            )
             console.print(table(f"Faults of {kind}, by mode", chosen, lambda m: m["mode"]))
     killers = Counter(m["killed_by"] for m in mutants if m["killed_by"])
     console.print("killed by " + ", ".join(f"{name}: {n}" for name, n in killers.most_common()))
@@ -87,7 +89,9 @@ def show(results: Results) -> None:
             verdict = mutant.get("unseen")
             said = "not judged" if verdict is None else f"unseen ({verdict})" if verdict else "open"
             place = f"{mutant['module']} {mutant['place']} {mutant['mode']}"
-            console.print(f"survivor {number}: {place}: {said}", markup=False, highlight=False)
+            console.print(
+                f"survivor {number}: {place}: {said}", markup=False, highlight=False, soft_wrap=True
+            )
 
 
 def main() -> None:
