@@ -30,7 +30,11 @@ REPORTED = 10
 """Mismatches of a test that are reported one by one."""
 
 RESETS = 3
-"""How often a sequence is interrupted."""
+"""How often sequences are interrupted anywhere."""
+
+EARLY_RESETS = 60
+"""How often, at most, one is interrupted in its second group, in one cycle after the other: much of
+what a reset must clear is there in a single cycle of a group."""
 
 
 def load(name: str) -> dict[str, list[int]]:
@@ -263,6 +267,27 @@ async def check_states(dut: Any, time: Timebase, check: Checker) -> None:
     check.report("extra", name, (-1, -1, -1), time.now - check.origin, "no more", "a state")
 
 
+def episodes(random: Random, starts: list[int]) -> Iterator[tuple[int, int, int | None]]:
+    """What is sent between resets: the first sequence, the end, and how many cycles until the cut.
+
+    After each one that is cut, another is sent to its end: two sequences, or the shortest one.
+    """
+    count = len(starts) - 1
+    for _ in range(RESETS):
+        for whole in (False, True):
+            first = random.randrange(count)
+            end = min(first + 2, count)
+            duration = starts[end] - starts[first]
+            yield first, end, None if whole else random.randrange(1, duration)
+    durations = [end - start for start, end in itertools.pairwise(starts)]
+    shortest = durations.index(min(durations))
+    affordable = starts[-1] // (2 * (durations[shortest] + JOB["quiet_cycles"]))
+    for cycle in range(min(EARLY_RESETS, affordable, JOB["group_cycles"])):
+        first = random.randrange(count)
+        yield first, first + 1, JOB["first_term"] + JOB["group_cycles"] + cycle
+        yield shortest, shortest + 1, None
+
+
 @cocotb.test()
 async def reset_in_the_middle(dut: Any) -> None:
     """A reset at any cycle forgets everything: the next sequences come out right again."""
@@ -270,11 +295,8 @@ async def reset_in_the_middle(dut: Any) -> None:
     check = Checker("reset_in_the_middle", scenario)
     starts, outputs = scenario["sequence_start"], scenario["sequence_outputs"]
     elements = scenario["sequence_elements"]
-    count = len(starts) - 1
     time = await begin(dut)
-    for whole in (False, True) * RESETS:
-        first = random.randrange(count)
-        end = min(first + 2, count)
+    for first, end, cut in episodes(random, starts):
         check.expect_from(first)
         source = make_source(dut, time, random, None)
         sink = Sink(dut, time, JOB["output_signed"], check.output)
@@ -284,13 +306,13 @@ async def reset_in_the_middle(dut: Any) -> None:
         check.origin = source.first_cycle
         tasks.append(start(sink.run()))
         duration = starts[end] - starts[first]
-        if whole:
+        if cut is None:
             await time.middle(time.now + duration + JOB["quiet_cycles"])
             check.missing(outputs[end], time.now)
             if check.next_output > outputs[end]:
                 check.report("extra", "", (-1, -1, -1), duration, "no more elements", "some")
         else:
-            await time.middle(time.now + random.randrange(1, duration))
+            await time.middle(time.now + cut)
         for task in tasks:
             task.cancel()
         await reset(dut, time)

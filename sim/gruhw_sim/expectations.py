@@ -211,6 +211,8 @@ def job(scenario: Scenario, seed: int, brief: bool) -> dict[str, Any]:
         "input_bits": graph.input.type.bits,
         "output_signed": output_type(scenario.network).signed,
         "vector_size": graph.input.size,
+        "first_term": schedule.first_term,
+        "group_cycles": schedule.step.group_cycles,
         "step_interval": schedule.step_interval,
         "output_interval": -(-schedule.sequence_interval(1) // emitting.units),
         "quiet_cycles": quiet_cycles(schedule),
