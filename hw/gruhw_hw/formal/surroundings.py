@@ -8,7 +8,7 @@ which cycles they come is the schedule's; all other checks are for that the desi
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,6 @@ from amaranth.hdl import (
     ClockSignal,
     Instance,
     Module,
-    Mux,
     ResetSignal,
     Signal,
     Value,
@@ -158,10 +157,10 @@ def _units(
     if possible is not None:
         m.d.comb += Assume(~start | _is_possible(m, operands, possible))
 
-    looked_at = min(_last_look(node, schedule) - ready, interval - 1)
-    seen = _seen(m, signals["result"], enable, looked_at)
+    looks = _looks(node, schedule, interval)
+    seen = _seen(m, signals["result"], enable, looks)
     clear = [signals["clear"]] if "clear" in signals else []
-    return [start, *operands, *clear, seen], ready - read + looked_at + 2
+    return [start, *operands, *clear, seen], ready - read + max(looks) + 2
 
 
 def _groups(
@@ -186,10 +185,10 @@ def _groups(
     enable = delayed(m, token, 1, "enable")
     driven = {"load": start, "shift": token, "enable": enable}
     m.d.comb += [signals[name].eq(value) for name, value in driven.items() if name in signals]
-    looked_at = min(_last_look(node, schedule) - schedule.ready[node.name], phase.unit_interval - 1)
-    seen = _seen(m, signals["result"], enable, looked_at)
+    looks = _looks(node, schedule, phase.unit_interval)
+    seen = _seen(m, signals["result"], enable, looks)
     free = [signal for name, signal in signals.items() if name not in (*driven, "result")]
-    return [start, short, *free, seen], phase.lanes * phase.unit_interval + looked_at + 3
+    return [start, short, *free, seen], phase.lanes * phase.unit_interval + max(looks) + 3
 
 
 def _spaced(m: Module, start: Signal, interval: int) -> Signal:
@@ -203,15 +202,16 @@ def _spaced(m: Module, start: Signal, interval: int) -> Signal:
     return since
 
 
-def _seen(m: Module, result: Signal, enable: Value, looked_at: int) -> Signal:
-    """The result while something reads it: up to ``looked_at`` cycles after it is there."""
+def _seen(m: Module, result: Signal, enable: Value, looks: Set[int]) -> Signal:
+    """The result while something reads it: so many cycles after it is there."""
     seen = Signal.like(result, name="seen")
-    age = Signal(range(looked_at + 2), init=looked_at + 1)
+    age = Signal(range(max(looks) + 2), init=max(looks) + 1)
     with m.If(enable):
         m.d.sync += age.eq(0)
-    with m.Elif(age <= looked_at):
+    with m.Elif(age <= max(looks)):
         m.d.sync += age.eq(age + 1)
-    m.d.comb += seen.eq(Mux(age <= looked_at, result, 0))
+    with m.If(Cat(age == cycle for cycle in sorted(looks)).any()):
+        m.d.comb += seen.eq(result)
     return seen
 
 
@@ -224,17 +224,21 @@ def _holds(operand: str, node: Node, schedule: Schedule) -> int:
     return schedule.step.unit_interval - (read - schedule.ready[operand])
 
 
-def _last_look(node: Node, schedule: Schedule) -> int:
-    """The last cycle of a unit in which something reads a result."""
-    readers = [reader for reader in schedule.graph.operators if node.name in reader.operands]
-    # A serial product reads its second operand until it is complete.
-    cycles = [
-        schedule.ready[reader.name] - 1
-        if isinstance(reader, Multiply) and schedule.serial_products
-        else schedule.read_cycle(reader.name)
-        for reader in readers
-    ]
-    return max(cycles, default=schedule.ready[node.name])
+def _looks(node: Node, schedule: Schedule, interval: int) -> Set[int]:
+    """In which cycles something reads a result, counted from that in which it is there.
+
+    At once, for the state and the output; and when its readers do, of which serial products take
+    their second operand until they are complete. What is read when the next unit is there has been
+    carried on in the cycle before.
+    """
+    looks = {0}
+    for reader in schedule.graph.operators:
+        if node.name in reader.operands:
+            first, last = schedule.read_cycle(reader.name), schedule.read_cycle(reader.name)
+            if isinstance(reader, Multiply) and schedule.serial_products:
+                last = schedule.ready[reader.name] - 1
+            looks |= {cycle - schedule.ready[node.name] for cycle in range(first, last + 1)}
+    return {min(age, interval - 1) for age in looks}
 
 
 def _is_possible(m: Module, operands: Sequence[Signal], possible: IntArray) -> Signal:
