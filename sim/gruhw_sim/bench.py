@@ -281,7 +281,8 @@ def episodes(random: Random, starts: list[int]) -> Iterator[tuple[int, int, int 
             yield first, end, None if whole else random.randrange(1, duration)
     durations = [end - start for start, end in itertools.pairwise(starts)]
     shortest = durations.index(min(durations))
-    affordable = starts[-1] // (2 * (durations[shortest] + JOB["quiet_cycles"]))
+    # Together, no longer than the first test.
+    affordable = starts[-1] // (durations[shortest] + JOB["quiet_cycles"])
     for cycle in range(min(EARLY_RESETS, affordable, JOB["group_cycles"])):
         first = random.randrange(count)
         yield first, first + 1, JOB["first_term"] + JOB["group_cycles"] + cycle

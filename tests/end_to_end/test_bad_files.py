@@ -67,12 +67,14 @@ def test_file_that_does_not_fit_into_memory(
 def test_names_that_no_file_can_have(name: str, problem: str, refused: Refused) -> None:
     edit(task=name)
     shown = name.replace("\0", r"\x00")
-    refused(f"{shown}: cannot be read: {problem}", "evaluate", "--genome", GENOME)
+    line = f"{GENOME}: {shown}: cannot be read: {problem}"
+    refused(line, "evaluate", "--genome", GENOME)
 
 
 def test_task_whose_name_is_too_long(refused: Refused) -> None:
     edit(task="x" * 300)
-    refused(f"{'x' * 300}: cannot be read: file name too long", "evaluate", "--genome", GENOME)
+    line = f"{GENOME}: {'x' * 300}: cannot be read: file name too long"
+    refused(line, "evaluate", "--genome", GENOME)
 
 
 def test_model_name_with_commands_for_a_terminal(refused: Refused) -> None:

@@ -12,6 +12,7 @@ from broken_verilog import (
     drops_offered_elements,
     never_accepts,
     resets_only_once,
+    survives_reset,
     wrong_operator,
 )
 from random_networks import random_network, random_sequences
@@ -182,6 +183,17 @@ def test_hardware_that_never_accepts_an_element_ends() -> None:
 def test_state_that_survives_a_reset_is_found() -> None:
     report = simulate_broken(resets_only_once)
     assert failed(report)[-1] == TESTS[2]
+
+
+def test_a_register_that_survives_a_reset_in_a_single_cycle_is_found() -> None:
+    require("icarus")
+    rng = np.random.default_rng(6)
+    network = random_network(rng, inputs=20, hidden=4, classes=3)
+    verilog = survives_reset(
+        generate_verilog(network).verilog, "step_group_end_1", "gruhw.datapath"
+    )
+    sequences = random_sequences(rng, network, 20, 4)
+    assert failed(simulate(network, *sequences, simulator="icarus", verilog=verilog)) == [TESTS[2]]
 
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
