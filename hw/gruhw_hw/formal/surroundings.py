@@ -260,7 +260,10 @@ def _is_possible(m: Module, operands: Sequence[Signal], possible: IntArray) -> S
 def _padding(
     m: Module, node: Linear, schedule: Schedule, signals: Mapping[str, Signal]
 ) -> tuple[Sequence[Signal], int]:
-    """The operand is zero where it stands in a word that no input element is written to."""
+    """The operand is zero where it stands in a word that no input element is written to.
+
+    So it is where memories begin with zero; elsewhere such a weight's product may be seen.
+    """
     phase, size = schedule.phase_of(node), schedule.graph.input.size
     address, operand = signals["weight__addr"], signals["operand"]
     before = Signal(address.shape(), reset_less=True)
