@@ -25,11 +25,10 @@ from gruhw_hw.area.calibration import (
     parse_calibration,
 )
 from gruhw_hw.area.fit import AMOUNTS, Prices, Sample, fit_prices
-from gruhw_hw.area.measure import Memories
-from gruhw_hw.area.memory import USUAL_RANGES, Rom, TableRom, rom_terms, weight_blocks
+from gruhw_hw.area.memory import USUAL_RANGES, Rom, TableRom, block_rams, memory_terms
 from gruhw_hw.area.parts import Batch, Part
 from gruhw_hw.area.samples import random_network
-from gruhw_hw.area.terms import adder_needs, linear_needs
+from gruhw_hw.area.terms import Needs, adder_needs, linear_needs
 from gruhw_hw.operators import Adder, Lookup
 from gruhw_hw.pdk import SG13G2
 from gruhw_hw.synthesis import TARGETS, YosysRun, library_of, synthesise
@@ -138,7 +137,7 @@ def test_a_fingerprint_is_of_prices_and_terms(monkeypatch: pytest.MonkeyPatch) -
 
     def with_more(network: Network) -> Measures:
         taken = measure(network)
-        return Measures({**taken.terms, "whole": 2}, taken.memories)
+        return Measures((*taken.parts, Needs({"whole": 1})), taken.memories)
 
     monkeypatch.setattr("gruhw_hw.area.model.measure", with_more)
     assert AreaModel("ice40", model.prices).fingerprint != model.fingerprint
@@ -155,11 +154,11 @@ def test_memory_bits_are_those_of_the_verilog(index: int) -> None:
     )
 
 
-def test_block_rams_of_weights() -> None:
-    assert [weight_blocks("ice40", 256, bits) for bits in (1, 16, 17, 33)] == [1, 1, 2, 3]
-    assert [weight_blocks("ice40", words, 4) for words in (512, 1024, 1025)] == [1, 1, 2]
-    assert weight_blocks("xc7", 512, 36) == 1
-    assert weight_blocks("gowin", 512, 36) == 0
+def test_block_rams() -> None:
+    assert [block_rams("ice40", 256, bits) for bits in (1, 16, 17, 33)] == [1, 1, 2, 3]
+    assert [block_rams("ice40", words, 4) for words in (512, 1024, 1025)] == [1, 1, 2]
+    assert block_rams("xc7", 512, 36) == 1
+    assert block_rams("gowin", 512, 36) == 0
 
 
 def test_information_of_weight_roms() -> None:
@@ -174,9 +173,11 @@ def test_information_of_weight_roms() -> None:
 
 def test_weights_are_logic_where_there_are_no_block_rams() -> None:
     few, many = Rom(words=64, bits=4, information=90), Rom(words=64, bits=4, information=200)
-    assert rom_terms("ice40", few) == rom_terms("ice40", many) == {}
+    assert memory_terms(few, "ice40") == memory_terms(many, "ice40") == {}
     differing = {
-        name for name, n in rom_terms("asic", few).items() if n != rom_terms("asic", many)[name]
+        name
+        for name, n in memory_terms(few, "asic").items()
+        if n != memory_terms(many, "asic")[name]
     }
     assert differing == {"rom information", "rom deep 6"}
 
@@ -187,9 +188,7 @@ def tables(*names: str, bits: int = 3) -> Batch:
     node = Table(name="t", type=Fixed(bits, bits, False), operand="x", function="sigmoid")
     graph = Graph((source,), node)  # type: ignore[arg-type]  # one operator alone
     rom = TableRom("sigmoid", source.type, source.type, bits)
-    return Batch(
-        {name: Part(Lookup(node, graph), Measures({}, Memories(tables=(rom,)))) for name in names}
-    )
+    return Batch({name: Part(Lookup(node, graph), Measures((), (rom,))) for name in names})
 
 
 @pytest.mark.usefixtures("cache")
@@ -209,7 +208,7 @@ def test_registers_that_are_equal_or_constant_are_no_area() -> None:
         graph = Graph(operands, node)  # type: ignore[arg-type]  # one operator alone
         found = adder_needs(left, right, result)
         assert found.held == held
-        parts[f"adder{len(parts)}"] = Part(Adder(node, graph), Measures(found.terms))
+        parts[f"adder{len(parts)}"] = Part(Adder(node, graph), Measures((found,)))
     samples = synthesise_batch(Batch(parts), TARGETS["ice40"], None)
     flip_flops = [sample.amounts["flip_flops"] for sample in samples]
     assert flip_flops == [held.bits for held in expected.values()]

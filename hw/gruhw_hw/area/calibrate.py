@@ -114,7 +114,7 @@ def _sample(
 ) -> Sample:
     """What was found, without what stands beside it, and without block RAMs that are counted."""
     amounts = {name: float(getattr(found, name) - getattr(beside, name)) for name in AMOUNTS}
-    amounts["block_rams"] -= measures.memories.weight_blocks(target.name)
+    amounts["block_rams"] -= measures.weight_block_rams(target.name)
     return Sample(measures.all_terms(target.name), amounts)
 
 

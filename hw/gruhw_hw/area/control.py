@@ -1,20 +1,20 @@
 """What the area of everything around the operators depends on: sequencer, pipelines, streams."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from amaranth.utils import bits_for, ceil_log2
 
 from gruhw.fixed import Fixed
 from gruhw.graph import Linear
 from gruhw.schedule import MULTIPLY_CYCLES, Phase, Schedule
-from gruhw_hw.area.terms import Terms, Types
+from gruhw_hw.area.terms import Needs, Terms, Types
 
 STREAM_BITS = 14
 """Registers of both stream buffers, besides those that grow with a size."""
 
 
-def control_terms(schedule: Schedule, output: Fixed, read: Types) -> Mapping[str, float]:
-    """The terms of a datapath without its operators.
+def control_needs(schedule: Schedule, output: Fixed, read: Types) -> Needs:
+    """The needs of a datapath without its operators.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def control_terms(schedule: Schedule, output: Fixed, read: Types) -> Mapping[str
             min(schedule.head.unit_interval - 2, ready), ready, schedule.head.unit_interval
         )
         found["delay"] += 2 + logit + ceil_log2(schedule.head.units) + 1
-    return found
+    return Needs(found)
 
 
 def _sequence(found: Terms, schedule: Schedule, phases: list[Phase]) -> None:

@@ -1,19 +1,18 @@
 """The memories of an accelerator: their sizes, and the block RAMs that weights take."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, singledispatch
 from math import log2
+from typing import TypeAlias
 
 import numpy as np
 from amaranth.utils import ceil_log2
 
 from gruhw.fixed import Fixed, IntArray
-from gruhw.graph import Function, Graph, Linear, Table
+from gruhw.graph import Function, Linear
 from gruhw.model import Network
-from gruhw.parameters import Parameters
 from gruhw.schedule import Phase, Schedule
-from gruhw_hw.datapath import output_type
 
 BLOCK_SHAPES: Mapping[str, tuple[tuple[int, int], ...]] = {
     "ice40": ((256, 16), (512, 8), (1024, 4), (2048, 2)),
@@ -48,6 +47,15 @@ class Rom:
     bits: int
     information: int
 
+    @property
+    def size(self) -> int:
+        """All its bits."""
+        return self.words * self.bits
+
+    def block_rams(self, target: str) -> int:
+        """The block RAMs that it fills."""
+        return block_rams(target, self.words, self.bits)
+
     @classmethod
     def of(cls, weights: IntArray, weight_bits: int, phase: Phase) -> "Rom":
         """The memory of the integer ``weights`` of a linear operator."""
@@ -77,6 +85,11 @@ class Buffer:
     reads: int = 1
     checked: bool = False
 
+    @property
+    def size(self) -> int:
+        """All its bits."""
+        return self.words * self.bits
+
 
 @dataclass(frozen=True)
 class TableRom:
@@ -90,16 +103,31 @@ class TableRom:
     held: Fixed
     bits: int
 
+    @property
+    def size(self) -> int:
+        """All its bits, those that are never read included."""
+        return self.bits << self.operand.bits
+
+
+Memory: TypeAlias = Rom | Buffer | TableRom
+"""A memory, whose area depends on what a target makes of it."""
+
+
+@singledispatch
+def memory_terms(memory: Memory, target: str) -> Mapping[str, float]:
+    """The terms of a memory for a target."""
+    raise TypeError(f"no area for {type(memory).__name__}")
+
 
 USUAL_RANGES: Mapping[Function, tuple[int, int]] = {"sigmoid": (2, 3), "tanh": (1, 3)}
 """The bits before the point, sign included, that operands of a table usually have: first, last."""
 
 
-@lru_cache(maxsize=1 << 16)
-def table_terms(target: str, table: TableRom) -> Mapping[str, float]:
-    """The terms of a table, which is a block RAM if it is large, and otherwise logic."""
+@memory_terms.register
+def _(table: TableRom, target: str) -> Mapping[str, float]:
+    """A table is a block RAM if it is large, and otherwise logic."""
     bits, words = table.bits, 1 << table.operand.bits
-    cost = BLOCK_COST.get(target, 0) * weight_blocks(target, words, bits)
+    cost = BLOCK_COST.get(target, 0) * block_rams(target, words, bits)
     operand = table.operand if 0 < cost < ROM_COST * words * bits else table.held
     low, high = USUAL_RANGES[table.function]
     whole = min(max(operand.bits - operand.frac, low), high)
@@ -110,14 +138,6 @@ def table_terms(target: str, table: TableRom) -> Mapping[str, float]:
         f"table {operand.bits} bit": bits,
         f"table {table.function} {operand.bits} {whole} {bits}": 1,
     }
-
-
-def table_roms(graph: Graph, read: Mapping[str, Fixed]) -> tuple[TableRom, ...]:
-    """The ROMs of all tables, whose operands have what is ``read`` in their registers."""
-    return tuple(
-        TableRom(node.function, graph[node.operand].type, read[node.operand], node.type.bits)
-        for node in graph.tables
-    )
 
 
 def buffers(schedule: Schedule, output: Fixed) -> tuple[Buffer, ...]:
@@ -135,13 +155,13 @@ def buffers(schedule: Schedule, output: Fixed) -> tuple[Buffer, ...]:
     )
 
 
-@lru_cache(maxsize=1 << 14)
-def buffer_terms(target: str, buffer: Buffer) -> Mapping[str, float]:
-    """The terms of a buffer, which depend on what Yosys makes of it."""
+@memory_terms.register
+def _(buffer: Buffer, target: str) -> Mapping[str, float]:
+    """What Yosys makes of a buffer decides its terms."""
     words, bits, reads = buffer.words, buffer.bits, buffer.reads
     if words == 0:
         return {}
-    blocks = weight_blocks(target, words, bits) * reads
+    blocks = block_rams(target, words, bits) * reads
     costs = {"registers": words * bits}
     if target in BLOCK_COST:
         costs["blocks"] = BLOCK_COST[target] * blocks + CHECK_COST * buffer.checked
@@ -166,21 +186,6 @@ def schedule_of(network: Network) -> Schedule:
     return Schedule(network.graph, network.genome.folding, network.genome.output)
 
 
-def linear_operators(schedule: Schedule) -> Iterator[Linear]:
-    """The linear operators that become hardware: the head only if there is one."""
-    for node in schedule.graph.linears:
-        if node.name != schedule.graph.head.name or schedule.head:
-            yield node
-
-
-def weight_roms(schedule: Schedule, parameters: Parameters) -> tuple[Rom, ...]:
-    """The memory of each linear operator's weights."""
-    return tuple(
-        Rom.of(parameters.weights[node.name], node.weight.bits, schedule.phase_of(node))
-        for node in linear_operators(schedule)
-    )
-
-
 def layout(target: str, words: int, bits: int) -> tuple[int, int]:
     """The block RAMs of a memory, and the banks that its words are divided into.
 
@@ -194,14 +199,14 @@ def layout(target: str, words: int, bits: int) -> tuple[int, int]:
     return min(options, default=(0, 1))
 
 
-def weight_blocks(target: str, words: int, bits: int) -> int:
-    """The block RAMs of a weight ROM; none where a target has no block RAMs."""
+def block_rams(target: str, words: int, bits: int) -> int:
+    """The block RAMs of a memory with one read port; none where a target has no block RAMs."""
     return layout(target, words, bits)[0]
 
 
-@lru_cache(maxsize=1 << 14)
-def rom_terms(target: str, rom: Rom) -> Mapping[str, float]:
-    """The terms of a weight ROM beside its block RAMs, or of its logic where there are none."""
+@memory_terms.register
+def _(rom: Rom, target: str) -> Mapping[str, float]:
+    """A ROM of weights has some logic beside its block RAMs, or is logic if there are none."""
     bits = rom.bits
     if target not in BLOCK_SHAPES:
         found = {"rom": 1, "rom column": bits, "rom word": rom.words, "rom bit": rom.words * bits}
@@ -211,25 +216,3 @@ def rom_terms(target: str, rom: Rom) -> Mapping[str, float]:
     if banks == 1:
         return {}
     return {"bank select": ceil_log2(banks), f"banks {banks}": bits, "bank bit": bits * banks}
-
-
-def memory_bits(network: Network) -> int:
-    """The bits of all memories of a network's accelerator.
-
-    ROMs of weights with their padding, of biases and of tables; the buffers of input, state and
-    output. Two-bank buffers count twice, and each bank has a power of two of elements.
-    """
-    schedule = schedule_of(network)
-    graph, bits = network.graph, 0
-    for rom in weight_roms(schedule, network.parameters):
-        bits += rom.words * rom.bits
-    for linear in linear_operators(schedule):
-        biases = network.parameters.biases[linear.name]
-        if (biases != biases[0]).any():
-            bits += linear.outputs * Fixed.spanning((int(biases.min()), int(biases.max())), 0).bits
-    for node in graph.operators:
-        if isinstance(node, Table):
-            bits += node.type.bits << graph[node.operand].type.bits
-    return bits + sum(
-        buffer.words * buffer.bits for buffer in buffers(schedule, output_type(network))
-    )

@@ -1,10 +1,11 @@
 """Area without synthesis: prices of terms, added up."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +14,16 @@ from gruhw.files import sha256
 from gruhw.model import Network
 from gruhw_hw.area.calibration import Progress, find_calibration
 from gruhw_hw.area.fit import AMOUNTS, Prices
-from gruhw_hw.area.measure import Measures, Memories, measure
+from gruhw_hw.area.measure import Measures, measure
+from gruhw_hw.area.memory import Memory, Rom, memory_terms
+from gruhw_hw.area.terms import Needs
 from gruhw_hw.synthesis.resources import Resources
 
 _FINGERPRINTED = 3
 """Networks whose estimates are part of a fingerprint."""
+
+Amounts: TypeAlias = NDArray[np.float64]
+"""One number for each of :data:`gruhw_hw.area.fit.AMOUNTS`, the last axis."""
 
 COUNTED = tuple(amount for amount in AMOUNTS if isinstance(getattr(Resources(), amount), int))
 """The amounts that are whole numbers."""
@@ -84,37 +90,43 @@ class AreaModel:
         return {name: row for row, name in enumerate(self.prices)}
 
     @cached_property
-    def _prices(self) -> NDArray[np.float64]:
+    def _prices(self) -> Amounts:
         """A row of prices for each term, and a last one for terms without a price."""
         return np.array([*self.prices.values(), [0.0] * len(AMOUNTS)])
 
-    @cached_property
-    def _memories(self) -> dict[Memories, NDArray[np.float64]]:
-        """The amounts of the memories that were met: many networks have the same."""
-        return {}
-
-    def _sum(self, terms: Mapping[str, float]) -> NDArray[np.float64]:
+    def _sum(self, terms: Mapping[str, float]) -> Amounts:
         unknown = len(self._rows)
         chosen = [self._rows.get(name, unknown) for name in terms]
-        total: NDArray[np.float64] = np.fromiter(terms.values(), float) @ self._prices[chosen]
+        total: Amounts = np.fromiter(terms.values(), float) @ self._prices[chosen]
         return total
 
-    def _amounts_of(self, memories: Memories) -> NDArray[np.float64]:
-        if (known := self._memories.get(memories)) is None:
-            known = self._sum(memories.terms(self.target))
-            known[_BLOCKS] += memories.weight_blocks(self.target)
-            self._memories[memories] = known
-        return known
+    @cached_property
+    def _part(self) -> Callable[[Needs], Amounts]:
+        """The amounts of a part; many networks have the same."""
+        return lru_cache(maxsize=1 << 16)(lambda part: self._sum(part.terms))
+
+    @cached_property
+    def _memory(self) -> Callable[[Memory], Amounts]:
+        """The amounts of a memory."""
+
+        def amounts(memory: Memory) -> Amounts:
+            found = self._sum(memory_terms(memory, self.target))
+            if isinstance(memory, Rom):
+                found[_BLOCKS] += memory.block_rams(self.target)
+            return found
+
+        return lru_cache(maxsize=1 << 16)(amounts)
 
     def estimate(self, network: Network) -> Resources:
         """The resources of a network's accelerator."""
         return self.estimate_measures([measure(network)])[0]
 
-    def amounts(self, measures: Sequence[Measures]) -> NDArray[np.float64]:
+    def amounts(self, measures: Sequence[Measures]) -> Amounts:
         """The estimates as numbers: a row for each of ``measures``, a column for each amount."""
         found = np.empty((len(measures), len(AMOUNTS)))
         for index, taken in enumerate(measures):
-            found[index] = self._sum(taken.terms) + self._amounts_of(taken.memories)
+            parts = (*map(self._part, taken.parts), *map(self._memory, taken.memories))
+            found[index] = np.sum(parts, axis=0)
         return np.maximum(found, 0)
 
     def estimate_measures(self, measures: Sequence[Measures]) -> list[Resources]:

@@ -12,9 +12,9 @@ from gruhw.graph import Add, Complement, Function, Graph, Input, Linear, Multipl
 from gruhw.model import Network
 from gruhw.parameters import accumulator_type
 from gruhw.schedule import Phase
-from gruhw_hw.area.measure import Measures, Memories, measure_control, result_types
-from gruhw_hw.area.memory import USUAL_RANGES, Rom, TableRom, schedule_of
-from gruhw_hw.area.terms import linear_needs, needs
+from gruhw_hw.area.measure import Measures, measure_control, result_types
+from gruhw_hw.area.memory import USUAL_RANGES, TableRom, schedule_of
+from gruhw_hw.area.terms import OperatorNeeds, linear_needs, needs
 from gruhw_hw.datapath import Datapath, output_type
 from gruhw_hw.operators import LinearUnit, Lookup, component
 from gruhw_hw.synthesis.flow import OPERATOR_ROWS
@@ -80,7 +80,7 @@ def _tables() -> Iterable[Part]:
                     node = Table(name="table", type=kind, operand="x", function=function)
                     graph = Graph((source,), node)  # type: ignore[arg-type]  # one operator alone
                     rom = TableRom(function, source.type, source.type, bits)
-                    yield Part(Lookup(node, graph), Measures({}, Memories(tables=(rom,))))
+                    yield Part(Lookup(node, graph), Measures((), (rom,)))
 
 
 def _linear_operators() -> Iterable[Part]:
@@ -114,8 +114,12 @@ def _linear_operator(rng: np.random.Generator, operand: Fixed, weight_bits: int)
     node = replace(node, type=node.accumulator if exact else Fixed(result, frac - shift))
     graph, phase = Graph((source,), node), Phase(units, inputs, lanes)
     unit = LinearUnit(node, graph, weights, biases, phase)
-    memories = Memories((Rom.of(weights, weight_bits, phase),))
-    return Part(unit, Measures(linear_needs(node, operand, weights, biases, phase).terms, memories))
+    return _operator(unit, linear_needs(node, operand, weights, biases, phase))
+
+
+def _operator(unit: wiring.Component, taken: OperatorNeeds) -> Part:
+    """An operator with its memory."""
+    return Part(unit, Measures((taken,), () if taken.memory is None else (taken.memory,)))
 
 
 def _elementwise(networks: Iterable[Network], kind: type[Node]) -> Iterable[Part]:
@@ -131,8 +135,8 @@ def _elementwise(networks: Iterable[Network], kind: type[Node]) -> Iterable[Part
                     seen.add(key)
                     hardware = component(node, schedule, network.parameters, False)
                     read = result_types(network.graph)
-                    found = needs(node, read, schedule, network.parameters).terms
-                    yield Part(hardware, Measures(found))
+                    found = needs(node, read, schedule, network.parameters)
+                    yield _operator(hardware, found)
 
 
 def _control(networks: Iterable[Network]) -> Iterable[Part]:

@@ -7,8 +7,9 @@ that a combination which calibration never saw still has a price.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache, singledispatch
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -16,25 +17,48 @@ from gruhw.fixed import Fixed, IntArray
 from gruhw.graph import Add, Complement, Linear, Multiply, Node, Table
 from gruhw.parameters import Parameters, product_sums
 from gruhw.schedule import Phase, Schedule
+from gruhw_hw.area.memory import Rom, TableRom
 
 Terms = dict[str, float]
 """How many there are of each term."""
 
 
-class Needs(NamedTuple):
-    """What an operator takes, and what there is for others to read.
+BIAS_ROM = "bias rom"
+"""The term for each bit of a ROM of biases."""
+
+
+@dataclass(frozen=True, eq=False)
+class Needs:
+    """What something takes; equal to itself alone.
+
+    What needs the same shares one of these, as far as it was met lately: it is priced once.
 
     Parameters
     ----------
     terms
-        Of its component, without its weight memory.
-    held
-        The type of what its result's registers hold: zeros that are shifted in and copies of
-        the sign are in none, so that synthesis makes those who read the result narrower.
+        How many there are of each term.
     """
 
     terms: Mapping[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class OperatorNeeds(Needs):
+    """What an operator takes without its memory, and what there is for others to read.
+
+    Parameters
+    ----------
+    terms
+        As in :class:`Needs`.
+    held
+        The type of what its result's registers hold: zeros that are shifted in and copies of
+        the sign are in none, so that synthesis makes those who read the result narrower.
+    memory
+        The ROM that it reads, that of biases aside: terms stand for it.
+    """
+
     held: Fixed
+    memory: Rom | TableRom | None = None
 
 
 Types: TypeAlias = Mapping[str, Fixed]
@@ -42,22 +66,35 @@ Types: TypeAlias = Mapping[str, Fixed]
 
 
 @singledispatch
-def needs(node: Node, read: Types, schedule: Schedule, parameters: Parameters) -> Needs:
+def needs(node: Node, read: Types, schedule: Schedule, parameters: Parameters) -> OperatorNeeds:
     """What an operator needs that reads operands of these types."""
     raise TypeError(f"no area for {type(node).__name__}")
 
 
 @needs.register
-def _(node: Linear, read: Types, schedule: Schedule, parameters: Parameters) -> Needs:
+def _(node: Linear, read: Types, schedule: Schedule, parameters: Parameters) -> OperatorNeeds:
     weights, biases = parameters.weights[node.name], parameters.biases[node.name]
     return linear_needs(node, read[node.operand], weights, biases, schedule.phase_of(node))
 
 
 def linear_needs(
     node: Linear, operand: Fixed, weights: IntArray, biases: IntArray, phase: Phase
-) -> Needs:
+) -> OperatorNeeds:
     """The needs of a :class:`gruhw_hw.operators.LinearUnit`."""
     shift = node.accumulator.frac - node.type.frac
+    return _linear_needs(
+        operand, node.weight.bits, shift, node.type, phase, weights.tobytes(), biases.tobytes()
+    )
+
+
+@lru_cache(maxsize=1 << 12)
+def _linear_needs(
+    operand: Fixed, weight: int, shift: int, result: Fixed, phase: Phase, weight_data: bytes,
+    bias_data: bytes,
+) -> OperatorNeeds:  # fmt: skip
+    """Those of weights and biases that are given as the bytes of 64-bit integers."""
+    biases = np.frombuffer(bias_data, dtype=np.int64)
+    weights = np.frombuffer(weight_data, dtype=np.int64).reshape(len(biases), -1)
     rounding = 1 << (shift - 1) if shift > 0 else 0
     lowest, highest = product_sums(weights, operand)
     shared = bool((biases == biases[0]).all())
@@ -70,19 +107,19 @@ def linear_needs(
         )
         bias = _bits(int(biases.min()), int(biases.max()))
     found = _linear(
-        operand.bits, operand.signed, node.weight.bits, accumulator, total, bias, shift,
-        node.type.bits, phase.lanes, phase.units,
+        operand.bits, operand.signed, weight, accumulator, total, bias, shift, result.bits,
+        phase.lanes, phase.units,
     )  # fmt: skip
     if bias:
-        found = {**found, **_contents(biases.tobytes(), bias)}
-    return Needs(found, _held(total, shift, node.type))
+        add_terms(found, _contents(biases, bias))
+    rom = Rom.of(weights, weight, phase)
+    return OperatorNeeds(found, _held(total, shift, result), rom)
 
 
-@lru_cache(maxsize=1 << 16)
 def _linear(
     operand: int, signed: bool, weight: int, accumulator: int, total: int, bias: int, shift: int,
     result: int, lanes: int, units: int,
-) -> Mapping[str, float]:  # fmt: skip
+) -> Terms:  # fmt: skip
     """The terms of a linear operator; all but ``shift``, ``lanes`` and ``units`` are widths."""
     found: Terms = {"linear": 1, "lane": lanes, "accumulator bit": lanes * accumulator}
     add_terms(found, _booth("lane", operand, signed, weight), lanes)
@@ -94,28 +131,26 @@ def _linear(
     if bias:
         rows = -(-units // 4)
         found |= {"biased": 1, "biased bit": total - dropped, "biased low bit": dropped}
-        found |= {"bias bit": bias, f"bias rom {rows}": bias, "bias rom": bias * units}
-        found |= {f"bias rom beyond {n} words": bias * max(0, units - n) for n in (16, 32)}
+        found |= {"bias bit": bias, f"{BIAS_ROM} {rows}": bias, BIAS_ROM: bias * units}
+        found |= {f"{BIAS_ROM} beyond {n} words": bias * max(0, units - n) for n in (16, 32)}
     add_terms(found, _requantise("linear", total, shift, result))
     return found
 
 
-@lru_cache(maxsize=1 << 14)
-def _contents(biases: bytes, bits: int) -> Mapping[str, float]:
-    """The terms of what stands in a ROM of biases, given as the bytes of 64-bit integers.
+def _contents(biases: IntArray, bits: int) -> Terms:
+    """The terms of what stands in a ROM of biases.
 
     It becomes logic. Constant columns take nothing and equal columns are one; of a longer column,
     what is equal in blocks of 16, 32 or 64 rows needs to be decoded once.
     """
-    rows = np.frombuffer(biases, dtype=np.int64)
-    columns = (rows[:, None] >> np.arange(bits)) & 1
+    columns = (biases[:, None] >> np.arange(bits)) & 1
     # A column and its complement are one, too.
     packed = np.packbits((columns ^ columns[0]).T.astype(np.uint8), axis=1)
-    length = -(-len(rows) // 64) * 8
+    length = -(-len(biases) // 64) * 8
     distinct = {column.tobytes().ljust(length, b"\0") for column in packed if column.any()}
     found: Terms = {"bias column": len(distinct)}
     for size in (2, 4, 8):
-        if len(rows) > 4 * size:
+        if len(biases) > 4 * size:
             blocks = {
                 column[start : start + size]
                 for column in distinct
@@ -126,13 +161,13 @@ def _contents(biases: bytes, bits: int) -> Mapping[str, float]:
 
 
 @needs.register
-def _(node: Add, read: Types, schedule: Schedule, parameters: Parameters) -> Needs:
+def _(node: Add, read: Types, schedule: Schedule, parameters: Parameters) -> OperatorNeeds:
     left, right = (read[name] for name in node.operands)
     return adder_needs(left, right, node.type)
 
 
 @lru_cache(maxsize=1 << 16)
-def adder_needs(left: Fixed, right: Fixed, result: Fixed) -> Needs:
+def adder_needs(left: Fixed, right: Fixed, result: Fixed) -> OperatorNeeds:
     """The needs of a :class:`gruhw_hw.operators.Adder`."""
     finest = max(left.frac, right.frac)
     widths = [left.bits + finest - left.frac, right.bits + finest - right.frac]
@@ -151,11 +186,11 @@ def adder_needs(left: Fixed, right: Fixed, result: Fixed) -> Needs:
             found |= {f"add rounded {kind}": 1, f"add rounded {kind} bit": both - place}
     total = both + (shift > 0)
     add_terms(found, _requantise("add", total, shift, result.bits))
-    return Needs(found, _held(total, shift, result))
+    return OperatorNeeds(found, _held(total, shift, result))
 
 
 @needs.register
-def _(node: Multiply, read: Types, schedule: Schedule, parameters: Parameters) -> Needs:
+def _(node: Multiply, read: Types, schedule: Schedule, parameters: Parameters) -> OperatorNeeds:
     if schedule.serial_products:
         # The product's bits shift through the registers: none is known to be a zero or a copy.
         read = {name: schedule.graph[name].type for name in node.operands}
@@ -164,7 +199,7 @@ def _(node: Multiply, read: Types, schedule: Schedule, parameters: Parameters) -
 
 
 @lru_cache(maxsize=1 << 16)
-def multiplier_needs(left: Fixed, right: Fixed, result: Fixed, serial: bool) -> Needs:
+def multiplier_needs(left: Fixed, right: Fixed, result: Fixed, serial: bool) -> OperatorNeeds:
     """The needs of a multiplier, a serial or a parallel one."""
     exact = left.product(right)
     shift = exact.frac - result.frac
@@ -180,28 +215,38 @@ def multiplier_needs(left: Fixed, right: Fixed, result: Fixed, serial: bool) -> 
         found[f"{kind} rounded low"] = shift - 1
     total = exact.bits + (shift > 0)
     add_terms(found, _requantise(kind, total, shift, result.bits))
-    return Needs(found, _held(total, shift, result))
+    return OperatorNeeds(found, _held(total, shift, result))
 
 
 @needs.register
-def _(node: Complement, read: Types, schedule: Schedule, parameters: Parameters) -> Needs:
+def _(node: Complement, read: Types, schedule: Schedule, parameters: Parameters) -> OperatorNeeds:
     return complement_needs(read[node.operand], node.type)
 
 
 @lru_cache(maxsize=1 << 16)
-def complement_needs(operand: Fixed, result: Fixed) -> Needs:
+def complement_needs(operand: Fixed, result: Fixed) -> OperatorNeeds:
     """The needs of a :class:`gruhw_hw.operators.Complementer`."""
     shift = operand.frac - result.frac
     found: Terms = {"complement": 1, "complement bit": operand.bits}
     found[f"complement {operand.bits} {result.bits}"] = 1
     total = operand.bits + 1
     add_terms(found, _requantise("complement", total, shift, result.bits))
-    return Needs(found, _held(total, shift, result))
+    return OperatorNeeds(found, _held(total, shift, result))
 
 
 @needs.register
-def _(node: Table, read: Types, schedule: Schedule, parameters: Parameters) -> Needs:
-    return Needs({}, node.type)  # All of it is a memory.
+def _(node: Table, read: Types, schedule: Schedule, parameters: Parameters) -> OperatorNeeds:
+    return _table_needs(
+        TableRom(
+            node.function, schedule.graph[node.operand].type, read[node.operand], node.type.bits
+        ),
+        node.type,
+    )
+
+
+@lru_cache(maxsize=1 << 16)
+def _table_needs(rom: TableRom, result: Fixed) -> OperatorNeeds:
+    return OperatorNeeds({}, result, rom)  # All of it is a memory.
 
 
 def _bits(*values: int) -> int:
