@@ -48,17 +48,23 @@ class Results:
         found = self._found.get(str(index))
         return found and found["total"]
 
+    def has(self, index: int, verilog: str) -> bool:
+        """Whether it is known of a network, and of what the generator makes of it today."""
+        found = self._found.get(str(index))
+        return found is not None and found["verilog"] == sha256(verilog.encode())
+
     def keep(self, index: int, verilog: str, total: dict[str, Any]) -> None:
         self._found[str(index)] = {"verilog": sha256(verilog.encode()), "total": total}
         write_atomic(self._path, json.dumps({"tools": self._tools, "found": self._found}))
 
 
 def fill(results: dict[str, Results], first: int, count: int, console: Console) -> None:
-    """Synthesise what is missing, all targets of a network before the next."""
+    """Synthesise what is missing or outdated, all targets of a network before the next."""
     for index in range(first, count):
-        missing = [target for target in results if results[target].of(index) is None]
-        verilog = generate_verilog(random_network(SEED, index)).verilog if missing else ""
-        for target in missing:
+        verilog = generate_verilog(random_network(SEED, index)).verilog
+        for target in results:
+            if results[target].has(index, verilog):
+                continue
             total = synthesise(verilog, TOP, target, by_operator=False).total
             results[target].keep(index, verilog, total.to_json())
             console.print(f"network {index}, {target}")

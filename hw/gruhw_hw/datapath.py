@@ -13,7 +13,8 @@ from gruhw.graph import State
 from gruhw.model import Network
 from gruhw.schedule import MULTIPLY_CYCLES, Phase, Schedule
 from gruhw_hw.arithmetic import shape_of
-from gruhw_hw.operators import LinearUnit, SerialMultiplier, component, linear_unit
+from gruhw_hw.linear import LinearUnit
+from gruhw_hw.operators import SerialMultiplier, component, linear_unit
 from gruhw_hw.pipeline import Pipeline, Timed, delayed
 from gruhw_hw.sequencer import Sequencer
 from gruhw_hw.streams import NO_COLLISION, InputBuffer, OutputBuffer, element_layout

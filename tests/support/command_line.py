@@ -1,5 +1,6 @@
 """Running commands of gruhw, in this process and in others."""
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -20,6 +21,9 @@ from importlib.metadata import entry_points
 (script,) = entry_points(group="console_scripts", name="gruhw")
 script.load()()
 """
+
+DROP_FROM_BOUNDING_SET, OVERRIDE_PERMISSIONS = 24, 1
+"""Linux: ``PR_CAPBSET_DROP`` and ``CAP_DAC_OVERRIDE``."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,12 @@ def run_process(
         preexec_fn=spoil,
     )
     return Result(finished.returncode, finished.stdout or "", finished.stderr)
+
+
+def no_permission() -> None:
+    """Take root's right to write anywhere away from the program that is started next."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(DROP_FROM_BOUNDING_SET, OVERRIDE_PERMISSIONS, 0, 0, 0)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

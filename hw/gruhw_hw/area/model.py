@@ -19,6 +19,9 @@ from gruhw_hw.area.memory import Memory, Rom, memory_terms
 from gruhw_hw.area.terms import Needs
 from gruhw_hw.synthesis.resources import Resources
 
+_KEPT = 1 << 13
+"""Parts and memories whose amounts are kept: some tens of megabytes."""
+
 _FINGERPRINTED = 3
 """Networks whose estimates are part of a fingerprint."""
 
@@ -103,7 +106,7 @@ class AreaModel:
     @cached_property
     def _part(self) -> Callable[[Needs], Amounts]:
         """The amounts of a part; many networks have the same."""
-        return lru_cache(maxsize=1 << 16)(lambda part: self._sum(part.terms))
+        return lru_cache(maxsize=_KEPT)(lambda part: self._sum(part.terms))
 
     @cached_property
     def _memory(self) -> Callable[[Memory], Amounts]:
@@ -115,7 +118,7 @@ class AreaModel:
                 found[_BLOCKS] += memory.block_rams(self.target)
             return found
 
-        return lru_cache(maxsize=1 << 16)(amounts)
+        return lru_cache(maxsize=_KEPT)(amounts)
 
     def estimate(self, network: Network) -> Resources:
         """The resources of a network's accelerator."""

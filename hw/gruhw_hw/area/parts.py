@@ -16,7 +16,8 @@ from gruhw_hw.area.measure import Measures, measure_control, result_types
 from gruhw_hw.area.memory import USUAL_RANGES, TableRom, schedule_of
 from gruhw_hw.area.terms import OperatorNeeds, linear_needs, needs
 from gruhw_hw.datapath import Datapath, output_type
-from gruhw_hw.operators import LinearUnit, Lookup, component
+from gruhw_hw.linear import LinearUnit
+from gruhw_hw.operators import Lookup, component
 from gruhw_hw.synthesis.flow import OPERATOR_ROWS
 
 SEED = 77

@@ -80,7 +80,7 @@ def _(node: Linear, read: Types, schedule: Schedule, parameters: Parameters) -> 
 def linear_needs(
     node: Linear, operand: Fixed, weights: IntArray, biases: IntArray, phase: Phase
 ) -> OperatorNeeds:
-    """The needs of a :class:`gruhw_hw.operators.LinearUnit`."""
+    """The needs of a :class:`gruhw_hw.linear.LinearUnit`."""
     shift = node.accumulator.frac - node.type.frac
     return _linear_needs(
         operand, node.weight.bits, shift, node.type, phase, weights.tobytes(), biases.tobytes()

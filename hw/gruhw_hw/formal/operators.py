@@ -18,7 +18,8 @@ from gruhw.schedule import Phase, Schedule
 from gruhw_hw.arithmetic import as_signed, shape_of
 from gruhw_hw.formal.definitions import aligned_sum, product_in_digits, requantised
 from gruhw_hw.formal.solver import CASE, Property
-from gruhw_hw.operators import Elementwise, LinearUnit, SerialMultiplier, component, linear_unit
+from gruhw_hw.linear import LinearUnit
+from gruhw_hw.operators import Elementwise, SerialMultiplier, component, linear_unit
 
 FREE_BITS = 4
 """The bits of a coefficient that a proof leaves open; the others are its cases. With more, the

@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from command_line import no_permission, run_process
 
 from gruhw.errors import GruhwError, InputError, ToolError
 from gruhw.search.store import BESIDE, FILE, Store
@@ -181,10 +182,23 @@ def test_a_stored_count_must_be_one(value: object, tmp_path: Path) -> None:
         )
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+OPEN_A_STORE = """
+import sys
+from pathlib import Path
+from gruhw.errors import InputError
+from gruhw.search.store import Store
+try:
+    Store(Path(sys.argv[1]), create=True)
+except InputError as error:
+    print(error)
+"""
+
+
 def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    assert message(tmp_path, create=True) == f"{tmp_path}: cannot be written: permission denied"
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0o500)
+    result = run_process(folder, cwd=tmp_path, script=OPEN_A_STORE, spoil=no_permission)
+    assert result.out == f"{folder}: cannot be written: permission denied\n", result.err
 
 
 def test_a_file_instead_of_a_folder(tmp_path: Path) -> None:
