@@ -29,6 +29,7 @@ from gruhw_hw.area.memory import USUAL_RANGES, Rom, TableRom, block_rams, memory
 from gruhw_hw.area.parts import Batch, Part
 from gruhw_hw.area.samples import random_network
 from gruhw_hw.area.terms import Needs, adder_needs, linear_needs
+from gruhw_hw.linear import LinearUnit
 from gruhw_hw.operators import Adder, Lookup
 from gruhw_hw.pdk import SG13G2
 from gruhw_hw.synthesis import TARGETS, YosysRun, library_of, synthesise
@@ -161,18 +162,28 @@ def test_block_rams() -> None:
     assert block_rams("gowin", 512, 36) == 0
 
 
-def test_information_of_weight_roms() -> None:
+def test_contents_of_weight_roms() -> None:
     phase = Phase(units=4, terms=4, lanes=2)
-    every = np.arange(-8, 8).reshape(4, 4)
-    assert Rom.of(every, 4, phase) == Rom(words=8, bits=8, information=64)
-    assert Rom.of(np.full((4, 4), -3), 4, phase).information == 0
+    every = np.arange(-8, 8).reshape(4, 4)  # of whose lanes each has one bit that stays
+    assert Rom.of(every, 4, phase) == Rom(words=8, bits=8, changing=6, information=64)
+    same = Rom.of(np.full((4, 4), -3), 4, phase)
+    assert (same.changing, same.information) == (0, 0)
     rare = np.zeros((4, 4), dtype=np.int64)
     rare[0, 0] = 1
     assert Rom.of(rare, 4, phase).information == round(16 * 0.3373)
 
 
+def test_bits_that_are_the_same_in_all_words_are_not_stored() -> None:
+    phase = Phase(units=3, terms=2, lanes=2)
+    # Lane 1 has no unit in the last group, and its weights are zero there.
+    weights = np.array([[-1, -3], [-1, -1], [-5, -7]])
+    assert Rom.of(weights, 4, phase) == Rom(words=4, bits=8, changing=2 + 4, information=11)
+    wide = Rom(words=256, bits=17, changing=16, information=0)
+    assert (wide.size, wide.block_rams("ice40")) == (256 * 17, 1)
+
+
 def test_weights_are_logic_where_there_are_no_block_rams() -> None:
-    few, many = Rom(words=64, bits=4, information=90), Rom(words=64, bits=4, information=200)
+    few, many = (Rom(words=64, bits=4, changing=4, information=bits) for bits in (90, 200))
     assert memory_terms(few, "ice40") == memory_terms(many, "ice40") == {}
     differing = {
         name
@@ -180,6 +191,28 @@ def test_weights_are_logic_where_there_are_no_block_rams() -> None:
         if n != memory_terms(many, "asic")[name]
     }
     assert differing == {"rom information", "rom deep 6"}
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("used", [[0, 1, 2], [0, 1], [1], []])
+def test_lanes_without_weights_compute_nothing(used: Sequence[int]) -> None:
+    operand, lanes = Fixed(4, 0), 3
+    weights = np.zeros((lanes, 5), dtype=np.int64)
+    weights[list(used)] = [-4, 3, 1, -2, 2]
+    source = Input(name="x", type=operand, size=5)
+    node = Linear(name="linear", type=Fixed(5, 0), weight=Fixed(3, 0), operand="x",
+                  accumulator=Fixed(9, 0), inputs=5, outputs=lanes)  # fmt: skip
+    graph, phase = Graph((source,), node), Phase(lanes, 5, lanes)
+    biases = np.zeros(lanes, dtype=np.int64)
+    unit = LinearUnit(node, graph, weights, biases, phase)
+    taken = linear_needs(node, operand, weights, biases, phase)
+    (sample,) = synthesise_batch(
+        Batch({"unit": Part(unit, Measures((taken,)))}), TARGETS["ice40"], None
+    )
+    estimate = AreaModel.load("ice40").amounts([Measures((taken,))])[0]
+    for amount in ("luts", "flip_flops"):
+        found = sample.amounts[amount]
+        assert estimate[AMOUNTS.index(amount)] == pytest.approx(found, abs=10, rel=0.05)
 
 
 def tables(*names: str, bits: int = 3) -> Batch:

@@ -39,12 +39,14 @@ LUT_MEMORY: Mapping[str, tuple[int, int, int]] = {"ecp5": (16, 4, 4), "xc7": (32
 class Rom:
     """A memory of weights: its words, and bits a word, padding included.
 
+    ``changing`` are the bits of a word that are not the same in all words: synthesis keeps those.
     ``information`` is what it holds at least, in bits, if every bit of a weight were drawn by
     itself: about what it takes as logic, where there are no block RAMs.
     """
 
     words: int
     bits: int
+    changing: int
     information: int
 
     @property
@@ -54,17 +56,32 @@ class Rom:
 
     def block_rams(self, target: str) -> int:
         """The block RAMs that it fills."""
-        return block_rams(target, self.words, self.bits)
+        return block_rams(target, self.words, self.changing)
 
     @classmethod
     def of(cls, weights: IntArray, weight_bits: int, phase: Phase) -> "Rom":
         """The memory of the integer ``weights`` of a linear operator."""
-        codes = np.bincount(weights.ravel() & ((1 << weight_bits) - 1), minlength=1 << weight_bits)
-        ones = codes @ _code_bits(weight_bits) / weights.size
+        codes = weights & ((1 << weight_bits) - 1)
+        counts = np.bincount(codes.ravel(), minlength=1 << weight_bits)
+        ones = counts @ _code_bits(weight_bits) / weights.size
         entropy = sum(-share * log2(share) for p in ones.tolist() for share in (p, 1 - p) if share)
+        changing = _padded(codes, phase)
+        changing = np.bitwise_or.reduce(changing) & ~np.bitwise_and.reduce(changing)
         return cls(
-            phase.groups * phase.terms, phase.lanes * weight_bits, round(weights.size * entropy)
+            phase.groups * phase.terms,
+            phase.lanes * weight_bits,
+            int(np.bitwise_count(changing).sum()),
+            round(weights.size * entropy),
         )
+
+
+def _padded(codes: IntArray, phase: Phase) -> IntArray:
+    """What stands in a memory of weights: shape [words, lanes]."""
+    outputs, inputs = codes.shape
+    found = np.zeros((phase.groups * phase.lanes, phase.terms), dtype=np.int64)
+    found[:outputs, :inputs] = codes
+    lanes = found.reshape(phase.groups, phase.lanes, phase.terms)
+    return lanes.transpose(0, 2, 1).reshape(-1, phase.lanes)
 
 
 @lru_cache
@@ -212,7 +229,8 @@ def _(rom: Rom, target: str) -> Mapping[str, float]:
         found = {"rom": 1, "rom column": bits, "rom word": rom.words, "rom bit": rom.words * bits}
         address = f"rom deep {ceil_log2(rom.words)}"
         return {**found, "rom information": rom.information, address: rom.information}
+    bits = rom.changing
     _, banks = layout(target, rom.words, bits)
-    if banks == 1:
+    if banks <= 1:
         return {}
     return {"bank select": ceil_log2(banks), f"banks {banks}": bits, "bank bit": bits * banks}

@@ -19,7 +19,7 @@ from gruhw_hw.area.memory import Memory, Rom, memory_terms
 from gruhw_hw.area.terms import Needs
 from gruhw_hw.synthesis.resources import Resources
 
-_KEPT = 1 << 13
+_KEPT = 1 << 14
 """Parts and memories whose amounts are kept: some tens of megabytes."""
 
 _FINGERPRINTED = 3

@@ -106,9 +106,12 @@ def _linear_needs(
             int((lowest + biases).min()) + rounding, int((highest + biases).max()) + rounding
         )
         bias = _bits(int(biases.min()), int(biases.max()))
+    # A lane without any weight computes nothing; its copy only passes on what lanes behind it have.
+    lanes = {unit % phase.lanes for unit in np.flatnonzero(weights.any(axis=1)).tolist()}
+    copies = max(lanes, default=0) + 1 if phase.lanes > 1 else 0
     found = _linear(
         operand.bits, operand.signed, weight, accumulator, total, bias, shift, result.bits,
-        phase.lanes, phase.units,
+        len(lanes), copies, phase.units,
     )  # fmt: skip
     if bias:
         add_terms(found, _contents(biases, bias))
@@ -118,16 +121,16 @@ def _linear_needs(
 
 def _linear(
     operand: int, signed: bool, weight: int, accumulator: int, total: int, bias: int, shift: int,
-    result: int, lanes: int, units: int,
+    result: int, lanes: int, copies: int, units: int,
 ) -> Terms:  # fmt: skip
-    """The terms of a linear operator; all but ``shift``, ``lanes`` and ``units`` are widths."""
+    """The terms of a linear operator: widths, a shift, lanes that compute, their copies, units."""
     found: Terms = {"linear": 1, "lane": lanes, "accumulator bit": lanes * accumulator}
     add_terms(found, _booth("lane", operand, signed, weight), lanes)
     dropped = min(max(shift, 0), total)
-    if lanes > 1:
+    if copies:
         # Without a bias to add, what rounding drops is not copied.
         copied = accumulator if bias else accumulator - min(dropped, accumulator)
-        found |= {"serialised": 1, "copied bit": lanes * copied, "last copy": copied}
+        found |= {"serialised": 1, "copied bit": copies * copied, "last copy": copied}
     if bias:
         rows = -(-units // 4)
         found |= {"biased": 1, "biased bit": total - dropped, "biased low bit": dropped}
