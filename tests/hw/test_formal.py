@@ -15,7 +15,7 @@ from gruhw.fixed import Fixed, requantise
 from gruhw.genome import Output
 from gruhw.graph import Table
 from gruhw.model import Network
-from gruhw_hw import arithmetic, operators, pipeline, sequencer, streams
+from gruhw_hw import arithmetic, linear, operators, pipeline, registers, sequencer, streams
 from gruhw_hw.formal import definitions, prove_network
 from gruhw_hw.formal import operators as operator_claims
 from gruhw_hw.formal import streams as stream_claims
@@ -69,21 +69,21 @@ SERIAL, PARALLEL = {"hidden": 40, "pe": 1}, {"hidden": 9, "pe": 2}
 
 FAULTS = [
     (operators, "left + right, finest", "left - right, finest", SERIAL, "add_r", "the sum"),
-    (operators, "with m.If(component.enable):", "with m.If(1):", SERIAL, "add_n", "the sum"),
+    (registers, "with m.If(component.enable):", "with m.If(1):", SERIAL, "add_n", "the sum"),
     (operators, "(1 << kind.frac) - self", "(1 << kind.frac) + self", SERIAL, "sub_z", "one minus"),
     (operators, "total >> 1", "total >> 2", SERIAL, "mul_rh", "the product"),
     (operators, "Mux(self.clear, 0, left)", "left", SERIAL, "mul_zh", "the product"),
     (operators, "m.d.sync += product.eq(0)", "m.d.comb += []", PARALLEL, "mul_zh", "the product"),
     (operators, "table_values(node).tolist()", "table_values(node).tolist()[::-1]",
      SERIAL, "tanh_n", "as tabulated"),
-    (operators, "codes[group, :, term]", "codes[group, :, term - 1]", PARALLEL, "W_hn", "reads"),
-    (operators, "m.d.sync += [product.eq(0), carry.eq(0)]", "m.d.sync += product.eq(0)",
+    (linear, "codes[group, :, term]", "codes[group, :, term - 1]", PARALLEL, "W_hn", "reads"),
+    (linear, "m.d.sync += [product.eq(0), carry.eq(0)]", "m.d.sync += product.eq(0)",
      PARALLEL, "W_hr", "multiplies"),
-    (operators, "m.d.sync += accumulator.eq(self.start)", "m.d.sync += accumulator.eq(0)",
+    (linear, "m.d.sync += accumulator.eq(self.start)", "m.d.sync += accumulator.eq(0)",
      SERIAL, "W_in", "adds products"),
-    (operators, "copy.eq(following)", "copy.eq(copy)", PARALLEL, "W_in", "adds products"),
-    (operators, "self.start + total for", "total // 2 for", SERIAL, "W_in", "adds products"),
-    (operators, "total + bias.data", "total - bias.data", SERIAL, "W_in", "adds the bias"),
+    (linear, "copy.eq(following)", "copy.eq(copy)", PARALLEL, "W_in", "adds products"),
+    (linear, "self.start + total for", "total // 2 for", SERIAL, "W_in", "adds products"),
+    (linear, "total + bias.data", "total - bias.data", SERIAL, "W_in", "adds the bias"),
     (streams, "index == self._size - 1", "index == self._size", SERIAL, "input", "every element"),
     (streams, "self.full.eq(Mux(read_bank", "self.full.eq(Mux(write_bank",
      SERIAL, "input", "every element"),
@@ -126,7 +126,7 @@ def test_a_fault_is_found(
     of = network(7, **sizes)
     assert proved(of, name, claim).proved
     faulty = broken(module, find, replacement)
-    for user in (operator_claims, stream_claims):
+    for user in (operators, operator_claims, stream_claims):
         use_instead(monkeypatch, user, faulty)
     found = proved(of, name, claim)
     assert not found.proved
