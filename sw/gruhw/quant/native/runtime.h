@@ -7,15 +7,21 @@
 #include <immintrin.h>
 #endif
 
+// Sequences that are computed side by side: as many as one register holds. Wider vectors are legal,
+// but GCC keeps them in memory.
+#if defined(__AVX512F__)
+constexpr int LANES = 16;
+#elif defined(__AVX__)
+constexpr int LANES = 8;
+#else
+constexpr int LANES = 4;
+#endif
+
 typedef float Vector __attribute__((vector_size(4 * LANES)));
 typedef int32_t Codes __attribute__((vector_size(4 * LANES)));
 
 // Rows of a matrix product that are kept in registers.
-#ifdef __AVX512F__
 constexpr int TILE = 8;
-#else
-constexpr int TILE = 4;
-#endif
 
 // A type's scale 2**frac, its unit 2**-frac, and its smallest and largest code.
 struct Grid {

@@ -1,7 +1,8 @@
 """The graph as C++: one time step of a quantised network, forwards and backwards.
 
-Each class of node says what it computes for one hidden unit of :data:`LANES` sequences, and
-what of its gradient belongs to its operands. Everything else is the same for every graph.
+Each class of node says what it computes for one hidden unit of as many sequences as a vector
+holds, and what of its gradient belongs to its operands. Everything else is the same for every
+graph.
 """
 
 from collections.abc import Sequence
@@ -9,9 +10,6 @@ from functools import singledispatch
 from importlib.resources import files
 
 from gruhw.graph import Add, Complement, Graph, Linear, Multiply, Node, Table
-
-LANES = 16
-"""Sequences that are computed side by side, as one vector."""
 
 
 @singledispatch
@@ -160,4 +158,4 @@ def cpp_source(structure: Graph) -> str:
     for name, lines in replacements.items():
         text = text.replace(f"// {name}\n", "\n".join(lines) + "\n")
     runtime = files(__package__).joinpath("runtime.h").read_text()
-    return f"constexpr int LANES = {LANES};\n{runtime}{text}"
+    return runtime + text

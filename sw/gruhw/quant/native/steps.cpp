@@ -69,6 +69,8 @@ static void backward_block(int steps, const Vector *x, const int32_t *lengths, c
   }
 }
 
+extern "C" int lanes() { return LANES; }
+
 // Arrays of all members, of all blocks of LANES sequences: x [members][blocks][steps][INPUTS],
 // tape [..][..][steps][LINEARS][HIDDEN] or none, states [..][..][steps + 1 or 2][HIDDEN].
 extern "C" void forward(int members, int blocks, int steps, const Vector *x,

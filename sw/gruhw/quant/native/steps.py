@@ -13,7 +13,7 @@ from torch import Tensor
 from gruhw.fixed import Fixed, FloatArray
 from gruhw.graph import Graph, Table
 from gruhw.quant.native.build import load_library
-from gruhw.quant.native.source import LANES, step_linears
+from gruhw.quant.native.source import step_linears
 from gruhw.quant.operators import Layers, ideal
 
 
@@ -113,13 +113,14 @@ class CompiledSteps:
         weights = torch.cat([layers[op.name][0].flatten(1) for op in linears], dim=1)
         biases = torch.cat([layers[op.name][1][:, 0] for op in linears], dim=1)
         count, steps = inputs.shape[1:3]
-        missing = -count % LANES
+        lanes = load_library(self.structure).lanes()
+        missing = -count % lanes
         if lengths is None:
             lengths = torch.full((count,), steps)
         lengths = torch.nn.functional.pad(lengths.int(), (0, missing))
         blocks = (
             torch.nn.functional.pad(inputs, (0, 0, 0, 0, 0, missing))
-            .reshape(len(inputs), -1, LANES, steps, inputs.shape[3])
+            .reshape(len(inputs), -1, lanes, steps, inputs.shape[3])
             .permute(0, 1, 3, 4, 2)
             .contiguous()
         )
@@ -138,11 +139,11 @@ class _Steps(torch.autograd.Function):
         lengths: Tensor,
     ) -> Tensor:
         structure = compiled.structure
-        members, count, steps = blocks.shape[:3]
+        members, count, steps, _, lanes = blocks.shape
         linears, hidden = step_linears(structure), structure.state.size
         training = any(ctx.needs_input_grad)
-        tape = torch.empty(members, count, steps, len(linears), hidden, LANES) if training else None
-        states = torch.zeros(members, count, steps + 1 if training else 2, hidden, LANES)
+        tape = torch.empty(members, count, steps, len(linears), hidden, lanes) if training else None
+        states = torch.zeros(members, count, steps + 1 if training else 2, hidden, lanes)
         weights, biases = weights.contiguous(), biases.contiguous()
         ends = np.cumsum([op.outputs * op.inputs for op in linears]).tolist()
         transposed = torch.cat(
