@@ -163,6 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--epochs", type=int, help="of quantised training; the task's if absent")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--target", action="append", default=None)
+    parser.add_argument("--pe", type=int, action="append", help="another folding to measure")
     options = parser.parse_args(arguments)
     genomes = [Genome.load(path) for path in options.genome or ()]
     genomes = genomes or candidates(options.search, options.candidates)
@@ -196,7 +197,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if (options.search / file).exists():
             shutil.copyfile(options.search / file, folder / file)
     comparison = compare(
-        [Design.load(path) for path in paths], options.target or ["ice40", "asic"], print
+        [Design.load(path) for path in paths],
+        options.target or ["ice40", "asic"],
+        print,
+        pes=options.pe or (),
     )
     write_atomic(folder / "report.md", comparison.markdown())
     write_atomic(folder / "report.json", json.dumps(comparison.to_json(), indent=2) + "\n")

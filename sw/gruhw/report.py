@@ -19,38 +19,26 @@ Progress: TypeAlias = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Measurement:
-    """What was measured of one design.
+class Footprint:
+    """What was measured of a design's hardware at one folding.
 
     Parameters
     ----------
-    name
-        The design.
-    correct, sequences
-        Test sequences classified correctly in integers, and all of them.
-    weight_bits
-        The size of all weight matrices, head included.
+    pe
+        The processing elements of the folding.
     sequence_cycles
         Clock cycles for a sequence of the task's longest length, if no stream stalls.
     synthesis
         One report for each target.
     """
 
-    name: str
-    correct: int
-    sequences: int
-    weight_bits: int
+    pe: int
     sequence_cycles: int
     synthesis: tuple[SynthesisReport, ...]
 
     def rows(self) -> dict[str, str]:
         """The figures for people, by name."""
-        rows = {
-            "test accuracy": f"{self.correct / self.sequences:.2%}",
-            "test sequences": f"{self.sequences:,}",
-            "weight bits": f"{self.weight_bits:,}",
-            "cycles a sequence": f"{self.sequence_cycles:,}",
-        }
+        rows = {"cycles a sequence": f"{self.sequence_cycles:,}"}
         for report in self.synthesis:
             counts = report.total.to_json()
             rows |= {
@@ -63,13 +51,57 @@ class Measurement:
     def to_json(self) -> dict[str, Any]:
         """The figures for programs."""
         return {
+            "sequence_cycles": self.sequence_cycles,
+            "synthesis": [report.to_json() for report in self.synthesis],
+        }
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was measured of one design.
+
+    Parameters
+    ----------
+    name
+        The design.
+    correct, sequences
+        Test sequences classified correctly in integers, and all of them.
+    weight_bits
+        The size of all weight matrices, head included.
+    footprint
+        At the design's own folding.
+    others
+        At other foldings.
+    """
+
+    name: str
+    correct: int
+    sequences: int
+    weight_bits: int
+    footprint: Footprint
+    others: tuple[Footprint, ...] = ()
+
+    def rows(self) -> dict[str, str]:
+        """The figures for people, by name."""
+        rows = {
+            "test accuracy": f"{self.correct / self.sequences:.2%}",
+            "test sequences": f"{self.sequences:,}",
+            "weight bits": f"{self.weight_bits:,}",
+        } | self.footprint.rows()
+        for other in self.others:
+            rows |= {f"pe {other.pe}: {name}": text for name, text in other.rows().items()}
+        return rows
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures for programs."""
+        return {
             "name": self.name,
             "test_correct": self.correct,
             "test_sequences": self.sequences,
             "test_accuracy": self.correct / self.sequences,
             "weight_bits": self.weight_bits,
-            "sequence_cycles": self.sequence_cycles,
-            "synthesis": [report.to_json() for report in self.synthesis],
+            **self.footprint.to_json(),
+            "other_foldings": [{"pe": other.pe, **other.to_json()} for other in self.others],
         }
 
 
@@ -103,7 +135,7 @@ class Comparison:
         tools = {
             tool: version
             for found in self.measurements
-            for report in found.synthesis
+            for report in found.footprint.synthesis
             for tool, version in report.tools.items()
         }
         used = ", ".join(f"{tool} {version}" for tool, version in tools.items())
@@ -115,44 +147,56 @@ class Comparison:
 
 
 def measure(
-    design: Design, targets: Sequence[str], progress: Progress | None = None
+    design: Design,
+    targets: Sequence[str],
+    progress: Progress | None = None,
+    *,
+    pes: Sequence[int] = (),
 ) -> Measurement:
     """Evaluate a design on its task's test sequences and synthesise it for every target.
 
-    ``progress`` is called with what is being done.
+    ``progress`` is called with what is being done; ``pes`` are other foldings to synthesise at.
 
     Raises
     ------
     InputError
-        If the genome names no task.
+        If the genome names no task, or a folding does not suit the network.
     ToolError
         If a tool fails.
     """
     if design.genome.task is None:
         raise InputError(f"{design.path}: task is required, but missing")
+    others = [Design.load(design.path, pe=pe) for pe in pes]
     tell = progress or (lambda text: None)
     tell(f"evaluating {design.name}")
     test = design.part("test")
     network: Network = design.network
-    verilog = generate_verilog(network).verilog
-    schedule = Schedule(network.graph, network.genome.folding, network.genome.output)
     correct = int(np.sum(classify(network, network.encode(test.x), test.lengths) == test.y))
+    own, *further = (
+        _footprint(folded, int(test.lengths.max()), targets, tell) for folded in (design, *others)
+    )
+    return Measurement(design.name, correct, len(test), network.weight_bits, own, tuple(further))
+
+
+def _footprint(design: Design, steps: int, targets: Sequence[str], tell: Progress) -> Footprint:
+    """Synthesise a design; cycles are those of a sequence of ``steps``."""
+    network = design.network
+    folding = network.genome.folding
+    verilog = generate_verilog(network).verilog
+    schedule = Schedule(network.graph, folding, network.genome.output)
     reports = []
     for target in targets:
-        tell(f"synthesising {design.name} for {target}")
+        tell(f"synthesising {design.name} for {target}, pe {folding.pe}")
         reports.append(synthesise(verilog, TOP, target))
-    return Measurement(
-        design.name,
-        correct,
-        len(test),
-        network.weight_bits,
-        schedule.sequence_interval(int(test.lengths.max())),
-        tuple(reports),
-    )
+    return Footprint(folding.pe, schedule.sequence_interval(steps), tuple(reports))
 
 
 def compare(
-    designs: Sequence[Design], targets: Sequence[str], progress: Progress | None = None
+    designs: Sequence[Design],
+    targets: Sequence[str],
+    progress: Progress | None = None,
+    *,
+    pes: Sequence[int] = (),
 ) -> Comparison:
     """Measure several designs; see :func:`measure`."""
-    return Comparison(tuple(measure(design, targets, progress) for design in designs))
+    return Comparison(tuple(measure(design, targets, progress, pes=pes) for design in designs))

@@ -80,7 +80,7 @@ def test_too_many_samples(refused: Refused) -> None:
     )
 
 
-@pytest.mark.parametrize("command", ["generate", "simulate", "synth"])
+@pytest.mark.parametrize("command", ["generate", "simulate", "synth", "report"])
 @pytest.mark.parametrize("pe", [0, HIDDEN + 1])
 def test_folding_out_of_range(pe: int, command: str, refused: Refused) -> None:
     refused(

@@ -308,7 +308,7 @@ def test_report_compares_with_a_baseline(
     monkeypatch.chdir(trained)
     markdown, written = tmp_path / "sub" / "report.md", tmp_path / "report.json"
     result = gruhw.succeeds(
-        *("report", "--genome", "design/genome.json", "--target", "ice40"),
+        *("report", "--genome", "design/genome.json", "--target", "ice40", "--pe", "2"),
         *("--markdown", markdown, "--json", written),
     )
     (found,) = read_json(written)["designs"]
@@ -321,6 +321,13 @@ def test_report_compares_with_a_baseline(
     assert rows["test accuracy"] == f"{figures['test_accuracy']:.2%}"
     assert rows["ice40 luts"] == f"{synthesis['total']['luts']:,}"
     assert rows["cycles a sequence"] == f"{found['sequence_cycles']:,}"
+    (other,) = found["other_foldings"]
+    assert other["pe"] == 2
+    assert rows["pe 2: cycles a sequence"] == f"{other['sequence_cycles']:,}"
+    assert other["sequence_cycles"] < found["sequence_cycles"]
+    luts = [of["synthesis"][0]["total"]["luts"] for of in (found, other)]
+    assert rows["pe 2: ice40 luts"] == f"{luts[1]:,}"
+    assert luts[0] < luts[1]
     text = markdown.read_text()
     table = [line.strip("| ").split(" | ") for line in text.splitlines() if line[:1] == "|"]
     assert {row[0]: row[-1] for row in table[2:]} == rows

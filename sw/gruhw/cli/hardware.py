@@ -324,6 +324,12 @@ def report(
             metavar=f"<{'|'.join(Target)}>",
         ),
     ] = None,
+    pe: Annotated[
+        list[int] | None,
+        typer.Option(
+            help="Processing elements to synthesise with, too; may be repeated.", metavar="PE"
+        ),
+    ] = None,
     markdown: Annotated[
         Path | None,
         typer.Option(help="Also write the table here.", metavar="FILE", callback=writable),
@@ -337,7 +343,7 @@ def report(
     paths = [genome, *([baseline] if baseline else [])]
     targets = [chosen.value for chosen in target or (Target.ice40, Target.asic)]
     with working("measuring") as tell:
-        comparison = compare([Design.load(path) for path in paths], targets, tell)
+        comparison = compare([Design.load(path) for path in paths], targets, tell, pes=pe or ())
     results.print(comparison.table())
     if markdown is not None:
         write_atomic(markdown, comparison.markdown())

@@ -141,6 +141,8 @@ class Selection:
                 budget = Fraction(limit)
             except (ValueError, ZeroDivisionError):
                 raise InputError(f"budget must be a number, not '{limit}'") from None
+            if budget <= 0:
+                raise InputError(f"budget must be above 0, not {limit}")
             return cls("budget", budget)
         if name in ("smallest", "knee", "max-accuracy") and not equals:
             return cls(name)  # type: ignore[arg-type]  # narrowed by the line above

@@ -157,6 +157,13 @@ def test_a_budget_is_a_number(limit: str) -> None:
     assert str(caught.value) == f"budget must be a number, not '{limit}'"
 
 
+@pytest.mark.parametrize("limit", ["0", "-1", "-0.5"])
+def test_a_budget_is_above_nothing(limit: str) -> None:
+    with pytest.raises(InputError) as caught:
+        Selection.parse(f"budget={limit}")
+    assert str(caught.value) == f"budget must be above 0, not {limit}"
+
+
 @pytest.mark.parametrize("text", ["smallest", "knee", "max-accuracy", "budget=12", "budget=0.5"])
 def test_selections_print_as_they_are_given(text: str) -> None:
     assert str(Selection.parse(text)) == text
