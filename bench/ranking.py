@@ -28,7 +28,6 @@ from gruhw.genome import Genes
 from gruhw.model import Model
 from gruhw.quant.population import Population
 from gruhw.search.fine_tuning import TOGETHER
-from gruhw.search.prepare import load_float_model
 from gruhw.search.shared import MEMBERS, SharedWeights
 from gruhw.tasks import load_task
 from gruhw.training.quantised import EncodedSplit, count_correct, graph_of, train_quantised
@@ -57,7 +56,7 @@ def trained(
     ``job`` are some genomes, which are trained together, and the seed.
     """
     genes, seed = job
-    start = load_float_model(weights.folder)
+    start = weights.float_model
     starts = [(g, replace(start, fractions=weights.of(g).fractions)) for g in genes]
     recipe = replace(recipe_for(weights.task), quantised_epochs=epochs, seed=seed)
     began = time.process_time()
@@ -84,7 +83,7 @@ def main() -> None:
     weights = SharedWeights(options.task, options.folder)
     generator = np.random.default_rng(7)
     genes = [draw_genes(generator) for _ in range(options.genomes)]
-    rounded = load_float_model(options.folder)
+    rounded = weights.float_model
     total = len(weights.validation)
     estimates: dict[str, tuple[list[int], float]] = {}
     for name, model in (("shared weights", weights.model), ("float weights rounded", rounded)):

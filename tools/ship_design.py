@@ -3,7 +3,7 @@
     python tools/ship_design.py --search build/search/activity --candidates 4 --seeds 3
 
 trains the most accurate mixed members of a search's front (or the genomes of ``--genome``), and 8
-bits everywhere, all together and from the same shared weights, as a search with that seed does. The
+bits everywhere, all together and from the same float network, as ``gruhw train`` does with one. The
 cheapest one whose validation accuracy over the seeds is not measurably below 8 bits' is the task's
 design; if there is none, the most accurate one. The first seed's models go to ``designs/TASK`` and
 ``designs/TASK/8-bit``, and the cheapest candidate's to ``designs/TASK/small`` if it is another one,
@@ -30,12 +30,10 @@ from gruhw.files import sha256, write_atomic
 from gruhw.genome import Folding, Genes, Genome, homogeneous
 from gruhw.model import Model, Network
 from gruhw.report import compare
-from gruhw.search.evaluation import Preparation
-from gruhw.search.prepare import load_float_model, prepare
-from gruhw.search.shared import SharedWeights
+from gruhw.search.shared import validation_of
 from gruhw.tasks import Split, load_task
-from gruhw.training.design import SAMPLES, accuracy
-from gruhw.training.floating import FloatGRU, float_accuracy
+from gruhw.training.design import SAMPLES, accuracy, calibration_of
+from gruhw.training.floating import float_accuracy, train_float
 from gruhw.training.quantised import train_quantised
 from gruhw.training.recipe import Recipe, recipe_for
 
@@ -96,10 +94,8 @@ def candidates(search: Path, count: int) -> list[Genome]:
 def train(
     task_name: str, hidden: int, genes: Sequence[Genes], kept: Path, recipe: Recipe
 ) -> Trained:
-    """Train genomes from the weights that they share, unless it is done and ``kept``."""
-    before = replace(recipe, quantised_epochs=0)
-    shared = kept / f"seed-{recipe.seed}-{_short_hash(before)}"
-    folder = shared / _short_hash((genes, recipe))
+    """Train genomes from the same float network, unless it is done and ``kept``."""
+    folder = kept / f"seed-{recipe.seed}-{_short_hash((genes, recipe))}"
     if (known := Trained.load(folder)) is not None:
         return known
     task = load_task(task_name)
@@ -108,22 +104,20 @@ def train(
     def tell(epoch: object) -> None:
         print(f"{task_name} seed {recipe.seed}: {epoch}", flush=True)
 
-    wanted = Preparation(
-        task_name, None, shared, hidden, recipe.seed, fine_tune_epochs=0, quick=False, workers=1
-    )
-    prepare(wanted, tell)
-    weights = SharedWeights(task_name, shared)
-    models = train_quantised([(g, weights.of(g)) for g in genes], task, data, recipe, tell)
+    teacher = train_float(task, data, hidden, recipe, tell)
+    _, model_of = calibration_of(teacher, task, data, recipe)
+    starts = [(widths, model_of(widths)) for widths in genes]
+    models = train_quantised(starts, task, data, recipe, tell, teacher=teacher)
     networks = [
         Network.build(Genome(sizes=model.sizes, genes=dict(g)), model)
         for g, model in zip(genes, models, strict=True)
     ]
-    float_network = FloatGRU.of(load_float_model(shared))
+    validation = validation_of(task)
     found = Trained(
         seed=recipe.seed,
-        float_test=float_accuracy(float_network, task, data.test),
+        float_test=float_accuracy(teacher, task, data.test),
         models=models,
-        validation=[accuracy(network, weights.validation) for network in networks],
+        validation=[accuracy(network, validation) for network in networks],
         test=[accuracy(network, data.test) for network in networks],
     )
     found.save(folder)

@@ -62,7 +62,7 @@ def test_a_design_is_shipped_beside_its_twin_of_8_bits(
     assert [d["test_accuracy"] for d in report] == training["seeds"][0]["test"]
     assert "* weights " in capsys.readouterr().out
     # What is trained is not trained again.
-    monkeypatch.setattr(ship_design, "prepare", None)
+    monkeypatch.setattr(ship_design, "train_quantised", None)
     kept = ship_design.train(
         str(tmp_path / "tiny.npz"),
         4,

@@ -14,6 +14,7 @@ from gruhw.search.processes import Processes
 from gruhw.search.shared import SharedWeights
 from gruhw.tasks import load_task
 from gruhw.training.fit import Epoch
+from gruhw.training.floating import FloatGRU
 from gruhw.training.quantised import EncodedSplit, count_correct, graph_of, train_quantised
 from gruhw.training.recipe import Recipe
 
@@ -73,6 +74,7 @@ def fine_tune(
         weights.data,
         tuning.recipe,
         telling(progress) if progress else lambda epoch: None,
+        teacher=FloatGRU.of(weights.float_model),
         checkpoint=checkpoint,
     )
     checkpoint.unlink(missing_ok=True)

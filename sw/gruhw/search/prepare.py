@@ -6,13 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from gruhw.errors import InputError
-from gruhw.files import exists, read_bytes, write_atomic
+from gruhw.files import exists, write_atomic
 from gruhw.genome import SEARCHED_BITS, Genome, homogeneous
 from gruhw.graph import calibrated_tensors
 from gruhw.model import Model, load_model
 from gruhw.search.evaluation import Preparation, Prepared
 from gruhw.search.fine_tuning import FineTuning, telling
-from gruhw.search.shared import FRACTIONS, SHARED_MODEL, SharedFactory, SharedWeights
+from gruhw.search.shared import (
+    FLOAT_MODEL,
+    FRACTIONS,
+    SHARED_MODEL,
+    SharedFactory,
+    SharedWeights,
+)
 from gruhw.tasks import Task, load_task
 from gruhw.training.design import calibration_of
 from gruhw.training.floating import FloatGRU, train_float
@@ -21,9 +27,6 @@ from gruhw.training.shared import train_shared
 
 QUICK = 0.1
 """What a quick search does of everything."""
-
-FLOAT_MODEL = "float.safetensors"
-"""The file of a search's folder that holds the float network."""
 
 
 def prepare(wanted: Preparation, tell: Callable[[str], None]) -> Prepared:
@@ -80,7 +83,7 @@ def _train(task: Task, wanted: Preparation, recipe: Recipe, tell: Callable[[str]
         _, model_of = calibration_of(network, task, data, recipe)
         write_atomic(out / FLOAT_MODEL, model_of(homogeneous(8)).to_bytes())
     # Read back even if it was just trained, so that all goes on from the same rounded numbers.
-    model = load_float_model(out)
+    model = SharedWeights(wanted.task, out).float_model
     _check_model(model, out / FLOAT_MODEL, task, wanted.hidden)
     network = FloatGRU.of(model)
     calibration, model_of = calibration_of(network, task, data, recipe)
@@ -126,9 +129,3 @@ def _check_model(model: Model, path: Path, task: Task, hidden: int | None) -> No
                 f"{path}: sizes.{name} must be {count}, as in task {task.name}, "
                 f"not {getattr(sizes, name)}"
             )
-
-
-def load_float_model(folder: Path) -> Model:
-    """The float network of a search's folder, with the fraction bits of 8 bits everywhere."""
-    path = folder / FLOAT_MODEL
-    return Model.from_bytes(read_bytes(path), path)

@@ -20,6 +20,9 @@ from gruhw.training.quantised import EncodedSplit, count_correct, graph_of
 MEMBERS = 8
 """Candidates that are evaluated at a time."""
 
+FLOAT_MODEL = "float.safetensors"
+"""The file of a search's folder that holds the float network."""
+
 SHARED_MODEL = "shared.safetensors"
 FRACTIONS = "fractions.json"
 """The files of a search's folder that candidates are made from."""
@@ -65,6 +68,12 @@ class SharedWeights:
     def model(self) -> Model:
         """The shared weights, with the fraction bits of 8 bits everywhere."""
         path = self.folder / SHARED_MODEL
+        return Model.from_bytes(read_bytes(path), path)
+
+    @cached_property
+    def float_model(self) -> Model:
+        """The float network, with the fraction bits of 8 bits everywhere."""
+        path = self.folder / FLOAT_MODEL
         return Model.from_bytes(read_bytes(path), path)
 
     @cached_property

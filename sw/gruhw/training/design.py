@@ -80,7 +80,7 @@ def train_design(
     )
     start = model_of(genes)
     before = Network.build(genome, start)
-    (model,) = train_quantised([(genes, start)], task, data, recipe, progress)
+    (model,) = train_quantised([(genes, start)], task, data, recipe, progress, teacher=network)
     after = Network.build(genome, model)
     figures = {
         "test accuracy before quantised training": accuracy(before, data.test),

@@ -49,7 +49,9 @@ def count_correct(population: Population, encoded: EncodedSplit) -> list[int]:
     return [int(count) for count in correct]
 
 
-def distilled_loss(logits: Tensor, soft: Tensor | None, labels: Tensor, recipe: Recipe) -> Tensor:
+def distilled_loss(
+    logits: Tensor, soft: Tensor | None, labels: Tensor, distillation: float, temperature: float
+) -> Tensor:
     """The loss of logits [G, N, classes], summed over the G networks.
 
     Parameters
@@ -58,17 +60,19 @@ def distilled_loss(logits: Tensor, soft: Tensor | None, labels: Tensor, recipe: 
         The teacher's logits, shape [N, classes]; None if there is no teacher.
     labels
         Shape [N].
+    distillation, temperature
+        See :class:`gruhw.training.recipe.Recipe`.
     """
     members, count, classes = logits.shape
     hard = nn.functional.cross_entropy(
         logits.reshape(-1, classes), labels.repeat(members), reduction="sum"
     )
-    if soft is None or recipe.distillation == 0.0:
+    if soft is None or distillation == 0.0:
         return hard / count
-    target = torch.softmax(soft / recipe.temperature, 1).expand(members, -1, -1)
-    found = torch.log_softmax(logits / recipe.temperature, 2)
-    distance = nn.functional.kl_div(found, target, reduction="sum") * recipe.temperature**2
-    return ((1 - recipe.distillation) * hard + recipe.distillation * distance) / count
+    target = torch.softmax(soft / temperature, 1).expand(members, -1, -1)
+    found = torch.log_softmax(logits / temperature, 2)
+    distance = nn.functional.kl_div(found, target, reduction="sum") * temperature**2
+    return ((1 - distillation) * hard + distillation * distance) / count
 
 
 def train_quantised(
@@ -88,7 +92,7 @@ def train_quantised(
     starts
         The widths of each network, and its initial weights and fraction bits.
     teacher
-        A float network to learn from besides the labels.
+        A float network to learn from besides the labels, as much as the recipe says.
     checkpoint
         See :func:`gruhw.training.fit.fit`.
 
@@ -109,7 +113,8 @@ def train_quantised(
             with torch.no_grad():
                 soft = float_logits(teacher, task, batch)
         logits = population(population.on_grids(batch.x), torch.from_numpy(batch.lengths))
-        return distilled_loss(logits, soft, torch.from_numpy(batch.y), recipe)
+        labels = torch.from_numpy(batch.y)
+        return distilled_loss(logits, soft, labels, recipe.distillation, recipe.temperature)
 
     fit(
         population,

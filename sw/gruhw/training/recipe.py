@@ -17,10 +17,10 @@ class Recipe:
         The peak learning rate of each phase.
     weight_decay
         Of weight matrices, decoupled from their gradients (AdamW, arXiv:1711.05101).
-    distillation
+    distillation, shared_distillation
         The part of the loss that compares with the float network's soft targets
-        (arXiv:1503.02531); the rest compares with the labels. Only of shared weights: a genome
-        that is trained by itself did not get better by it.
+        (arXiv:1503.02531), for genomes that are trained by themselves and for shared weights; the
+        rest compares with the labels.
     temperature
         By which logits are divided for soft targets.
     shared_epochs
@@ -39,7 +39,8 @@ class Recipe:
     float_rate: float = 1e-2
     quantised_rate: float = 1e-2
     weight_decay: float = 1e-2
-    distillation: float = 0.5
+    distillation: float = 0.0
+    shared_distillation: float = 0.5
     temperature: float = 2.0
     shared_epochs: int = 40
     fine_tuning_epochs: int = 20

@@ -107,7 +107,8 @@ def train_shared(
         # Gradients need no exact sums, and single precision is twice as fast.
         assign(sandwich(generator), exact=False)
         logits = population(population.on_grids(batch.x), torch.from_numpy(batch.lengths))
-        loss = distilled_loss(logits, soft, torch.from_numpy(batch.y), recipe)
+        labels = torch.from_numpy(batch.y)
+        loss = distilled_loss(logits, soft, labels, recipe.shared_distillation, recipe.temperature)
         return loss / MEMBERS
 
     def accuracy() -> float:

@@ -19,8 +19,9 @@ from gruhw.reference import classify
 from gruhw.search import prepare as preparation
 from gruhw.search.evaluation import Preparation, Prepared
 from gruhw.search.fine_tuning import FineTuning
-from gruhw.search.prepare import FLOAT_MODEL, prepare
+from gruhw.search.prepare import prepare
 from gruhw.search.shared import (
+    FLOAT_MODEL,
     FRACTIONS,
     SHARED_MODEL,
     VALIDATION,
