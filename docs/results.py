@@ -14,6 +14,8 @@ README = ROOT / "README.md"
 BEGIN = '<!-- results: written by "python docs/results.py" -->'
 END = "<!-- end of results -->"
 TARGET = "ice40"
+PE = 4
+"""The other folding that is shown."""
 
 
 def designs() -> list[Path]:
@@ -45,9 +47,13 @@ def row(
 ) -> str:
     """The line of one design."""
 
-    def luts(design: dict[str, Any]) -> int:
-        (report,) = (r for r in design["synthesis"] if r["target"] == TARGET)
+    def luts(at: dict[str, Any]) -> int:
+        (report,) = (r for r in at["synthesis"] if r["target"] == TARGET)
         return int(report["total"]["luts"])
+
+    def folded(design: dict[str, Any]) -> dict[str, Any]:
+        (found,) = (other for other in design["other_foldings"] if other["pe"] == PE)
+        return dict(found)
 
     def less(new: int, old: int) -> str:
         return f"{1 - new / old:.0%}"
@@ -62,6 +68,8 @@ def row(
         less(bits, bits8),
         f"{luts(searched):,}",
         less(luts(searched), luts(eight)),
+        f"{luts(folded(searched)):,}",
+        less(luts(folded(searched)), luts(folded(eight))),
         str(len(training["seeds"])),
     ]
     return "| " + " | ".join(cells) + " |"
@@ -76,6 +84,8 @@ def table() -> str:
         "weight bits",
         "fewer",
         "LUT4",
+        "fewer",
+        f"LUT4, {PE} PEs",
         "fewer",
         "seeds",
     )

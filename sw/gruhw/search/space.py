@@ -23,6 +23,9 @@ RESET_PROBABILITY = 0.2
 STATE = "add_h"
 """The gene of the state's width."""
 
+NARROW = 3
+"""Widths of weights, from the narrowest on, for which plain candidates are made."""
+
 KEEP_PROBABILITY = 0.5
 """How often a gene of a random candidate has its candidate's base width."""
 
@@ -156,19 +159,23 @@ class SearchSpace:
         return (*widths, *vector[free:])
 
     def narrow_operands(self) -> list[Vector]:
-        """The widest results with narrow weights, and a state two bits wider than those.
+        """The widest results with narrow weights, and with a narrow or a wide state.
 
-        Weights and the state are the operands of most products. One candidate for each width of
-        the weights but the widest.
+        Weights and the state are the operands of most products. Two candidates for each of the
+        :data:`NARROW` narrowest weights: with a state two bits wider than them, and the widest.
         """
         found = []
-        for place, bits in enumerate(self.widths[:-1]):
-            state = self.widths[min(place + 2, len(self.widths) - 1)]
-            widths = (
-                bits if name.endswith(".weight") else state if name == STATE else self.widths[-1]
-                for name in self.preset.free
-            )
-            found.append((*widths, *(self.pe[:1] if len(self.pe) > 1 else ())))
+        for place, bits in enumerate(self.widths[:-1][:NARROW]):
+            for state in (self.widths[min(place + 2, len(self.widths) - 1)], self.widths[-1]):
+                widths = (
+                    bits
+                    if name.endswith(".weight")
+                    else state
+                    if name == STATE
+                    else self.widths[-1]
+                    for name in self.preset.free
+                )
+                found.append((*widths, *(self.pe[:1] if len(self.pe) > 1 else ())))
         return list(dict.fromkeys(found))
 
     def mutate(self, vector: Vector, generator: random.Random) -> Vector:

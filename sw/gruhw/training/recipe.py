@@ -66,10 +66,14 @@ RECIPES: dict[str, Recipe] = {
         float_epochs=50, quantised_epochs=150, shared_epochs=80, fine_tuning_epochs=80
     ),
     "keyword-spotting": Recipe(
-        float_epochs=80, quantised_epochs=120, shared_epochs=60, fine_tuning_epochs=60
+        float_epochs=80, quantised_epochs=200, shared_epochs=60, fine_tuning_epochs=60
     ),
     "activity": Recipe(
-        float_epochs=60, quantised_epochs=80, shared_epochs=80, fine_tuning_epochs=40
+        float_epochs=60,
+        quantised_epochs=60,
+        shared_epochs=80,
+        fine_tuning_epochs=40,
+        distillation=0.9,
     ),
 }
 """Recipes by the name of a task; others have the default one. Epochs and rates of the float
