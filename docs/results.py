@@ -14,7 +14,7 @@ README = ROOT / "README.md"
 BEGIN = '<!-- results: written by "python docs/results.py" -->'
 END = "<!-- end of results -->"
 TARGET = "ice40"
-PE = 4
+PE = 8
 """The other folding that is shown."""
 
 
