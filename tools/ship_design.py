@@ -29,7 +29,7 @@ from gruhw.design import Design, save_design
 from gruhw.files import sha256, write_atomic
 from gruhw.genome import Folding, Genes, Genome, homogeneous
 from gruhw.model import Model, Network
-from gruhw.report import compare
+from gruhw.report import Comparison, compare
 from gruhw.search.shared import validation_of
 from gruhw.tasks import Split, load_task
 from gruhw.training.design import SAMPLES, accuracy, calibration_of
@@ -157,7 +157,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--epochs", type=int, help="of quantised training; the task's if absent")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--target", action="append", default=None)
-    parser.add_argument("--pe", type=int, action="append", help="another folding to measure")
+    parser.add_argument(
+        "--pe", type=int, action="append", help="another folding to measure for the first target"
+    )
     options = parser.parse_args(arguments)
     genomes = [Genome.load(path) for path in options.genome or ()]
     genomes = genomes or candidates(options.search, options.candidates)
@@ -190,12 +192,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for file in FRONT:
         if (options.search / file).exists():
             shutil.copyfile(options.search / file, folder / file)
-    comparison = compare(
-        [Design.load(path) for path in paths],
-        options.target or ["ice40", "asic"],
-        print,
-        pes=options.pe or (),
-    )
+    designs = [Design.load(path) for path in paths]
+    targets = options.target or ["ice40", "asic"]
+    comparison = compare(designs, targets, print)
+    if options.pe:
+        # Cells of many PEs take Yosys minutes a design.
+        folded = compare(designs, targets[:1], print, pes=options.pe)
+        pairs = zip(comparison.measurements, folded.measurements, strict=True)
+        comparison = Comparison(tuple(replace(own, others=at.others) for own, at in pairs))
     write_atomic(folder / "report.md", comparison.markdown())
     write_atomic(folder / "report.json", json.dumps(comparison.to_json(), indent=2) + "\n")
     for number, candidate in enumerate(genes):

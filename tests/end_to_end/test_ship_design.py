@@ -43,7 +43,7 @@ def test_a_design_is_shipped_beside_its_twin_of_8_bits(
     (search / "best.json").write_text(genome.to_json())
     monkeypatch.setattr(ship_design, "DESIGNS", tmp_path / "designs")
     options = ["--candidates", "2", "--seeds", "2", "--epochs", "1", "--processes", "1"]
-    ship_design.main(["--search", str(search), *options, "--target", "ice40"])
+    ship_design.main(["--search", str(search), *options, "--target", "ice40", "--pe", "2"])
     folder = tmp_path / "designs" / "tiny"
     assert (folder / "pareto.csv").read_text() == "front\n"
     shipped, twin = (Design.load(folder / name / "genome.json") for name in (".", "8-bit"))
@@ -60,6 +60,7 @@ def test_a_design_is_shipped_beside_its_twin_of_8_bits(
         assert found == list(zip(by_genes[bits]["validation"], by_genes[bits]["test"], strict=True))
     report = json.loads((folder / "report.json").read_text())["designs"]
     assert [d["test_accuracy"] for d in report] == training["seeds"][0]["test"]
+    assert all([other["pe"] for other in design["other_foldings"]] == [2] for design in report)
     assert "* weights " in capsys.readouterr().out
     # What is trained is not trained again.
     monkeypatch.setattr(ship_design, "train_quantised", None)
