@@ -24,6 +24,9 @@ ACCURACIES = (20, 50, 70, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9, 99.95, 99.99)
 
 FRONT, HOMOGENEOUS, SELECTED, EVALUATED = "#0b5fa5", "#c2571a", "#111111", "#b9c3cc"
 
+OVERLAP = 0.03
+"""Points nearer than this part of both axes have one label."""
+
 CLUSTER_COLOURS = ("#4477aa", "#997700", "#994477")
 
 
@@ -64,12 +67,6 @@ def _draw_cost(axis: Axes, result: Result, cost: Cost, place: int, *, steps: boo
         *points(baseline), color=HOMOGENEOUS, marker="s", markersize=5, linewidth=1,
         linestyle=":" , label="homogeneous widths",
     )  # fmt: skip
-    for member in result.baseline:
-        candidate = member.candidate
-        axis.annotate(
-            f"{member.homogeneous}", (candidate.costs[place], _wrong(candidate)), xytext=(8, -6),
-            textcoords="offset points", color=HOMOGENEOUS, fontsize=8,
-        )  # fmt: skip
     axis.plot(
         *points(front), color=FRONT, marker="o", markersize=5, linewidth=1.3,
         linestyle="-" if steps else "none", drawstyle="steps-post", label="front",
@@ -98,11 +95,30 @@ def _draw_cost(axis: Axes, result: Result, cost: Cost, place: int, *, steps: boo
     axis.set_xlim(low - margin, high + margin)
     axis.xaxis.set_major_locator(MaxNLocator(6))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    label_points(axis, [f"{member.homogeneous}" for member in result.baseline], *points(baseline))
     axis.set_xlabel(with_unit(cost))
     axis.grid(color="#e6e6e6", linewidth=0.6)
     axis.set_axisbelow(True)
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)
+
+
+def label_points(
+    axis: Axes, names: Sequence[str], costs: Sequence[Number], wrong: Sequence[float]
+) -> None:
+    """Names beside points, together where they would overlap; the axes have their limits."""
+    places = axis.transLimits.transform(
+        axis.transScale.transform(np.column_stack([costs, wrong]).astype(float))
+    )
+    shared: dict[int, list[str]] = {}
+    for number, name in enumerate(names):
+        near = (n for n in shared if np.abs(places[n] - places[number]).max() < OVERLAP)
+        shared.setdefault(next(near, number), []).append(name)
+    for number, together in shared.items():
+        axis.annotate(
+            ", ".join(together), (costs[number], wrong[number]), xytext=(8, -6),
+            textcoords="offset points", color=HOMOGENEOUS, fontsize=8,
+        )  # fmt: skip
 
 
 def draw_genomes(result: Result) -> bytes:

@@ -8,12 +8,13 @@ from pathlib import Path
 import matplotlib.image
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from toy_search import PAPER_SPACE, STEPS, TOTAL, Estimate, toy_prepared
 
 from gruhw.genome import GENES, Genome
 from gruhw.search.clusters import CLUSTERS, cluster, widths_of
 from gruhw.search.objectives import make_costs
-from gruhw.search.plots import draw_front, draw_genomes
+from gruhw.search.plots import draw_front, draw_genomes, label_points
 from gruhw.search.result import Result, Settings
 from gruhw.search.results import describe, front_csv, summary, write_results
 from gruhw.search.run import search
@@ -83,6 +84,21 @@ def test_pictures(draw: object, result: Result) -> None:
     height, width, _ = pixels.shape
     middle = pixels[height // 4 : -height // 4, width // 4 : -width // 4, :3]
     assert float(middle.std()) > 0.02
+
+
+def test_labels_of_points_that_nearly_coincide_are_one() -> None:
+    axis = Figure().subplots()
+    axis.set_yscale("log")
+    axis.set_xlim(0, 100)
+    axis.set_ylim(1, 0.01)
+    label_points(axis, ["6", "7", "8"], [80, 90, 92], [0.1, 0.1, 0.101])
+    assert [(text.get_text(), text.xy) for text in axis.texts] == [
+        ("6", (80, 0.1)),
+        ("7, 8", (90, 0.1)),
+    ]
+    # On a logarithm, a tenth as many mistakes are far away.
+    label_points(axis, ["a", "b"], [10, 10], [0.02, 0.2])
+    assert len(axis.texts) == 4
 
 
 def test_the_summary_compares_with_eight_bits(result: Result) -> None:
