@@ -116,7 +116,7 @@ def label_points(
         shared.setdefault(next(near, number), []).append(name)
     for number, together in shared.items():
         axis.annotate(
-            ", ".join(together), (costs[number], wrong[number]), xytext=(8, -6),
+            ", ".join(dict.fromkeys(together)), (costs[number], wrong[number]), xytext=(8, -6),
             textcoords="offset points", color=HOMOGENEOUS, fontsize=8,
         )  # fmt: skip
 

@@ -91,7 +91,7 @@ def test_labels_of_points_that_nearly_coincide_are_one() -> None:
     axis.set_yscale("log")
     axis.set_xlim(0, 100)
     axis.set_ylim(1, 0.01)
-    label_points(axis, ["6", "7", "8"], [80, 90, 92], [0.1, 0.1, 0.101])
+    label_points(axis, ["6", "7", "8", "8"], [80, 90, 92, 92], [0.1, 0.1, 0.101, 0.1])
     assert [(text.get_text(), text.xy) for text in axis.texts] == [
         ("6", (80, 0.1)),
         ("7, 8", (90, 0.1)),
