@@ -6,10 +6,10 @@ trains the most accurate mixed members of a search's front (or the genomes of ``
 bits everywhere, all together and from the same float network, as ``gruhw train`` does with one. The
 cheapest one whose validation accuracy over the seeds is not measurably below 8 bits' is the task's
 design; if there is none, the most accurate one. The first seed's models go to ``designs/TASK`` and
-``designs/TASK/8-bit``, and the cheapest candidate's to ``designs/TASK/small`` if it is another one,
-with the search's front, the measured report, and the accuracies of all candidates and seeds.
-Nothing is chosen by the test part, which is only measured. What was trained stays in the search's
-folder, and is not trained again.
+``designs/TASK/8-bit``, and that of ``--small``, the cheapest candidate if absent, to
+``designs/TASK/small`` if it is another one, with the search's front, the measured report, and the
+accuracies of all candidates and seeds. Nothing is chosen by the test part, which is only measured.
+What was trained stays in the search's folder, and is not trained again.
 """
 
 import argparse
@@ -153,6 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--genome", type=Path, action="append", help="instead of candidates, the cheapest first"
     )
+    parser.add_argument("--small", type=int, default=0, help="place of the small candidate")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, help="of quantised training; the task's if absent")
     parser.add_argument("--processes", type=int, default=2)
@@ -178,8 +179,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     name = Path(task).stem
     folder = DESIGNS / name
     template = genomes[place].model_copy(update={"model": None, "samples": None})
-    shown = {place: folder, 0: folder / SMALL, len(genes) - 1: folder / BASELINE}
-    shown[place] = folder  # also where it is the cheapest
+    shown = {place: folder, options.small: folder / SMALL, len(genes) - 1: folder / BASELINE}
+    shown[place] = folder  # also where it is the small one
     shutil.rmtree(folder / SMALL, ignore_errors=True)
     paths = []
     for number, out in shown.items():
