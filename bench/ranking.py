@@ -30,6 +30,7 @@ from gruhw.quant.population import Population
 from gruhw.search.fine_tuning import TOGETHER
 from gruhw.search.shared import MEMBERS, SharedWeights
 from gruhw.tasks import load_task
+from gruhw.training.floating import FloatGRU
 from gruhw.training.quantised import EncodedSplit, count_correct, graph_of, train_quantised
 from gruhw.training.recipe import recipe_for
 from gruhw.training.shared import draw_genes
@@ -61,7 +62,8 @@ def trained(
     recipe = replace(recipe_for(weights.task), quantised_epochs=epochs, seed=seed)
     began = time.process_time()
     models = train_quantised(
-        starts, load_task(weights.task), weights.data, recipe, lambda epoch: None
+        *(starts, load_task(weights.task), weights.data, recipe, lambda epoch: None),
+        teacher=FloatGRU.of(start),
     )
     seconds = time.process_time() - began
     population = Population(start.sizes, models)

@@ -23,7 +23,9 @@ from gruhw.training.floating import FloatGRU, float_accuracy, float_logits, trai
 from gruhw.training.quantised import distilled_loss, train_quantised
 from gruhw.training.shared import draw_genes, sandwich, train_shared
 
-RECIPE = Recipe(float_epochs=6, quantised_epochs=4, shared_epochs=4, batch=16, seed=3)
+RECIPE = Recipe(
+    float_epochs=6, quantised_epochs=4, shared_epochs=4, batch=16, distillation=0.5, seed=3
+)
 
 
 def silent(epoch: Epoch) -> None:
@@ -103,6 +105,19 @@ def test_members_train_as_they_would_alone(
     for model in train_quantised(starts, task, data, RECIPE, silent, teacher=teacher):
         for layer in LAYERS:
             assert np.allclose(model.weights[layer], alone.weights[layer], atol=1e-4)
+
+
+def test_as_much_is_learnt_from_the_float_network_as_the_recipe_says(
+    task: Task, data: TaskData, teacher: FloatGRU, start: Model
+) -> None:
+    def trained(recipe: Recipe, of: FloatGRU) -> Model:
+        starts = [(homogeneous(5), start)]
+        return train_quantised(starts, task, data, recipe, silent, teacher=of)[0]
+
+    alone, other = replace(RECIPE, distillation=0.0), FloatGRU(start.sizes)
+    assert equal(trained(alone, teacher), trained(alone, other))
+    assert not equal(trained(RECIPE, teacher), trained(RECIPE, other))
+    assert not equal(trained(RECIPE, teacher), trained(alone, teacher))
 
 
 class KilledError(Exception):
@@ -279,7 +294,7 @@ def test_distillation_weighs_labels_and_teacher() -> None:
     logits = torch.randn(2, 4, CLASSES, generator=torch.Generator().manual_seed(1))
     soft, labels = logits[0], torch.tensor([0, 1, 2, 0])
     hard = torch.stack([torch.nn.functional.cross_entropy(m, labels) for m in logits]).sum()
-    for target, part in ((soft, 0.0), (None, 0.5)):
+    for target, part in ((soft, 0.0), (None, 0.0)):
         assert torch.allclose(distilled_loss(logits, target, labels, part, 2.0), hard)
     # A network that agrees with its teacher loses nothing to it.
     assert distilled_loss(logits[:1], soft, labels, 1.0, 2.0) < 1e-6

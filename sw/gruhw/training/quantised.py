@@ -57,7 +57,7 @@ def distilled_loss(
     Parameters
     ----------
     soft
-        The teacher's logits, shape [N, classes]; None if there is no teacher.
+        The teacher's logits, shape [N, classes]; only without distillation None.
     labels
         Shape [N].
     distillation, temperature
@@ -67,7 +67,7 @@ def distilled_loss(
     hard = nn.functional.cross_entropy(
         logits.reshape(-1, classes), labels.repeat(members), reduction="sum"
     )
-    if soft is None or distillation == 0.0:
+    if soft is None:
         return hard / count
     target = torch.softmax(soft / temperature, 1).expand(members, -1, -1)
     found = torch.log_softmax(logits / temperature, 2)
@@ -82,7 +82,7 @@ def train_quantised(
     recipe: Recipe,
     progress: Progress,
     *,
-    teacher: FloatGRU | None = None,
+    teacher: FloatGRU,
     checkpoint: Path | None = None,
 ) -> list[Model]:
     """Quantisation-aware training of several networks, which do not influence each other.
@@ -92,7 +92,7 @@ def train_quantised(
     starts
         The widths of each network, and its initial weights and fraction bits.
     teacher
-        A float network to learn from besides the labels, as much as the recipe says.
+        The float network to learn from besides the labels, as much as the recipe says.
     checkpoint
         See :func:`gruhw.training.fit.fit`.
 
@@ -109,7 +109,7 @@ def train_quantised(
 
     def loss_of(batch: Split) -> Tensor:
         soft = None
-        if teacher is not None and recipe.distillation > 0:
+        if recipe.distillation > 0:
             with torch.no_grad():
                 soft = float_logits(teacher, task, batch)
         logits = population(population.on_grids(batch.x), torch.from_numpy(batch.lengths))
