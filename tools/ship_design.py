@@ -29,7 +29,7 @@ from gruhw.design import Design, save_design
 from gruhw.files import sha256, write_atomic
 from gruhw.genome import Folding, Genes, Genome, homogeneous
 from gruhw.model import Model, Network
-from gruhw.report import Comparison, compare
+from gruhw.report import compare
 from gruhw.search.shared import validation_of
 from gruhw.tasks import Split, load_task
 from gruhw.training.design import SAMPLES, accuracy, calibration_of
@@ -166,6 +166,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     genomes = genomes or candidates(options.search, options.candidates)
     if not genomes or genomes[0].task is None:
         parser.error("mixed genomes of a task are required, but there are none")
+    if not 0 <= options.small < len(genomes):
+        parser.error(f"small must be 0 to {len(genomes) - 1}, not {options.small}")
     task, hidden = genomes[0].task, genomes[0].sizes.hidden
     recipe = recipe_for(task)
     if options.epochs is not None:
@@ -195,12 +197,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             shutil.copyfile(options.search / file, folder / file)
     designs = [Design.load(path) for path in paths]
     targets = options.target or ["ice40", "asic"]
-    comparison = compare(designs, targets, print)
-    if options.pe:
-        # Cells of many PEs take Yosys minutes a design.
-        folded = compare(designs, targets[:1], print, pes=options.pe)
-        pairs = zip(comparison.measurements, folded.measurements, strict=True)
-        comparison = Comparison(tuple(replace(own, others=at.others) for own, at in pairs))
+    # Cells of many PEs take Yosys minutes a design: other foldings are for the first target.
+    comparison = compare(designs, targets, print, pes=options.pe or (), folded_targets=targets[:1])
     write_atomic(folder / "report.md", comparison.markdown())
     write_atomic(folder / "report.json", json.dumps(comparison.to_json(), indent=2) + "\n")
     for number, candidate in enumerate(genes):

@@ -152,10 +152,12 @@ def measure(
     progress: Progress | None = None,
     *,
     pes: Sequence[int] = (),
+    folded_targets: Sequence[str] | None = None,
 ) -> Measurement:
     """Evaluate a design on its task's test sequences and synthesise it for every target.
 
-    ``progress`` is called with what is being done; ``pes`` are other foldings to synthesise at.
+    ``progress`` is called with what is being done. ``pes`` are other foldings to synthesise at, for
+    ``folded_targets``, or for all targets if that is None.
 
     Raises
     ------
@@ -172,10 +174,11 @@ def measure(
     test = design.part("test")
     network: Network = design.network
     correct = int(np.sum(classify(network, network.encode(test.x), test.lengths) == test.y))
-    own, *further = (
-        _footprint(folded, int(test.lengths.max()), targets, tell) for folded in (design, *others)
-    )
-    return Measurement(design.name, correct, len(test), network.weight_bits, own, tuple(further))
+    steps = int(test.lengths.max())
+    own = _footprint(design, steps, targets, tell)
+    chosen = targets if folded_targets is None else folded_targets
+    further = tuple(_footprint(other, steps, chosen, tell) for other in others)
+    return Measurement(design.name, correct, len(test), network.weight_bits, own, further)
 
 
 def _footprint(design: Design, steps: int, targets: Sequence[str], tell: Progress) -> Footprint:
@@ -197,6 +200,11 @@ def compare(
     progress: Progress | None = None,
     *,
     pes: Sequence[int] = (),
+    folded_targets: Sequence[str] | None = None,
 ) -> Comparison:
     """Measure several designs; see :func:`measure`."""
-    return Comparison(tuple(measure(design, targets, progress, pes=pes) for design in designs))
+    measured = (
+        measure(design, targets, progress, pes=pes, folded_targets=folded_targets)
+        for design in designs
+    )
+    return Comparison(tuple(measured))
