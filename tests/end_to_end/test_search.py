@@ -18,9 +18,9 @@ from tiny_task import write_tiny_task
 from toy_search import STEPS, prepare_toy
 
 from gruhw.cli import search as command
-from gruhw.cli.search import Objective, PresetName
+from gruhw.cli.request import QUICK, TRAINED, Objective, PresetName, Request
 from gruhw.errors import ToolError
-from gruhw.genome import PRESETS
+from gruhw.genome import PRESETS, Genome, Sizes, homogeneous
 from gruhw.search import results
 from gruhw.search.front import Rule, Selection
 from gruhw.search.objectives import OBJECTIVES
@@ -87,7 +87,7 @@ def test_search(gruhw: CommandLine, tmp_path: Path) -> None:
 def test_quick_is_small_unless_it_is_told_otherwise(gruhw: CommandLine, tmp_path: Path) -> None:
     gruhw.succeeds(*ARGUMENTS, "--quick", "--generations", "2")
     found = json.loads((tmp_path / "out" / "pareto.json").read_text())
-    assert (found["population"], found["generations"]) == (command.QUICK["population"], 2)
+    assert (found["population"], found["generations"]) == (QUICK["population"], 2)
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -150,17 +150,29 @@ def refuses(gruhw: CommandLine, line: str, *arguments: str) -> None:
 def test_what_is_wrong_is_said_before_anything_is_written(
     gruhw: CommandLine, tmp_path: Path
 ) -> None:
+    wide = Genome(sizes=Sizes(input=3, hidden=32, classes=3), genes=dict(homogeneous(9)))
+    (tmp_path / "wide.json").write_text(wide.to_json())
+    start = wide.model_copy(update={"genes": dict(homogeneous(8))})
+    (tmp_path / "start.json").write_text(start.to_json())
     before = contents(tmp_path)
     wrong = {
         "task must be mnist-rows": ("search", "--out", "out", "--task", "nothing"),
         "task is required, but missing: give --task, or --resume": ("search", "--out", "out"),
         "population must be a multiple of 4, at least 8, not 9": (*ARGUMENTS, "--population", "9"),
         "pe must be numbers with commas between them, not '1;2'": (*ARGUMENTS, "--pe", "1;2"),
+        "pe must be 1 to the 32 hidden units, not 33": (*ARGUMENTS, "--pe", "1,33"),
+        "pe must be 1 to the 4 hidden units, not 5": (*ARGUMENTS, "--hidden", "4", "--pe", "5"),
+        "a genome to start from must have the genes of preset full, 2 to 8 bits, not ": (
+            *ARGUMENTS, "--start", "wide.json"
+        ),
+        "pe of a genome to start from must be one of 2, 4, not 1": (
+            *ARGUMENTS, "--start", "start.json", "--pe", "2,4"
+        ),
         "budget must be a number, not 'x'": (*ARGUMENTS, "--select", "budget=x"),
         "objectives must be 1 to 3 different ones, not size, size": (
             *ARGUMENTS, *("--objective", "size") * 2
         ),
-        "target of objective luts must be one of ice40, ecp5, xc7, gowin, not 'asic'": (
+        "target of objective luts must be one of ice40, ecp5, xc7, not 'asic'": (
             *ARGUMENTS, "--objective", "luts", "--target", "asic"
         ),
         f"out/{FILE}: a search to resume is required, but missing": (
@@ -198,12 +210,55 @@ def test_a_folder_holds_one_search(gruhw: CommandLine, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize("name", TRAINED)
+def test_what_was_trained_for_other_options_is_not_used(
+    name: str, gruhw: CommandLine, tmp_path: Path
+) -> None:
+    with Store(tmp_path / "out", create=True) as store:
+        store.put({"request": asdict(Request(task="task.npz", seed=2))})
+    (tmp_path / "out" / name).write_bytes(b"")
+    before = contents(tmp_path)
+    refuses(
+        gruhw,
+        "out: seed must be 2, as when the training in it began, not 1: continue it with --resume, "
+        "or choose another folder with --out",
+        *ARGUMENTS,
+    )
+    assert contents(tmp_path) == before
+    gruhw.succeeds(*ARGUMENTS, *SMALL, "--seed", "2")
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_search_that_trained_nothing_may_begin_with_other_options(
+    gruhw: CommandLine, tmp_path: Path
+) -> None:
+    with Store(tmp_path / "out", create=True) as store:
+        store.put({"request": asdict(Request(task="other.npz"))})
+    gruhw.succeeds(*ARGUMENTS, *SMALL)
+
+
+def test_ctrl_c_before_a_search_begins_says_so(
+    monkeypatch: pytest.MonkeyPatch, gruhw: CommandLine, tmp_path: Path
+) -> None:
+    def interrupt(request: Request) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "_check", interrupt)
+    before = contents(tmp_path)
+    result = gruhw(*ARGUMENTS)
+    assert (result.status, result.err) == (
+        130, "gruhw: interrupted; what is known is stored: continue with the same command\n"
+    )  # fmt: skip
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.usefixtures("no_pictures")
 def test_an_impossible_budget_costs_nothing(gruhw: CommandLine, tmp_path: Path) -> None:
     result = gruhw(*ARGUMENTS, *SMALL, "--select", "budget=7")
     assert result.status == 2
     line = result.err.splitlines()[-1]
     assert line.startswith("gruhw: budget must be at least ")
-    assert line.endswith(" weight bits, which the cheapest genome needs, not 7")
+    assert line.endswith(" weight bits, which the cheapest genome found needs, not 7")
     gruhw.succeeds("search", "--out", "out", "--resume", "--select", "smallest")
     refuses_budget = gruhw("search", "--out", "out", "--resume", "--select", "budget=7")
     assert refuses_budget.status == 2
@@ -238,7 +293,7 @@ def test_a_damaged_request(
     field: str, value: object, message: str, gruhw: CommandLine, tmp_path: Path
 ) -> None:
     with Store(tmp_path / "out", create=True) as store:
-        request = asdict(command.Request(task="task.npz"))
+        request = asdict(Request(task="task.npz"))
         store.put({"request": request | {field: value}})
     before = contents(tmp_path)
     result = gruhw("search", "--out", "out", "--resume")

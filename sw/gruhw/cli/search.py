@@ -3,20 +3,28 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
-from enum import StrEnum
-from json import dumps
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import Field, TypeAdapter, ValidationError
 
 from gruhw.cli.console import JsonPath, counting, errors, figures, progress, results, write_json
 from gruhw.cli.hardware import Target
 from gruhw.cli.learning import LARGEST_SEED
-from gruhw.errors import GruhwError, InputError
-from gruhw.genome import first_problem
+from gruhw.cli.request import (
+    QUICK_DESCENT,
+    Objective,
+    PresetName,
+    Request,
+    check,
+    check_training,
+    make_space,
+    new_request,
+    starts_of,
+    stored_request,
+)
+from gruhw.errors import GruhwError
 from gruhw.tasks.custom import MAXIMUM_SIZE
 
 if TYPE_CHECKING:
@@ -26,59 +34,10 @@ if TYPE_CHECKING:
     from gruhw.search.store import Store
 
 
-class Objective(StrEnum):
-    """What to minimise besides mistakes."""
-
-    size = "size"
-    luts = "luts"
-    area = "area"
-    memory = "memory"
-    cycles = "cycles"
-    energy = "energy"
-
-
-class PresetName(StrEnum):
-    """Which widths are free."""
-
-    full = "full"
-    operators17 = "operators17"
-
-
 class SearchInterruptedError(GruhwError):
     """Ctrl-C, after everything known was stored."""
 
     exit_status = 130
-
-
-@dataclass(frozen=True)
-class Request:
-    """What was asked for, as it is stored with a search and found again by ``--resume``."""
-
-    task: str = ""
-    model: str | None = None
-    hidden: Annotated[int, Field(ge=1, le=MAXIMUM_SIZE)] | None = None
-    objective: tuple[Objective, ...] = (Objective.size,)
-    target: Target = Target.ice40
-    preset: PresetName = PresetName.full
-    pe: str = "1"
-    start: tuple[str, ...] = ()
-    population: int = 48
-    generations: Annotated[int, Field(ge=0)] = 50
-    finalists: Annotated[int, Field(ge=4)] = 16
-    fine_tune_epochs: Annotated[int, Field(ge=0)] | None = None
-    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 1
-    select: str = "smallest"
-    quick: bool = False
-
-
-QUICK = {"population": 16, "generations": 8, "finalists": 4}
-"""What ``--quick`` changes, unless it is given; less training comes on top."""
-
-QUICK_DESCENT = 0.5
-"""The part of the genes that each step of a quick search's descent narrows."""
-
-CHANGEABLE = ("generations", "select")
-"""What may differ when a search is resumed: no figure depends on them."""
 
 
 def search(
@@ -138,7 +97,8 @@ def search(
     finalists: Annotated[
         int | None,
         typer.Option(
-            help=f"Genomes that are fine-tuned at the end; {Request.finalists} if absent.",
+            help="Members of the front, and wider ones, that are fine-tuned at the end; "
+            f"{Request.finalists} if absent.",
             min=4,
             metavar="N",
         ),
@@ -204,9 +164,17 @@ def search(
     try:
         _search(given, out, workers or os.cpu_count() or 1, json, resume=resume)
     except KeyboardInterrupt:
+        again = "the same command" if _unbegun(out) else f"gruhw search --resume --out {out}"
         raise SearchInterruptedError(
-            f"interrupted; what is known is stored: continue with gruhw search --resume --out {out}"
+            f"interrupted; what is known is stored: continue with {again}"
         ) from None
+
+
+def _unbegun(out: Path) -> bool:
+    """Whether the folder holds no search yet: calibrations are made before it, in the cache."""
+    from gruhw.search.store import FILE
+
+    return not (out / FILE).exists()
 
 
 def _search(
@@ -216,9 +184,14 @@ def _search(
     from gruhw.search.store import Store
 
     if not resume:
-        _check(_new_request(given))
+        _check(new_request(given))
     with Store(out, create=not resume) as store:
-        request = _stored_request(store, given) if resume else _new_request(given)
+        if resume:
+            request = stored_request(store, given)
+            _check(request)
+        else:
+            request = new_request(given)
+            check_training(store, request)
         # A selection that fails should not be what the next --resume tries again.
         kept = replace(request, select=store.get("request")["select"]) if resume else request
         store.put({"request": asdict(kept)})
@@ -230,56 +203,13 @@ def _search(
     write_json(json, describe(result))
 
 
-def _new_request(given: dict[str, Any]) -> Request:
-    if "task" not in given:
-        raise InputError("task is required, but missing: give --task, or --resume")
-    return Request(**{**(QUICK if given.get("quick") else {}), **given})
-
-
-def _stored_request(store: "Store", given: dict[str, Any]) -> Request:
-    """The request of the search in ``store``, with what may be changed changed as ``given``."""
-    stored = store.get("request")
-    names = {field.name for field in fields(Request)}
-    if not isinstance(stored, dict) or set(stored) != names:
-        raise InputError(f"{store.path}: a search that can be resumed is required, but missing")
-    try:
-        request = TypeAdapter(Request).validate_json(dumps(stored), strict=True)
-    except ValidationError as error:
-        raise InputError(f"{store.path}: request.{first_problem(error)}") from error
-    stored = asdict(request)
-    for name, value in given.items():
-        if name not in CHANGEABLE and value != stored[name]:
-            option = name.replace("_", "-")
-            raise InputError(
-                f"{store.path.parent}: {option} must be {_shown(stored[name])}, as when the "
-                f"search began, not {_shown(value)}"
-            )
-    changes = {name: given[name] for name in CHANGEABLE if name in given}
-    request = replace(request, **changes)
-    _check(request)
-    return request
-
-
-def _shown(value: Any) -> str:
-    return ", ".join(value) if isinstance(value, tuple) else str(value)
-
-
 def _check(request: Request) -> None:
-    """Find what is wrong before anything is written or takes time."""
-    from gruhw.search.evolve import check_population
-    from gruhw.search.front import Selection
-    from gruhw.search.objectives import make_costs
-    from gruhw.tasks import load_task
-
-    _foldings(request.pe)
-    Selection.parse(request.select)
-    check_population(request.population)
-    task = load_task(request.task)
-    for cost in make_costs(request.objective, target=request.target, steps=task.steps):
-        _prepare(cost)
+    """Find what is wrong, and calibrate what costs need, before a search begins."""
+    for cost in check(request):
+        _calibrate(cost)
 
 
-def _prepare(cost: "Cost") -> None:
+def _calibrate(cost: "Cost") -> None:
     """Have the cost's area model calibrated, if that is needed: it takes up to an hour."""
     what = f"calibrating {cost.label}"
     with counting(what) as tell:
@@ -292,13 +222,6 @@ def _prepare(cost: "Cost") -> None:
         cost.prepare(show)
 
 
-def _foldings(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(sorted({int(part) for part in text.split(",")}))
-    except ValueError:
-        raise InputError(f"pe must be numbers with commas between them, not '{text}'") from None
-
-
 def _preparation() -> "Prepare":
     """What makes tasks ready; it brings PyTorch, for which other commands should not wait."""
     from gruhw.search.prepare import prepare
@@ -307,16 +230,13 @@ def _preparation() -> "Prepare":
 
 
 def _run(request: Request, out: Path, store: "Store", workers: int) -> "Result":
-    from gruhw.genome import PRESETS, Genome
     from gruhw.search.descent import NARROWED
     from gruhw.search.evaluation import Preparation
     from gruhw.search.front import Selection
     from gruhw.search.objectives import make_costs
     from gruhw.search.result import Settings
     from gruhw.search.run import search as run_search
-    from gruhw.search.space import SearchSpace
 
-    starts = [Genome.load(Path(path)) for path in request.start]
     with _telling() as (say, tell):
         wanted = Preparation(
             request.task,
@@ -331,12 +251,7 @@ def _run(request: Request, out: Path, store: "Store", workers: int) -> "Result":
         prepared = _preparation()(wanted, say)
         return run_search(
             prepared,
-            SearchSpace(
-                PRESETS[request.preset],
-                prepared.sizes,
-                prepared.task,
-                pe=_foldings(request.pe),
-            ),
+            make_space(request, prepared.sizes),
             make_costs(request.objective, target=request.target, steps=prepared.steps),
             Settings(
                 population=request.population,
@@ -348,7 +263,7 @@ def _run(request: Request, out: Path, store: "Store", workers: int) -> "Result":
             ),
             store,
             workers=workers,
-            seeds=starts,
+            seeds=starts_of(request),
             tell=tell,
         )
 

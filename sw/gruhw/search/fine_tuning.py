@@ -43,7 +43,8 @@ class FineTuning:
     @property
     def fingerprint(self) -> str:
         """Of all that the results depend on."""
-        return f"{self.recipe} gruhw {__version__}"
+        teacher = self.weights.float_fingerprint
+        return f"{self.recipe} gruhw {__version__} float network {teacher}"
 
     @property
     def together(self) -> int:

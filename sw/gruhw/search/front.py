@@ -189,8 +189,8 @@ class Selection:
         if not eligible:
             cheapest = min(c.costs[0] for c in candidates)
             raise InputError(
-                f"budget must be at least {cheapest:,} {unit}, which the cheapest genome needs, "
-                f"not {str(self).removeprefix('budget=')}"
+                f"budget must be at least {cheapest:,} {unit}, which the cheapest genome found "
+                f"needs, not {str(self).removeprefix('budget=')}"
             )
         return min(eligible, key=_by_accuracy)
 

@@ -120,12 +120,13 @@ def _check_model(model: Model, path: Path, task: Task, hidden: int | None) -> No
     """Raise :class:`InputError` unless the model that ``path`` gives has the sizes of ``task``."""
     sizes = model.sizes
     model.check_sizes(sizes, path)
-    required = {"input": task.inputs, "classes": task.classes} | (
-        {"hidden": hidden} if hidden else {}
-    )
-    for name, count in required.items():
+    required = [
+        ("input", task.inputs, f"in task {task.name}"),
+        ("classes", task.classes, f"in task {task.name}"),
+        ("hidden", hidden or sizes.hidden, "asked for"),
+    ]
+    for name, count, where in required:
         if getattr(sizes, name) != count:
             raise InputError(
-                f"{path}: sizes.{name} must be {count}, as in task {task.name}, "
-                f"not {getattr(sizes, name)}"
+                f"{path}: sizes.{name} must be {count}, as {where}, not {getattr(sizes, name)}"
             )

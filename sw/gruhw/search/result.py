@@ -1,7 +1,7 @@
 """What goes into a search and what comes out of it."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from gruhw.model import Model
@@ -23,7 +23,8 @@ class Settings:
     population, generations
         Of the evolution; see :func:`gruhw.search.evolve.evolve`.
     finalists
-        About how many genomes are fine-tuned; half of them members of the evolution's front.
+        How many genomes are fine-tuned besides plain ones, homogeneous ones and those that rules
+        select: half of them members of the evolution's front, half of them wider ones.
     seed
         Of every random choice.
     narrowed
@@ -106,6 +107,12 @@ class Member:
     model: Model | None = None
     measured: Mapping[str, Number] = field(default_factory=dict)
     homogeneous: int | None = None
+
+    def exactly(self, costs: Sequence[Cost]) -> Candidate:
+        """The candidate with what synthesis found in place of estimates, of these costs."""
+        figures = zip(costs, self.candidate.costs, strict=True)
+        exact = tuple(self.measured.get(cost.name, estimate) for cost, estimate in figures)
+        return replace(self.candidate, costs=exact)
 
 
 @dataclass(frozen=True)

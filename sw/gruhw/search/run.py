@@ -28,6 +28,9 @@ MORE_MISTAKES = 0.01
 """Useful members of a front make up to so many times the mistakes of 8 bits, and so many more as a
 part of all sequences."""
 
+BEYOND_REACH = 2
+"""The evolution finds nothing so many times cheaper than the cheapest candidate it begins with."""
+
 
 def search(
     prepared: Prepared,
@@ -124,20 +127,22 @@ class _Search:
             finalists = self._finalists(non_dominated(candidates), baselines, pool)
             evaluated = {c.text: c for c in (*candidates, *finalists)}
         front, baseline = self._refined(finalists, baselines)
+        members = self.finals.measured([*front, *baseline])
+        front, baseline = members[: len(front)], members[len(front) :]
+        # What is known exactly decides, not what it was estimated to be.
+        exact = [member.exactly(self.costs) for member in front]
         chosen = self._select(
-            [member.candidate for member in front],
+            exact,
             [member.candidate for member in baseline],
             self.settings.selection,
         )
-        members = self.finals.measured([*front, *baseline])
-        front, baseline = members[: len(front)], members[len(front) :]
         return Result(
             space=self.space,
             settings=self.settings,
             costs=self.costs,
             front=tuple(front),
             baseline=tuple(baseline),
-            selected=next(member for member in front if member.candidate == chosen),
+            selected=front[exact.index(chosen)],
             evaluated=tuple(evaluated.values()),
             history=tuple(history),
             reference=Reference.of([member.candidate for member in baseline]),
@@ -214,7 +219,9 @@ class _Search:
         if self.reference is None:
             self.reference = Reference.of(baselines)
             # An impossible budget is told of before hours of work, not after them.
-            if self.settings.selection.budget is not None:
+            budget = self.settings.selection.budget
+            cheapest = min(candidate.costs[0] for candidate in generation.candidates)
+            if budget is not None and budget * BEYOND_REACH < cheapest:
                 self._select(generation.candidates, baselines, self.settings.selection)
         self.generation = generation
         self.gain = self.reference.gain(generation.front)

@@ -77,6 +77,11 @@ class SharedWeights:
         return Model.from_bytes(read_bytes(path), path)
 
     @cached_property
+    def float_fingerprint(self) -> str:
+        """Of the float network, from which candidates may learn."""
+        return sha256(read_bytes(self.folder / FLOAT_MODEL))
+
+    @cached_property
     def fractions(self) -> dict[str, dict[str, int]]:
         """The fraction bits of each tensor at each width."""
         path = self.folder / FRACTIONS

@@ -26,6 +26,10 @@ STATE = "add_h"
 NARROW = 3
 """Widths of weights, from the narrowest on, for which plain candidates are made."""
 
+MORE_STATE = 4
+"""Bits by which the narrow state of a plain candidate is wider than its weights: with 2 it cost
+`activity` a point."""
+
 KEEP_PROBABILITY = 0.5
 """How often a gene of a random candidate has its candidate's base width."""
 
@@ -103,6 +107,11 @@ class SearchSpace:
         """
         found = tuple(genome.genes[name] for name in self.preset.free)
         if len(self.pe) > 1:
+            if genome.folding.pe not in self.pe:
+                raise InputError(
+                    f"pe of a genome to start from must be one of {', '.join(map(str, self.pe))}, "
+                    f"not {genome.folding.pe}"
+                )
             found = (*found, genome.folding.pe)
         inside = all(value in choice for value, choice in zip(found, self.choices, strict=True))
         if not inside or self.genome(found).widths != genome.widths:
@@ -162,11 +171,13 @@ class SearchSpace:
         """The widest results with narrow weights, and with a narrow or a wide state.
 
         Weights and the state are the operands of most products. Two candidates for each of the
-        :data:`NARROW` narrowest weights: with a state two bits wider than them, and the widest.
+        :data:`NARROW` narrowest weights: with a state :data:`MORE_STATE` bits wider than them, and
+        the widest.
         """
         found = []
+        last = len(self.widths) - 1
         for place, bits in enumerate(self.widths[:-1][:NARROW]):
-            for state in (self.widths[min(place + 2, len(self.widths) - 1)], self.widths[-1]):
+            for state in (self.widths[min(place + MORE_STATE, last)], self.widths[-1]):
                 widths = (
                     bits
                     if name.endswith(".weight")

@@ -72,8 +72,8 @@ READ: Command = ("generate", "--genome", DESIGN, "--out", "design")
 SIMULATE: Command = ("simulate", "--genome", DESIGN, "--samples", "1", "--simulator")
 VERIFY: Command = ("verify", "--genome", DESIGN, "--samples", "1", "--jobs", "1")
 RESUME: Command = ("search", "--resume", "--out", "search", "--workers", "1")
-# Ends, in status 2, as soon as training is over: there are only two hidden units.
-PREPARE: Command = ("search", "--task", TASK, *SEARCH, *SMALL, "--pe", "1000", "--out")
+# Ends, in status 2, as soon as the first candidates are evaluated: none is so small.
+PREPARE: Command = ("search", "--task", TASK, *SEARCH, *SMALL, "--select", "budget=1", "--out")
 # Ends, in status 2, as soon as the calibration is read.
 CALIBRATED: Command = (
     *("search", "--task", TASK, "--out", "out", "--objective", "luts", "--start", "absent.json"),

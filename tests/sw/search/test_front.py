@@ -137,7 +137,7 @@ def test_an_impossible_budget_names_the_cheapest() -> None:
     with pytest.raises(InputError) as caught:
         Selection.parse("budget=9.5").choose(FRONT, baseline=15, unit="LUTs")
     assert str(caught.value) == (
-        "budget must be at least 10 LUTs, which the cheapest genome needs, not 9.5"
+        "budget must be at least 10 LUTs, which the cheapest genome found needs, not 9.5"
     )
 
 

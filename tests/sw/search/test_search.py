@@ -294,6 +294,15 @@ def test_an_impossible_budget_is_told_of_before_the_search(tmp_path: Path) -> No
     run(tmp_path)  # nothing was lost
 
 
+def test_a_budget_that_evolution_may_meet_is_not_refused_before_it(tmp_path: Path) -> None:
+    cheapest = min(member.candidate.costs[0] for member in run(tmp_path / "first").front)
+    told: list[Progress] = []
+    settings = replace(SETTINGS, selection=Selection.parse(f"budget={cheapest - 1}"))
+    with pytest.raises(InputError, match=f"budget must be at least {cheapest:,} weight bits"):
+        run(tmp_path / "second", settings=settings, told=told)
+    assert settings.generations in {progress.generation for progress in told}
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [

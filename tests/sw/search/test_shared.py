@@ -214,6 +214,20 @@ def test_fingerprints_tell_weights_and_recipes_apart(
     assert isinstance(refiner, FineTuning)
     other = replace(refiner, recipe=replace(RECIPE, seed=9))
     assert other.fingerprint != refiner.fingerprint
+    (tmp_path / FLOAT_MODEL).write_bytes(b"another teacher")
+    other = replace(refiner, weights=SharedWeights(task, tmp_path))
+    assert other.fingerprint != refiner.fingerprint
+
+
+def test_a_model_has_the_hidden_units_that_are_asked_for(
+    task: str, folder: Path, tmp_path: Path
+) -> None:
+    for file, data in contents(folder).items():
+        (tmp_path / file).write_bytes(data)
+    with pytest.raises(InputError) as caught:
+        prepared(task, tmp_path, hidden=6)
+    path = tmp_path / SHARED_MODEL
+    assert str(caught.value) == f"{path}: sizes.hidden must be 6, as asked for, not 5"
 
 
 @pytest.mark.parametrize("name", [SHARED_MODEL, FLOAT_MODEL])

@@ -1,0 +1,166 @@
+"""What a search is asked for: read from options, stored with the search, and checked."""
+
+from dataclasses import asdict, dataclass, fields, replace
+from enum import StrEnum
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from gruhw.cli.hardware import Target
+from gruhw.cli.learning import LARGEST_SEED
+from gruhw.errors import InputError
+from gruhw.files import exists
+from gruhw.genome import first_problem
+from gruhw.tasks.custom import MAXIMUM_SIZE
+
+if TYPE_CHECKING:
+    from gruhw.genome import Genome, Sizes
+    from gruhw.search.objectives import Cost
+    from gruhw.search.space import SearchSpace
+    from gruhw.search.store import Store
+
+
+class Objective(StrEnum):
+    """What to minimise besides mistakes."""
+
+    size = "size"
+    luts = "luts"
+    area = "area"
+    memory = "memory"
+    cycles = "cycles"
+    energy = "energy"
+
+
+class PresetName(StrEnum):
+    """Which widths are free."""
+
+    full = "full"
+    operators17 = "operators17"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for, as it is stored with a search and found again by ``--resume``."""
+
+    task: str = ""
+    model: str | None = None
+    hidden: Annotated[int, Field(ge=1, le=MAXIMUM_SIZE)] | None = None
+    objective: tuple[Objective, ...] = (Objective.size,)
+    target: Target = Target.ice40
+    preset: PresetName = PresetName.full
+    pe: str = "1"
+    start: tuple[str, ...] = ()
+    population: int = 48
+    generations: Annotated[int, Field(ge=0)] = 50
+    finalists: Annotated[int, Field(ge=4)] = 16
+    fine_tune_epochs: Annotated[int, Field(ge=0)] | None = None
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 1
+    select: str = "smallest"
+    quick: bool = False
+
+
+QUICK = {"population": 16, "generations": 8, "finalists": 4}
+"""What ``--quick`` changes, unless it is given; less training comes on top."""
+
+QUICK_DESCENT = 0.5
+"""The part of the genes that each step of a quick search's descent narrows."""
+
+TRAINING = ("task", "model", "hidden", "seed", "quick")
+"""What the float network and the shared weights depend on."""
+
+TRAINED = ("float.checkpoint", "float.safetensors")
+"""Files of which a folder has one as soon as something is trained."""
+
+CHANGEABLE = ("generations", "select")
+"""What may differ when a search is resumed: no figure depends on them."""
+
+
+def new_request(given: dict[str, Any]) -> Request:
+    """The request of a new search, from the options that were given."""
+    if "task" not in given:
+        raise InputError("task is required, but missing: give --task, or --resume")
+    return Request(**{**(QUICK if given.get("quick") else {}), **given})
+
+
+def stored_request(store: "Store", given: dict[str, Any]) -> Request:
+    """The request of the search in ``store``, with what may be changed changed as ``given``."""
+    stored = store.get("request")
+    names = {field.name for field in fields(Request)}
+    if not isinstance(stored, dict) or set(stored) != names:
+        raise InputError(f"{store.path}: a search that can be resumed is required, but missing")
+    try:
+        request = TypeAdapter(Request).validate_json(dumps(stored), strict=True)
+    except ValidationError as error:
+        raise InputError(f"{store.path}: request.{first_problem(error)}") from error
+    stored = asdict(request)
+    for name, value in given.items():
+        if name not in CHANGEABLE and value != stored[name]:
+            option = name.replace("_", "-")
+            raise InputError(
+                f"{store.path.parent}: {option} must be {_shown(stored[name])}, as when the "
+                f"search began, not {_shown(value)}"
+            )
+    changes = {name: given[name] for name in CHANGEABLE if name in given}
+    return replace(request, **changes)
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, tuple) else str(value)
+
+
+def check_training(store: "Store", request: Request) -> None:
+    """Refuse what was trained for another request, before its first evaluation bound a search."""
+    folder, stored = store.path.parent, store.get("request")
+    if not isinstance(stored, dict) or not any(exists(folder / name) for name in TRAINED):
+        return
+    for name in TRAINING:
+        if (known := stored.get(name)) != (value := getattr(request, name)):
+            raise InputError(
+                f"{folder}: {name} must be {known}, as when the training in it began, not {value}: "
+                "continue it with --resume, or choose another folder with --out"
+            )
+
+
+def check(request: Request) -> list["Cost"]:
+    """Find what is wrong before anything is written or takes time; the costs to minimise."""
+    from gruhw.genome import Genome, Sizes
+    from gruhw.search.evolve import check_population
+    from gruhw.search.front import Selection
+    from gruhw.search.objectives import make_costs
+    from gruhw.tasks import load_task
+
+    Selection.parse(request.select)
+    check_population(request.population)
+    task = load_task(request.task)
+    hidden = request.hidden or task.hidden
+    if request.hidden is None and request.model is not None:
+        hidden = Genome.load(Path(request.model)).sizes.hidden
+    sizes = Sizes(input=task.inputs, hidden=hidden, classes=task.classes)
+    space = make_space(request, sizes)
+    for start in starts_of(request):
+        space.vector(start)
+    return make_costs(request.objective, target=request.target, steps=task.steps)
+
+
+def make_space(request: Request, sizes: "Sizes") -> "SearchSpace":
+    """What to search."""
+    from gruhw.genome import PRESETS
+    from gruhw.search.space import SearchSpace
+
+    return SearchSpace(PRESETS[request.preset], sizes, request.task, pe=_foldings(request.pe))
+
+
+def starts_of(request: Request) -> list["Genome"]:
+    """The genomes to begin with."""
+    from gruhw.genome import Genome
+
+    return [Genome.load(Path(path)) for path in request.start]
+
+
+def _foldings(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(sorted({int(part) for part in text.split(",")}))
+    except ValueError:
+        raise InputError(f"pe must be numbers with commas between them, not '{text}'") from None
