@@ -1,7 +1,7 @@
 """The search's memory: one SQLite file in which every evaluation is kept as soon as it is known.
 
-The file is all that a search needs to go on after it was killed: a search repeats its steps
-from its seed and finds what it evaluated before.
+With the networks beside it, the file is all that a search needs to go on after it was killed: a
+search repeats its steps from its seed and finds what it evaluated before.
 """
 
 import json
