@@ -71,9 +71,10 @@ RECIPES: dict[str, Recipe] = {
     "activity": Recipe(
         float_epochs=60,
         quantised_epochs=60,
-        shared_epochs=80,
+        shared_epochs=40,
         fine_tuning_epochs=40,
         distillation=0.9,
+        shared_distillation=1.0,  # what labels teach of these people does not hold for others
     ),
 }
 """Recipes by the name of a task; others have the default one. Epochs and rates of the float
