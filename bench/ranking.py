@@ -61,9 +61,9 @@ def trained(
     starts = [(g, replace(start, fractions=weights.of(g).fractions)) for g in genes]
     recipe = replace(recipe_for(weights.task), quantised_epochs=epochs, seed=seed)
     began = time.process_time()
+    task, teacher = load_task(weights.task), FloatGRU.of(start)
     models = train_quantised(
-        *(starts, load_task(weights.task), weights.data, recipe, lambda epoch: None),
-        teacher=FloatGRU.of(start),
+        starts, task, weights.data, recipe, lambda epoch: None, teacher=teacher
     )
     seconds = time.process_time() - began
     population = Population(start.sizes, models)

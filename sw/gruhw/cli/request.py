@@ -107,6 +107,9 @@ def stored_request(store: "Store", given: dict[str, Any]) -> Request:
 
 
 def _shown(value: Any) -> str:
+    """An option's value in a message."""
+    if value is None:
+        return "absent"
     return ", ".join(value) if isinstance(value, tuple) else str(value)
 
 
@@ -118,8 +121,8 @@ def check_training(store: "Store", request: Request) -> None:
     for name in TRAINING:
         if (known := stored.get(name)) != (value := getattr(request, name)):
             raise InputError(
-                f"{folder}: {name} must be {known}, as when the training in it began, not {value}: "
-                "continue it with --resume, or choose another folder with --out"
+                f"{folder}: {name} must be {_shown(known)}, as when the training in it began, not "
+                f"{_shown(value)}: continue it with --resume, or choose another folder with --out"
             )
 
 

@@ -184,16 +184,17 @@ def _search(
     from gruhw.search.store import Store
 
     if not resume:
-        _check(new_request(given))
+        request = new_request(given)
+        _check(request)
     with Store(out, create=not resume) as store:
         if resume:
             request = stored_request(store, given)
             _check(request)
+            # A selection that fails should not be what the next --resume tries again.
+            kept = replace(request, select=store.get("request")["select"])
         else:
-            request = new_request(given)
             check_training(store, request)
-        # A selection that fails should not be what the next --resume tries again.
-        kept = replace(request, select=store.get("request")["select"]) if resume else request
+            kept = request
         store.put({"request": asdict(kept)})
         result = _run(request, out, store, workers)
         files = write_results(result, out)
