@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Literal, TypeAlias
 
@@ -17,6 +18,9 @@ Rule: TypeAlias = Literal["smallest", "knee", "max-accuracy", "budget"]
 
 MARGIN = 10
 """The reference point lies a tenth of the homogeneous range beyond its worst."""
+
+SMALLEST_BUDGET, LARGEST_BUDGET = Decimal("1e-6"), Decimal("1e16")
+"""No cost lies beyond them. Far beyond, a fraction has more digits than fit into memory."""
 
 
 @dataclass(frozen=True)
@@ -137,13 +141,7 @@ class Selection:
         """From the command line; :class:`InputError` if it is no selection."""
         name, equals, limit = text.partition("=")
         if name == "budget" and equals:
-            try:
-                budget = Fraction(limit)
-            except (ValueError, ZeroDivisionError):
-                raise InputError(f"budget must be a number, not '{limit}'") from None
-            if budget <= 0:
-                raise InputError(f"budget must be above 0, not {limit}")
-            return cls("budget", budget)
+            return cls("budget", _budget(limit))
         if name in ("smallest", "knee", "max-accuracy") and not equals:
             return cls(name)  # type: ignore[arg-type]  # narrowed by the line above
         raise InputError(
@@ -193,6 +191,17 @@ class Selection:
                 f"needs, not {str(self).removeprefix('budget=')}"
             )
         return min(eligible, key=_by_accuracy)
+
+
+def _budget(text: str) -> Fraction:
+    """The number that ``text`` says, exactly; :class:`InputError` if no cost is like it."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        raise InputError(f"budget must be a number, not '{text}'") from None
+    if number.is_nan() or not SMALLEST_BUDGET <= number <= LARGEST_BUDGET:
+        raise InputError(f"budget must be {SMALLEST_BUDGET:f} to {LARGEST_BUDGET:f}, not {text}")
+    return Fraction(number)
 
 
 def _by_accuracy(candidate: Candidate) -> tuple[int, tuple[Number, ...], str]:

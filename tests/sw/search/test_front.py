@@ -1,6 +1,7 @@
 """Fronts against other implementations, and the rules that select from them."""
 
 import random
+from fractions import Fraction
 from itertools import product
 
 import numpy as np
@@ -150,18 +151,28 @@ def test_unknown_selection(text: str) -> None:
     )
 
 
-@pytest.mark.parametrize("limit", ["", "x", "1/0", "nan"])
+@pytest.mark.parametrize("limit", ["", "x", "1/2"])
 def test_a_budget_is_a_number(limit: str) -> None:
     with pytest.raises(InputError) as caught:
         Selection.parse(f"budget={limit}")
     assert str(caught.value) == f"budget must be a number, not '{limit}'"
 
 
-@pytest.mark.parametrize("limit", ["0", "-1", "-0.5"])
-def test_a_budget_is_above_nothing(limit: str) -> None:
+@pytest.mark.parametrize(
+    "limit", ["0", "-0.5", "1e-7", "1e17", "1e999999999", "1e-999999999", "inf", "nan", "snan"]
+)
+def test_a_budget_is_what_costs_can_be(limit: str) -> None:
     with pytest.raises(InputError) as caught:
         Selection.parse(f"budget={limit}")
-    assert str(caught.value) == f"budget must be above 0, not {limit}"
+    assert str(caught.value) == f"budget must be 0.000001 to 10000000000000000, not {limit}"
+
+
+@pytest.mark.parametrize(
+    ("limit", "exact"),
+    [("1234.5", Fraction(2469, 2)), ("0.1", Fraction(1, 10)), ("1e9", Fraction(10**9))],
+)
+def test_a_budget_is_exact(limit: str, exact: Fraction) -> None:
+    assert Selection.parse(f"budget={limit}").budget == exact
 
 
 @pytest.mark.parametrize("text", ["smallest", "knee", "max-accuracy", "budget=12", "budget=0.5"])
