@@ -5,6 +5,7 @@ from typing import get_args
 from gruhw.cli.hardware import OutputKind, Simulator, Target
 from gruhw.cli.search import Objective, PresetName
 from gruhw.genome import PRESETS, Output
+from gruhw.search.front import Rule, Selection
 from gruhw.search.objectives import OBJECTIVES
 from gruhw_hw.synthesis.targets import TARGETS
 from gruhw_sim.simulators import SimulatorName
@@ -28,3 +29,9 @@ def test_objectives() -> None:
 
 def test_presets() -> None:
     assert {str(preset) for preset in PresetName} == set(PRESETS)
+
+
+def test_rules() -> None:
+    assert {Selection.parse("budget=1").rule, "smallest", "knee", "max-accuracy"} == set(
+        get_args(Rule)
+    )

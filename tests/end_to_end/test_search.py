@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import get_args
 
 import pytest
 from command_line import CommandLine, contents
@@ -18,12 +17,10 @@ from tiny_task import write_tiny_task
 from toy_search import STEPS, prepare_toy
 
 from gruhw.cli import search as command
-from gruhw.cli.request import QUICK, TRAINED, Objective, PresetName, Request
+from gruhw.cli.request import QUICK, TRAINED, Request
 from gruhw.errors import ToolError
-from gruhw.genome import PRESETS, Genome, Sizes, homogeneous
+from gruhw.genome import Genome, Sizes, homogeneous
 from gruhw.search import results
-from gruhw.search.front import Rule, Selection
-from gruhw.search.objectives import OBJECTIVES
 from gruhw.search.store import FILE, Store
 
 ARGUMENTS = ("search", "--task", "task.npz", "--out", "out", "--workers", "1")
@@ -44,14 +41,6 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """They take most of a small search's time."""
     for name in ("draw_front", "draw_genomes"):
         monkeypatch.setattr(results, name, lambda result: b"")
-
-
-def test_choices() -> None:
-    assert [str(name) for name in Objective] == list(OBJECTIVES)
-    assert {str(name) for name in PresetName} == set(PRESETS)
-    assert {Selection.parse("budget=1").rule, "smallest", "knee", "max-accuracy"} == set(
-        get_args(Rule)
-    )
 
 
 def test_help(gruhw: CommandLine) -> None:
