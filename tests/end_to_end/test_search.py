@@ -148,6 +148,7 @@ def test_what_is_wrong_is_said_before_anything_is_written(
         "task must be mnist-rows": ("search", "--out", "out", "--task", "nothing"),
         "task is required, but missing: give --task, or --resume": ("search", "--out", "out"),
         "population must be a multiple of 4, at least 8, not 9": (*ARGUMENTS, "--population", "9"),
+        "finalists must be a multiple of 4, not 6": (*ARGUMENTS, "--finalists", "6"),
         "pe must be numbers with commas between them, not '1;2'": (*ARGUMENTS, "--pe", "1;2"),
         "pe must be 1 to the 32 hidden units, not 33": (*ARGUMENTS, "--pe", "1,33"),
         "pe must be 1 to the 4 hidden units, not 5": (*ARGUMENTS, "--hidden", "4", "--pe", "5"),

@@ -136,6 +136,8 @@ def check(request: Request) -> list["Cost"]:
 
     Selection.parse(request.select)
     check_population(request.population)
+    if request.finalists % 4:
+        raise InputError(f"finalists must be a multiple of 4, not {request.finalists}")
     task = load_task(request.task)
     hidden = request.hidden or task.hidden
     if request.hidden is None and request.model is not None:

@@ -97,7 +97,8 @@ def search(
     finalists: Annotated[
         int | None,
         typer.Option(
-            help="Members of the front, and wider ones, that are fine-tuned at the end; "
+            help="Members of the front, and wider ones, that are fine-tuned at the end, a multiple "
+            "of 4; homogeneous and plain ones, and those that rules select, come on top; "
             f"{Request.finalists} if absent.",
             min=4,
             metavar="N",
