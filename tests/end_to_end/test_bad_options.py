@@ -138,10 +138,21 @@ def test_task_that_does_not_suit_the_design(refused: Refused) -> None:
     )
 
 
-def test_task_whose_name_no_genome_can_hold(refused: Refused) -> None:
+@pytest.mark.parametrize(
+    ("option", "arguments"),
+    [
+        ("task", ("train", "--task", "\udcff.npz")),
+        ("task", ("search", "--out", "out", "--task", "\udcff.npz")),
+        ("model", ("search", "--out", "out", "--task", "mnist-rows", "--model", "\udcff.npz")),
+        ("start", ("search", "--out", "out", "--task", "mnist-rows", "--start", "\udcff.npz")),
+    ],
+)
+def test_names_that_no_other_file_can_hold(
+    option: str, arguments: tuple[str, ...], refused: Refused
+) -> None:
+    write_tiny_task(Path("\udcff.npz"))
     refused(
-        r"task must be valid Unicode, which a genome can name, not '\udcff.npz'",
-        *("train", "--task", "\udcff.npz"),
+        rf"{option} must be valid Unicode, which other files can name, not '\udcff.npz'", *arguments
     )
 
 

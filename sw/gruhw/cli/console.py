@@ -53,6 +53,19 @@ def writable(path: Path | None) -> Path | None:
         return path
 
 
+def check_unicode(option: str, text: str) -> None:
+    """Raise :class:`InputError` if ``text`` is a name of bytes that are no UTF-8.
+
+    A genome, or a search's memory, could not name it.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InputError(
+            f"{option} must be valid Unicode, which other files can name, not {text!r}"
+        ) from None
+
+
 GenomePath: TypeAlias = Annotated[
     Path, typer.Option("--genome", help="The design's genome file.", metavar="FILE")
 ]

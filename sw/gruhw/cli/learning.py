@@ -14,6 +14,7 @@ from gruhw.cli.console import (
     Part,
     SplitOption,
     TaskOption,
+    check_unicode,
     figures,
     progress,
     results,
@@ -98,8 +99,7 @@ def train(
     from gruhw.tasks import load_task
     from gruhw.training import recipe_for, train_design
 
-    if not _is_unicode(task):
-        raise InputError(f"task must be valid Unicode, which a genome can name, not {task!r}")
+    check_unicode("task", task)
     template = Genome.load(genome) if genome else None
     if template is not None and hidden not in (None, template.sizes.hidden):
         raise InputError(
@@ -123,14 +123,6 @@ def train(
     }
     results.print(figures(f"Design {out / 'genome.json'}", rows))
     write_json(json, {name.replace(" ", "_"): figure for name, figure in found.items()})
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # a path of bytes that are not UTF-8
-        return False
-    return True
 
 
 def _print_epoch(epoch: "Epoch") -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from gruhw.cli.console import check_unicode
 from gruhw.cli.hardware import Target
 from gruhw.cli.learning import LARGEST_SEED
 from gruhw.errors import InputError
@@ -81,7 +82,12 @@ def new_request(given: dict[str, Any]) -> Request:
     """The request of a new search, from the options that were given."""
     if "task" not in given:
         raise InputError("task is required, but missing: give --task, or --resume")
-    return Request(**{**(QUICK if given.get("quick") else {}), **given})
+    request = Request(**{**(QUICK if given.get("quick") else {}), **given})
+    check_unicode("task", request.task)
+    check_unicode("model", request.model or "")
+    for path in request.start:
+        check_unicode("start", path)
+    return request
 
 
 def stored_request(store: "Store", given: dict[str, Any]) -> Request:
