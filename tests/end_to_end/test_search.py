@@ -243,6 +243,25 @@ def test_ctrl_c_before_a_search_begins_says_so(
 
 
 @pytest.mark.usefixtures("no_pictures")
+def test_ctrl_c_keeps_another_rule(
+    monkeypatch: pytest.MonkeyPatch, gruhw: CommandLine, tmp_path: Path
+) -> None:
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    out = ("--out", "my search")
+    gruhw.succeeds(*ARGUMENTS, *SMALL, *out)
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "_run", interrupt)
+        result = gruhw("search", "--resume", *out, "--select", "max-accuracy")
+    assert result.status == 130
+    assert result.err.endswith(": continue with gruhw search --resume --out 'my search'\n")
+    gruhw.succeeds("search", "--resume", *out)
+    found = json.loads((tmp_path / "my search" / "pareto.json").read_text())
+    assert found["select"] == "max-accuracy"
+
+
+@pytest.mark.usefixtures("no_pictures")
 def test_an_impossible_budget_costs_nothing(gruhw: CommandLine, tmp_path: Path) -> None:
     result = gruhw(*ARGUMENTS, *SMALL, "--select", "budget=7")
     assert result.status == 2

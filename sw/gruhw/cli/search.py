@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -165,7 +166,7 @@ def search(
     try:
         _search(given, out, workers or os.cpu_count() or 1, json, resume=resume)
     except KeyboardInterrupt:
-        again = "the same command" if _unbegun(out) else f"gruhw search --resume --out {out}"
+        again = "the same command" if _unbegun(out) else _resuming(out)
         raise SearchInterruptedError(
             f"interrupted; what is known is stored: continue with {again}"
         ) from None
@@ -178,9 +179,15 @@ def _unbegun(out: Path) -> bool:
     return not (out / FILE).exists()
 
 
+def _resuming(out: Path) -> str:
+    """The command that goes on with the search in ``out``, as a shell takes it."""
+    return f"gruhw search --resume --out {quote(str(out))}"
+
+
 def _search(
     given: dict[str, Any], out: Path, workers: int, json: Path | None, *, resume: bool
 ) -> None:
+    from gruhw.search.front import NothingFitsError
     from gruhw.search.results import describe, summary, write_results
     from gruhw.search.store import Store
 
@@ -191,15 +198,18 @@ def _search(
         if resume:
             request = stored_request(store, given)
             _check(request)
-            # A selection that fails should not be what the next --resume tries again.
-            kept = replace(request, select=store.get("request")["select"])
+            before = replace(request, select=store.get("request")["select"])
         else:
             check_training(store, request)
-            kept = request
-        store.put({"request": asdict(kept)})
-        result = _run(request, out, store, workers)
-        files = write_results(result, out)
+            before = request
         store.put({"request": asdict(request)})
+        try:
+            result = _run(request, out, store, workers)
+        except NothingFitsError:
+            # A rule that nothing fits should not be what the next --resume tries again.
+            store.put({"request": asdict(before)})
+            raise
+        files = write_results(result, out)
     results.print(figures(f"Search {out}", summary(result)))
     progress.print(f"written: {', '.join(files)}")
     write_json(json, describe(result))

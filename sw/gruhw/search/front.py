@@ -23,6 +23,10 @@ SMALLEST_BUDGET, LARGEST_BUDGET = Decimal("1e-6"), Decimal("1e16")
 """No cost lies beyond them. Far beyond, a fraction has more digits than fit into memory."""
 
 
+class NothingFitsError(InputError):
+    """No candidate is what a selection asks for."""
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A genome and its figures.
@@ -168,7 +172,7 @@ class Selection:
 
         Raises
         ------
-        InputError
+        NothingFitsError
             If nothing is within the budget, or nothing as accurate as the baseline.
         """
         if self.rule == "knee":
@@ -178,7 +182,7 @@ class Selection:
         if self.budget is None:
             eligible = [c for c in candidates if c.correct >= baseline]
             if not eligible:
-                raise InputError(
+                raise NothingFitsError(
                     f"a genome that classifies {baseline} sequences is required, but the best "
                     f"classifies {max(c.correct for c in candidates)}"
                 )
@@ -186,7 +190,7 @@ class Selection:
         eligible = [c for c in candidates if c.costs[0] <= self.budget]
         if not eligible:
             cheapest = min(c.costs[0] for c in candidates)
-            raise InputError(
+            raise NothingFitsError(
                 f"budget must be at least {cheapest:,} {unit}, which the cheapest genome found "
                 f"needs, not {str(self).removeprefix('budget=')}"
             )
