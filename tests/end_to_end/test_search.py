@@ -267,7 +267,10 @@ def test_an_impossible_budget_costs_nothing(gruhw: CommandLine, tmp_path: Path) 
     assert result.status == 2
     line = result.err.splitlines()[-1]
     assert line.startswith("gruhw: budget must be at least ")
-    assert line.endswith(" weight bits, which the cheapest genome found needs, not 7")
+    assert line.endswith(
+        " weight bits, which the cheapest genome found needs, not 7; what is known is stored: "
+        "try another rule with gruhw search --resume --out out --select RULE"
+    )
     gruhw.succeeds("search", "--out", "out", "--resume", "--select", "smallest")
     refuses_budget = gruhw("search", "--out", "out", "--resume", "--select", "budget=7")
     assert refuses_budget.status == 2

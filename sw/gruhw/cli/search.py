@@ -205,10 +205,13 @@ def _search(
         store.put({"request": asdict(request)})
         try:
             result = _run(request, out, store, workers)
-        except NothingFitsError:
+        except NothingFitsError as error:
             # A rule that nothing fits should not be what the next --resume tries again.
             store.put({"request": asdict(before)})
-            raise
+            raise NothingFitsError(
+                f"{error}; what is known is stored: try another rule with {_resuming(out)} "
+                "--select RULE"
+            ) from error
         files = write_results(result, out)
     results.print(figures(f"Search {out}", summary(result)))
     progress.print(f"written: {', '.join(files)}")
