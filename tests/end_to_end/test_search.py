@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 from command_line import CommandLine, contents
 from tiny_task import write_tiny_task
-from toy_search import STEPS, prepare_toy
+from toy_search import SIZES, STEPS, prepare_toy, toy_model
 
 from gruhw.cli import search as command
 from gruhw.cli.request import QUICK, TRAINED, Request
+from gruhw.design import save_design
 from gruhw.errors import ToolError
 from gruhw.genome import Genome, Sizes, homogeneous
 from gruhw.search import results
@@ -143,6 +144,10 @@ def test_what_is_wrong_is_said_before_anything_is_written(
     (tmp_path / "wide.json").write_text(wide.to_json())
     start = wide.model_copy(update={"genes": dict(homogeneous(8))})
     (tmp_path / "start.json").write_text(start.to_json())
+    two_classes = start.model_copy(update={"sizes": SIZES})
+    for name in ("other", "damaged"):
+        save_design(tmp_path / name, two_classes, toy_model(homogeneous(8)), None)
+    (tmp_path / "damaged" / "model.safetensors").write_bytes(b"")
     before = contents(tmp_path)
     wrong = {
         "task must be mnist-rows": ("search", "--out", "out", "--task", "nothing"),
@@ -157,6 +162,13 @@ def test_what_is_wrong_is_said_before_anything_is_written(
         ),
         "pe of a genome to start from must be one of 2, 4, not 1": (
             *ARGUMENTS, "--start", "start.json", "--pe", "2,4"
+        ),
+        "wide.json: model is required, but missing": (*ARGUMENTS, "--model", "wide.json"),
+        "other/genome.json: sizes.classes must be 3, as in task task.npz, not 2": (
+            *ARGUMENTS, "--model", "other/genome.json"
+        ),
+        "damaged/model.safetensors: SHA-256 must be ": (
+            *ARGUMENTS, "--model", "damaged/genome.json"
         ),
         "budget must be a number, not 'x'": (*ARGUMENTS, "--select", "budget=x"),
         "objectives must be 1 to 3 different ones, not size, size": (

@@ -134,7 +134,7 @@ def check_training(store: "Store", request: Request) -> None:
 
 def check(request: Request) -> list["Cost"]:
     """Find what is wrong before anything is written or takes time; the costs to minimise."""
-    from gruhw.genome import Genome, Sizes
+    from gruhw.genome import Sizes
     from gruhw.search.evolve import check_population
     from gruhw.search.front import Selection
     from gruhw.search.objectives import make_costs
@@ -146,8 +146,10 @@ def check(request: Request) -> list["Cost"]:
         raise InputError(f"finalists must be a multiple of 4, not {request.finalists}")
     task = load_task(request.task)
     hidden = request.hidden or task.hidden
-    if request.hidden is None and request.model is not None:
-        hidden = Genome.load(Path(request.model)).sizes.hidden
+    if request.model is not None:
+        from gruhw.search.prepare import given_model  # it brings PyTorch
+
+        hidden = given_model(Path(request.model), task, request.hidden).sizes.hidden
     sizes = Sizes(input=task.inputs, hidden=hidden, classes=task.classes)
     space = make_space(request, sizes)
     for start in starts_of(request):

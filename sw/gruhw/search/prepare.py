@@ -21,6 +21,7 @@ from gruhw.search.shared import (
 )
 from gruhw.tasks import Task, load_task
 from gruhw.training.design import calibration_of
+from gruhw.training.fit import Progress
 from gruhw.training.floating import FloatGRU, train_float
 from gruhw.training.recipe import Recipe, recipe_for
 from gruhw.training.shared import train_shared
@@ -66,26 +67,15 @@ def _quick(recipe: Recipe) -> Recipe:
 
 def _train(task: Task, wanted: Preparation, recipe: Recipe, tell: Callable[[str], None]) -> None:
     """Train the float network, unless there is one, and the shared weights; store them."""
-    data, progress, out = task.load(), telling(tell), wanted.out
+    progress, out = telling(tell), wanted.out
     if not exists(out / FLOAT_MODEL):
-        network = (
-            FloatGRU.of(_given_model(wanted.model, task, wanted.hidden))
-            if wanted.model is not None
-            else train_float(
-                task,
-                data,
-                wanted.hidden or task.hidden,
-                recipe,
-                progress,
-                checkpoint=out / "float.checkpoint",
-            )
-        )
-        _, model_of = calibration_of(network, task, data, recipe)
+        network = _float_network(task, wanted, recipe, progress)
+        _, model_of = calibration_of(network, task, task.load(), recipe)
         write_atomic(out / FLOAT_MODEL, model_of(homogeneous(8)).to_bytes())
     # Read back even if it was just trained, so that all goes on from the same rounded numbers.
     model = SharedWeights(wanted.task, out).float_model
     _check_model(model, out / FLOAT_MODEL, task, wanted.hidden)
-    network = FloatGRU.of(model)
+    network, data = FloatGRU.of(model), task.load()
     calibration, model_of = calibration_of(network, task, data, recipe)
     start = model_of(homogeneous(8))
     fractions = {
@@ -108,8 +98,28 @@ def _train(task: Task, wanted: Preparation, recipe: Recipe, tell: Callable[[str]
         (out / name).unlink(missing_ok=True)
 
 
-def _given_model(path: Path, task: Task, hidden: int | None) -> Model:
-    """The model of the design whose genome file the user names."""
+def _float_network(task: Task, wanted: Preparation, recipe: Recipe, progress: Progress) -> FloatGRU:
+    """That of the design to start from, for which no data are needed yet, or a trained one."""
+    if wanted.model is not None:
+        return FloatGRU.of(given_model(wanted.model, task, wanted.hidden))
+    return train_float(
+        task,
+        task.load(),
+        wanted.hidden or task.hidden,
+        recipe,
+        progress,
+        checkpoint=wanted.out / "float.checkpoint",
+    )
+
+
+def given_model(path: Path, task: Task, hidden: int | None) -> Model:
+    """The model of the design whose genome file the user names.
+
+    Raises
+    ------
+    InputError
+        If a file is wrong, or the model has other sizes than ``task`` or ``hidden`` units.
+    """
     genome = Genome.load(path)
     found = load_model(genome, path)
     _check_model(found, path, task, hidden)

@@ -29,7 +29,7 @@ from gruhw.search.shared import (
     SharedWeights,
     validation_of,
 )
-from gruhw.tasks import Split, load_task
+from gruhw.tasks import Split, Task, TaskData, load_task
 from gruhw.tasks.data import joined
 from gruhw.training import Recipe
 from gruhw.training.shared import draw_genes
@@ -243,3 +243,14 @@ def test_models_of_other_sizes_are_one_line(
     with pytest.raises(InputError) as caught:
         prepared(task, tmp_path)
     assert str(caught.value) == f"{path}: sizes.classes must be 3, as in task {task}, not 2"
+
+
+def test_a_model_is_checked_before_data_are_loaded(
+    task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(task: Task) -> TaskData:
+        raise AssertionError
+
+    monkeypatch.setattr(Task, "load", load)
+    with pytest.raises(InputError, match=r"absent\.json: cannot be read"):
+        prepared(task, tmp_path, model=tmp_path / "absent.json")
