@@ -131,6 +131,37 @@ def test_resume_needs_no_options(gruhw: CommandLine, tmp_path: Path) -> None:
     assert (found["select"], found["generations"]) == ("max-accuracy", 5)
 
 
+@pytest.mark.usefixtures("no_pictures")
+def test_resume_reads_no_design_again(
+    gruhw: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = SIZES.model_copy(update={"classes": 3})
+    start = Genome(sizes=sizes, genes=dict(homogeneous(5)) | {"add_h": 7})
+    save_design(tmp_path / "design", start, toy_model(homogeneous(8), sizes), None)
+    design = ("--model", "design/genome.json", "--start", "design/genome.json")
+    task = ("--task", str(tmp_path / "task.npz"))
+    gruhw.succeeds(*ARGUMENTS, *task, *SMALL, *design)
+    before = contents(tmp_path / "out")
+    (tmp_path / "design").rename(tmp_path / "moved")
+    (tmp_path / "out" / "pareto.json").unlink()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    resume = ("search", "--resume", "--out", "../out")
+    gruhw.succeeds(*resume)
+    gruhw.succeeds(*resume, *design, "--hidden", str(sizes.hidden))
+    after = contents(tmp_path / "out")
+    assert {k: v for k, v in after.items() if k != FILE} == {
+        k: v for k, v in before.items() if k != FILE
+    }
+    for option in ("model", "start"):
+        refuses(
+            gruhw,
+            f"../out: {option} must be design/genome.json, as when the search began, not "
+            "../moved/genome.json",
+            *(*resume, f"--{option}", "../moved/genome.json"),
+        )
+
+
 def refuses(gruhw: CommandLine, line: str, *arguments: str) -> None:
     result = gruhw(*arguments)
     lines = result.err.splitlines()
@@ -310,6 +341,12 @@ def test_a_damaged_search_is_kept(gruhw: CommandLine, tmp_path: Path) -> None:
         ("preset", "x", "request.preset: input should be 'full' or 'operators17', not 'x'"),
         ("start", [1], "request.start.0: input should be a valid string, not 1"),
         ("generations", -1, "request.generations: input should be greater than or equal to 0, not"),
+        ("genomes", [{}], "request.genomes.0.sizes is required, but missing"),
+        (
+            "genomes",
+            [{"sizes": SIZES.model_dump(), "genes": {"x": 1}}],
+            "request.genomes: gene must be one of input, ",
+        ),
         ("task", None, "request.task: input should be a valid string, not None"),
     ],
 )

@@ -13,11 +13,10 @@ from gruhw.cli.hardware import Target
 from gruhw.cli.learning import LARGEST_SEED
 from gruhw.errors import InputError
 from gruhw.files import exists
-from gruhw.genome import first_problem
+from gruhw.genome import PRESETS, Genome, Sizes, first_problem
 from gruhw.tasks.custom import MAXIMUM_SIZE
 
 if TYPE_CHECKING:
-    from gruhw.genome import Genome, Sizes
     from gruhw.search.objectives import Cost
     from gruhw.search.space import SearchSpace
     from gruhw.search.store import Store
@@ -43,7 +42,11 @@ class PresetName(StrEnum):
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for, as it is stored with a search and found again by ``--resume``."""
+    """What was asked for, as it is stored with a search and found again by ``--resume``.
+
+    So that the files of ``model`` and ``start`` need not be read again, ``hidden`` is the model's
+    if nothing else was asked for, and ``genomes`` are those of ``start``.
+    """
 
     task: str = ""
     model: str | None = None
@@ -53,6 +56,7 @@ class Request:
     preset: PresetName = PresetName.full
     pe: str = "1"
     start: tuple[str, ...] = ()
+    genomes: tuple[Genome, ...] = ()
     population: int = 48
     generations: Annotated[int, Field(ge=0)] = 50
     finalists: Annotated[int, Field(ge=4)] = 16
@@ -60,6 +64,11 @@ class Request:
     seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 1
     select: str = "smallest"
     quick: bool = False
+
+    def content(self) -> dict[str, Any]:
+        """The request as JSON values."""
+        genomes = [genome.model_dump(mode="json") for genome in self.genomes]
+        return asdict(self) | {"genomes": genomes}
 
 
 QUICK = {"population": 16, "generations": 8, "finalists": 4}
@@ -87,7 +96,18 @@ def new_request(given: dict[str, Any]) -> Request:
     check_unicode("model", request.model or "")
     for path in request.start:
         check_unicode("start", path)
-    return request
+    genomes = tuple(Genome.load(Path(path)) for path in request.start)
+    return replace(request, hidden=_hidden(request), genomes=genomes)
+
+
+def _hidden(request: Request) -> int | None:
+    """Hidden units as asked for, or else of the model, which is checked; None without either."""
+    if request.model is None:
+        return request.hidden
+    from gruhw.search.prepare import given_model  # it brings PyTorch
+    from gruhw.tasks import load_task
+
+    return given_model(Path(request.model), load_task(request.task), request.hidden).sizes.hidden
 
 
 def stored_request(store: "Store", given: dict[str, Any]) -> Request:
@@ -100,12 +120,13 @@ def stored_request(store: "Store", given: dict[str, Any]) -> Request:
         request = TypeAdapter(Request).validate_json(dumps(stored), strict=True)
     except ValidationError as error:
         raise InputError(f"{store.path}: request.{first_problem(error)}") from error
-    stored = asdict(request)
+    except InputError as error:
+        raise InputError(f"{store.path}: request.genomes: {error}") from error
     for name, value in given.items():
-        if name not in CHANGEABLE and value != stored[name]:
+        if name not in CHANGEABLE and value != (known := getattr(request, name)):
             option = name.replace("_", "-")
             raise InputError(
-                f"{store.path.parent}: {option} must be {_shown(stored[name])}, as when the "
+                f"{store.path.parent}: {option} must be {_shown(known)}, as when the "
                 f"search began, not {_shown(value)}"
             )
     changes = {name: given[name] for name in CHANGEABLE if name in given}
@@ -134,7 +155,6 @@ def check_training(store: "Store", request: Request) -> None:
 
 def check(request: Request) -> list["Cost"]:
     """Find what is wrong before anything is written or takes time; the costs to minimise."""
-    from gruhw.genome import Sizes
     from gruhw.search.evolve import check_population
     from gruhw.search.front import Selection
     from gruhw.search.objectives import make_costs
@@ -146,30 +166,18 @@ def check(request: Request) -> list["Cost"]:
         raise InputError(f"finalists must be a multiple of 4, not {request.finalists}")
     task = load_task(request.task)
     hidden = request.hidden or task.hidden
-    if request.model is not None:
-        from gruhw.search.prepare import given_model  # it brings PyTorch
-
-        hidden = given_model(Path(request.model), task, request.hidden).sizes.hidden
     sizes = Sizes(input=task.inputs, hidden=hidden, classes=task.classes)
     space = make_space(request, sizes)
-    for start in starts_of(request):
-        space.vector(start)
+    for genome in request.genomes:
+        space.vector(genome)
     return make_costs(request.objective, target=request.target, steps=task.steps)
 
 
-def make_space(request: Request, sizes: "Sizes") -> "SearchSpace":
+def make_space(request: Request, sizes: Sizes) -> "SearchSpace":
     """What to search."""
-    from gruhw.genome import PRESETS
     from gruhw.search.space import SearchSpace
 
     return SearchSpace(PRESETS[request.preset], sizes, request.task, pe=_foldings(request.pe))
-
-
-def starts_of(request: Request) -> list["Genome"]:
-    """The genomes to begin with."""
-    from gruhw.genome import Genome
-
-    return [Genome.load(Path(path)) for path in request.start]
 
 
 def _foldings(text: str) -> tuple[int, ...]:

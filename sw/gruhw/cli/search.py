@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,7 +22,6 @@ from gruhw.cli.request import (
     check_training,
     make_space,
     new_request,
-    starts_of,
     stored_request,
 )
 from gruhw.errors import GruhwError
@@ -202,12 +201,12 @@ def _search(
         else:
             check_training(store, request)
             before = request
-        store.put({"request": asdict(request)})
+        store.put({"request": request.content()})
         try:
             result = _run(request, out, store, workers)
         except NothingFitsError as error:
             # A rule that nothing fits should not be what the next --resume tries again.
-            store.put({"request": asdict(before)})
+            store.put({"request": before.content()})
             raise NothingFitsError(
                 f"{error}; what is known is stored: try another rule with {_resuming(out)} "
                 "--select RULE"
@@ -278,7 +277,7 @@ def _run(request: Request, out: Path, store: "Store", workers: int) -> "Result":
             ),
             store,
             workers=workers,
-            seeds=starts_of(request),
+            seeds=request.genomes,
             tell=tell,
         )
 
