@@ -202,9 +202,9 @@ def _locked_part(path: Path) -> Iterator[_Part]:
     while True:
         with output_folder(path.parent), _writing(name):
             file = name.open("a+b")
-        with file:
-            with _writing(name):
-                fcntl.flock(file, fcntl.LOCK_EX)
+        # Closing the file writes what it still holds.
+        with _writing(name), file:
+            fcntl.flock(file, fcntl.LOCK_EX)
             # While this process waited, the other one may have renamed or removed the file.
             if not _is_still(file, name):
                 continue

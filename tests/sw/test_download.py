@@ -329,6 +329,23 @@ def test_an_unwritable_cache_is_named(
         get(f"{server.base}/file")
 
 
+def test_a_full_disk_is_named(server: Server) -> None:
+    """Also where what little has arrived is written at the end, when the file is closed."""
+    script = (
+        "import resource, sys\n"
+        "from gruhw.download import PinnedFile, fetch\n"
+        "from gruhw.errors import InputError\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))\n"
+        "try:\n"
+        "    fetch(PinnedFile('name.bin', (sys.argv[1],), sys.argv[2]))\n"
+        "except InputError as error:\n"
+        "    print(error)\n"
+    )
+    command = [sys.executable, "-c", script, f"{server.base}/short", PIN]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == f"{part()}: cannot be written: file too large\n", done.stderr
+
+
 def test_a_relative_cache_variable_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     assert cache_folder() == Path.home() / ".cache" / "gruhw"
