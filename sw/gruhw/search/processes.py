@@ -2,18 +2,24 @@
 
 import os
 import signal
+import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
+from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
 from gruhw.errors import ToolError
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """What numerical libraries read their number of threads from."""
+
+GRACE_SECONDS = 5.0
+"""What a terminated process may take to end its programs and remove its temporary folders."""
 
 Job = TypeVar("Job")
 Found = TypeVar("Found")
@@ -23,7 +29,8 @@ class Processes:
     """Freshly started processes, of one thread each, that leave Ctrl-C to this one.
 
     Where an exception leaves the context, those at work are terminated; those of a process
-    that is killed end by themselves.
+    that is killed end by themselves. Either way they end the programs that they run and remove
+    their temporary folders, unless that takes more than :data:`GRACE_SECONDS`.
 
     Parameters
     ----------
@@ -53,7 +60,7 @@ class Processes:
         """
         try:
             with _one_thread_each():
-                futures = [self._pool.submit(work, job) for job in jobs]
+                futures = [self._pool.submit(_do, work, job) for job in jobs]
             for future in as_completed(futures):
                 yield future.result()
         except BrokenProcessPool as error:
@@ -68,8 +75,7 @@ class Processes:
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         if kind is not None:
             # What they compute now would not be stored any more.
-            for process in list((self._pool._processes or {}).values()):
-                process.terminate()
+            _terminate(list((self._pool._processes or {}).values()))
         self._pool.shutdown(cancel_futures=True)
 
 
@@ -82,12 +88,43 @@ def _start(initialise: Callable[..., None] | None, arguments: tuple[object, ...]
         initialise(*arguments)
 
 
+def _do(work: Callable[[Job], Found], job: Job) -> Found:
+    """Do a job in a worker; what SIGTERM interrupts is left as by an exception."""
+    try:
+        signal.signal(signal.SIGTERM, _leave)
+        try:
+            return work(job)
+        finally:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    except SystemExit:
+        # The executor would catch it and give this process the next job.
+        os._exit(1)
+
+
+def _leave(number: int, frame: object) -> None:
+    # A second one must not interrupt what the first one has to end and remove.
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(1)
+
+
 def _end_with_parent() -> None:
     """A worker whose parent was killed would wait for work forever."""
     parent = parent_process()
     if parent is not None:
         parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(GRACE_SECONDS)
         os._exit(1)
+
+
+def _terminate(processes: Sequence[BaseProcess]) -> None:
+    """Terminate processes; kill those that have not ended in time, such as in a long C++ call."""
+    for process in processes:
+        process.terminate()
+    end = time.monotonic() + GRACE_SECONDS
+    for process in processes:
+        process.join(max(0.0, end - time.monotonic()))
+        process.kill()
 
 
 @contextmanager
