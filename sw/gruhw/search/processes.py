@@ -59,7 +59,7 @@ class Processes:
             If a process ends before its work does.
         """
         try:
-            with _one_thread_each():
+            with _one_thread_each(), _ctrl_c_later():
                 futures = [self._pool.submit(_do, work, job) for job in jobs]
             for future in as_completed(futures):
                 yield future.result()
@@ -82,6 +82,7 @@ class Processes:
 def _start(initialise: Callable[..., None] | None, arguments: tuple[object, ...]) -> None:
     # Ctrl-C reaches every process of the terminal; the parent alone answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if initialise is not None:
@@ -140,3 +141,16 @@ def _one_thread_each() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _ctrl_c_later() -> Iterator[None]:
+    """Ctrl-C interrupts this process afterwards, and none that starts meanwhile.
+
+    Those inherit that it is blocked, until they can ignore it.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

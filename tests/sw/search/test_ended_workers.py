@@ -1,11 +1,13 @@
-"""Worker processes end with what they run, whatever ends the work."""
+"""Workers end with what they run, whatever ends the work, and leave Ctrl-C to their parent."""
 
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import interrupted_import
 import pytest
 import tool_jobs
 from processes import assert_ended, started
@@ -54,3 +56,26 @@ def test_a_killed_parent(work: Callable[[Path], None], count: int, tmp_path: Pat
         started(tmp_path, count)
         parent.kill()
     check_ended(tmp_path, count)
+
+
+def test_ctrl_c_while_workers_start_leaves_them_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    with Processes(2, interrupted_import.begin) as pool:
+        found = list(pool(interrupted_import.handling, range(2)))
+    assert found == [(True, False)] * 2
+    assert capfd.readouterr().err == ""
+
+
+def test_ctrl_c_while_workers_start_comes_afterwards() -> None:
+    begun = []
+
+    def interrupted_jobs() -> Iterator[int]:
+        for job in range(3):
+            signal.raise_signal(signal.SIGINT)
+            begun.append(job)
+            yield job
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    with Processes(1) as pool, pytest.raises(KeyboardInterrupt):
+        next(pool(abs, interrupted_jobs()))
+    assert begun == [0, 1, 2]
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
