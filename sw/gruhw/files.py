@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import stat
 import tempfile
 import warnings
@@ -208,6 +209,19 @@ def scratch_folder(prefix: str, parent: str | None = None) -> Iterator[Path]:
         raise ToolError(
             f"{folder}: {describe(error)}: make room, or let TMPDIR name another folder"
         ) from error
+
+
+UNFINISHED = re.compile(r"\.(.+)\.[a-z0-9_]{8}")
+"""The names that :func:`write_atomic` gives what is not yet whole."""
+
+
+def unfinished(name: str) -> str | None:
+    """What a file of this name was to be called, if it is one that :func:`write_atomic` left.
+
+    It does so when it is killed. None for any other name.
+    """
+    found = UNFINISHED.fullmatch(name)
+    return found[1] if found else None
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:

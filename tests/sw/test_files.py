@@ -14,7 +14,15 @@ import numpy as np
 import pytest
 
 from gruhw.errors import InputError
-from gruhw.files import check_sha256, npz_bytes, read_bytes, read_npz, sha256, write_atomic
+from gruhw.files import (
+    check_sha256,
+    npz_bytes,
+    read_bytes,
+    read_npz,
+    sha256,
+    unfinished,
+    write_atomic,
+)
 
 ARRAYS = {
     "zeta": np.arange(12, dtype=np.int64).reshape(3, 4).T,
@@ -75,6 +83,20 @@ def test_failed_write_leaves_the_old_file(
         assert str(caught.value) == f"{path}: cannot be written: no space left on device"
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_write_leaves_is_known_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda _: names.extend(p.name for p in tmp_path.iterdir()))
+    for name in ("file.json", "x"):
+        write_atomic(tmp_path / name, "new")
+        assert unfinished(names.pop()) == name
+        assert unfinished(name) is None
+        (tmp_path / name).unlink()
+    for other in (".file.json", "file.json.abcdefgh", ".file.json.abc", ".abcdefgh"):
+        assert unfinished(other) is None
 
 
 def test_unwritable_folder(tmp_path: Path) -> None:

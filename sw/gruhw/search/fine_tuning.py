@@ -10,6 +10,7 @@ from gruhw.files import sha256
 from gruhw.genome import Genome
 from gruhw.quant.population import Population
 from gruhw.search.evaluation import Refined
+from gruhw.search.folder import FINE_TUNING_CHECKPOINT
 from gruhw.search.processes import Processes
 from gruhw.search.shared import SharedWeights
 from gruhw.tasks import load_task
@@ -65,10 +66,14 @@ class FineTuning:
 def fine_tune(
     tuning: FineTuning, group: Sequence[Genome], progress: Callable[[str], None] | None = None
 ) -> list[Refined]:
-    """Train some candidates; they go on where they were if they were interrupted."""
+    """Train some candidates; they go on where they were if they were interrupted.
+
+    The checkpoint stays, for nobody has stored yet what is returned; the end of the search removes
+    it.
+    """
     weights, genes = tuning.weights, [candidate.widths for candidate in group]
     key = sha256(f"{tuning.fingerprint} {weights.fingerprint} {genes}".encode())
-    checkpoint = weights.folder / f"fine-tuning-{key[:16]}.checkpoint"
+    checkpoint = weights.folder / FINE_TUNING_CHECKPOINT.format(key[:16])
     models = train_quantised(
         [(widths, weights.of(widths)) for widths in genes],
         load_task(weights.task),
@@ -78,7 +83,6 @@ def fine_tune(
         teacher=FloatGRU.of(weights.float_model),
         checkpoint=checkpoint,
     )
-    checkpoint.unlink(missing_ok=True)
     population = Population(weights.model.sizes, models)
     population.assign([graph_of(*pair) for pair in zip(genes, models, strict=True)])
     population.compile_steps()

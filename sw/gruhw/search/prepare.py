@@ -12,13 +12,14 @@ from gruhw.graph import calibrated_tensors
 from gruhw.model import Model, load_model
 from gruhw.search.evaluation import Preparation, Prepared
 from gruhw.search.fine_tuning import FineTuning, telling
-from gruhw.search.shared import (
+from gruhw.search.folder import (
+    FLOAT_CHECKPOINT,
     FLOAT_MODEL,
     FRACTIONS,
+    SHARED_CHECKPOINT,
     SHARED_MODEL,
-    SharedFactory,
-    SharedWeights,
 )
+from gruhw.search.shared import SharedFactory, SharedWeights
 from gruhw.tasks import Task, load_task
 from gruhw.training.design import calibration_of
 from gruhw.training.fit import Progress
@@ -91,11 +92,9 @@ def _train(task: Task, wanted: Preparation, recipe: Recipe, tell: Callable[[str]
         recipe,
         progress,
         teacher=network,
-        checkpoint=out / "shared.checkpoint",
+        checkpoint=out / SHARED_CHECKPOINT,
     )
     write_atomic(out / SHARED_MODEL, shared.to_bytes())
-    for name in ("float.checkpoint", "shared.checkpoint"):
-        (out / name).unlink(missing_ok=True)
 
 
 def _float_network(task: Task, wanted: Preparation, recipe: Recipe, progress: Progress) -> FloatGRU:
@@ -108,7 +107,7 @@ def _float_network(task: Task, wanted: Preparation, recipe: Recipe, progress: Pr
         wanted.hidden or task.hidden,
         recipe,
         progress,
-        checkpoint=wanted.out / "float.checkpoint",
+        checkpoint=wanted.out / FLOAT_CHECKPOINT,
     )
 
 

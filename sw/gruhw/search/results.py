@@ -10,13 +10,19 @@ from typing import Any
 from gruhw.files import sha256, write_atomic
 from gruhw.genome import GENES, FileReference
 from gruhw.search.clusters import cluster
+from gruhw.search.folder import (
+    BEST,
+    BEST_MODEL,
+    FRONT,
+    FRONT_PICTURE,
+    FRONT_TABLE,
+    GENOMES_PICTURE,
+    remove_leftovers,
+)
 from gruhw.search.front import Candidate
 from gruhw.search.objectives import with_unit
 from gruhw.search.plots import draw_front, draw_genomes
 from gruhw.search.result import Member, Result, baseline_bits
-
-BEST = "best.json"
-BEST_MODEL = "best.safetensors"
 
 
 def describe_member(result: Result, member: Member) -> dict[str, Any]:
@@ -118,12 +124,13 @@ def front_csv(result: Result) -> str:
 
 
 def write_results(result: Result, out: Path) -> list[str]:
-    """Write every file of the result into the folder ``out``.
+    """Write every file of the result into the search's folder ``out``, and remove leftovers.
 
     Returns
     -------
     list
-        Their names. ``best.json`` is the last, so that it never names a model of another run.
+        Their names. ``best.json`` is the last. After a kill just before it, an older one names the
+        SHA-256 of a model that is gone, so that it is refused until the search is resumed.
 
     Raises
     ------
@@ -131,10 +138,10 @@ def write_results(result: Result, out: Path) -> list[str]:
         If one cannot be written; the others are as they were, or new.
     """
     files: dict[str, bytes | str] = {
-        "pareto.json": _json(describe(result)),
-        "pareto.csv": front_csv(result),
-        "pareto.png": draw_front(result),
-        "genomes.png": draw_genomes(result),
+        FRONT: _json(describe(result)),
+        FRONT_TABLE: front_csv(result),
+        FRONT_PICTURE: draw_front(result),
+        GENOMES_PICTURE: draw_genomes(result),
     }
     genome = result.selected.candidate.genome
     if result.selected.model is not None:
@@ -145,6 +152,7 @@ def write_results(result: Result, out: Path) -> list[str]:
     files[BEST] = genome.to_json()
     for name, contents in files.items():
         write_atomic(out / name, contents)
+    remove_leftovers(out)
     return list(files)
 
 

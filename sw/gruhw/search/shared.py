@@ -13,20 +13,13 @@ from gruhw.genome import Genes, Genome
 from gruhw.graph import calibrated_tensors, check_fraction
 from gruhw.model import Model, Network
 from gruhw.quant.population import Population
+from gruhw.search.folder import FLOAT_MODEL, FRACTIONS, SHARED_MODEL
 from gruhw.tasks import Split, Task, TaskData, load_task
 from gruhw.tasks.data import joined
 from gruhw.training.quantised import EncodedSplit, count_correct, graph_of
 
 MEMBERS = 8
 """Candidates that are evaluated at a time."""
-
-FLOAT_MODEL = "float.safetensors"
-"""The file of a search's folder that holds the float network."""
-
-SHARED_MODEL = "shared.safetensors"
-FRACTIONS = "fractions.json"
-"""The files of a search's folder that candidates are made from."""
-
 
 VALIDATION = 1500
 """Validation sequences from which on no variations of them are added."""

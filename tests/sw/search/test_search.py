@@ -31,6 +31,12 @@ from gruhw.errors import InputError, ToolError
 from gruhw.genome import Genome
 from gruhw.model import Model, Network, load_network
 from gruhw.search.evaluation import Evaluator, Prepared, genome_text, widths_text
+from gruhw.search.folder import (
+    FINE_TUNING_CHECKPOINT,
+    FLOAT_CHECKPOINT,
+    SHARED_CHECKPOINT,
+    WRITTEN,
+)
 from gruhw.search.front import Candidate, Selection, non_dominated
 from gruhw.search.objectives import Cost, make_costs
 from gruhw.search.result import Progress, Result, Settings
@@ -150,6 +156,18 @@ def test_killed_at_random_moments_it_ends_with_the_same_files(
     # What was stored was not evaluated again: only what was at work when it was killed.
     repeated = sum(count - 1 for count in Counter(lines(log)).values())
     assert repeated <= killed * LARGEST_JOB
+
+
+def test_what_kills_leave_is_removed_at_the_end(whole: Path, tmp_path: Path) -> None:
+    names = (*WRITTEN, FLOAT_CHECKPOINT, SHARED_CHECKPOINT, FINE_TUNING_CHECKPOINT.format("0" * 16))
+    own = {"best.json.abcdefgh", ".notes.abcdefgh", "own.checkpoint", "fine-tuning-1.checkpoint"}
+    for name in (*(f".{name}.a1_bcdef" for name in names), *names[len(WRITTEN) :], *own):
+        (tmp_path / name).touch()
+    (tmp_path / ".best.json.z1_bcdef").mkdir()
+    killed_search.run(tmp_path, 1)
+    found = results(tmp_path)
+    assert found == results(whole) | dict.fromkeys(own, b"")
+    assert (tmp_path / ".best.json.z1_bcdef").is_dir()
 
 
 def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:

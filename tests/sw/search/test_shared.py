@@ -16,19 +16,13 @@ from gruhw.errors import InputError
 from gruhw.genome import Folding, Genome, Sizes, homogeneous
 from gruhw.model import Network
 from gruhw.reference import classify
+from gruhw.search import fine_tuning
 from gruhw.search import prepare as preparation
 from gruhw.search.evaluation import Preparation, Prepared
 from gruhw.search.fine_tuning import FineTuning
+from gruhw.search.folder import FLOAT_MODEL, FRACTIONS, SHARED_MODEL, remove_leftovers
 from gruhw.search.prepare import prepare
-from gruhw.search.shared import (
-    FLOAT_MODEL,
-    FRACTIONS,
-    SHARED_MODEL,
-    VALIDATION,
-    SharedEvaluator,
-    SharedWeights,
-    validation_of,
-)
+from gruhw.search.shared import VALIDATION, SharedEvaluator, SharedWeights, validation_of
 from gruhw.tasks import Split, Task, TaskData, load_task
 from gruhw.tasks.data import joined
 from gruhw.training import Recipe
@@ -134,6 +128,8 @@ def test_preparation_goes_on_where_it_was_killed(task: str, folder: Path, tmp_pa
         with pytest.raises(KilledError):
             prepared(task, tmp_path, tell=kill)
     prepared(task, tmp_path, tell=kill)
+    for each in (tmp_path, folder):
+        remove_leftovers(each)
     assert contents(tmp_path) == contents(folder)
     # Four float epochs and three shared ones: none twice, but for those that were not reported.
     assert len(told) == 7
@@ -158,7 +154,33 @@ def test_fine_tuning_is_the_same_for_any_number_of_processes(task: str, folder: 
             expected = classify(network, network.encode(val.x), val.lengths) == val.y
             assert refined.correct == int(expected.sum())
     assert found[1] == found[2]
-    assert not list(folder.glob("*.checkpoint"))
+
+
+def test_a_training_whose_end_was_not_stored_is_not_repeated(
+    task: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(*_: object) -> list[int]:
+        raise KeyboardInterrupt
+
+    def models(out: Path, told: list[str]) -> list[bytes]:
+        refiner = prepared(task, out).refiner
+        assert refiner is not None
+        (group,) = refiner([candidates(task, 2)], told.append)
+        return [refined.model.to_bytes() for refined in group]
+
+    expected = models(folder, [])
+    for name, data in contents(folder).items():
+        if not name.endswith(".checkpoint"):
+            (tmp_path / name).write_bytes(data)
+    told: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(fine_tuning, "count_correct", kill)
+        with pytest.raises(KeyboardInterrupt):
+            models(tmp_path, told)
+    assert len(told) == RECIPE.fine_tuning_epochs
+    assert models(tmp_path, told) == expected  # and is killed before it is stored
+    assert models(tmp_path, told) == expected
+    assert len(told) == RECIPE.fine_tuning_epochs
 
 
 def test_a_trained_design_can_be_the_start(task: str, folder: Path, tmp_path: Path) -> None:
