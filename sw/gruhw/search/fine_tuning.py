@@ -44,8 +44,8 @@ class FineTuning:
     @property
     def fingerprint(self) -> str:
         """Of all that the results depend on."""
-        teacher = self.weights.float_fingerprint
-        return f"{self.recipe} gruhw {__version__} float network {teacher}"
+        source = self.weights.training_fingerprint
+        return f"{self.recipe} gruhw {__version__} float network and data {source}"
 
     @property
     def together(self) -> int:

@@ -70,11 +70,6 @@ class SharedWeights:
         return Model.from_bytes(read_bytes(path), path)
 
     @cached_property
-    def float_fingerprint(self) -> str:
-        """Of the float network, from which candidates may learn."""
-        return sha256(read_bytes(self.folder / FLOAT_MODEL))
-
-    @cached_property
     def fractions(self) -> dict[str, dict[str, int]]:
         """The fraction bits of each tensor at each width."""
         path = self.folder / FRACTIONS
@@ -108,12 +103,21 @@ class SharedWeights:
     @cached_property
     def fingerprint(self) -> str:
         """Of weights, fraction bits and validation data."""
-        val = self.validation
-        parts = [
-            *(read_bytes(self.folder / name) for name in (SHARED_MODEL, FRACTIONS)),
-            *(np.ascontiguousarray(array).tobytes() for array in (val.x, val.y, val.lengths)),
-        ]
-        return sha256("".join(sha256(part) for part in parts).encode())
+        files = [sha256(read_bytes(self.folder / name)) for name in (SHARED_MODEL, FRACTIONS)]
+        return sha256("".join([*files, *_hashes(self.validation)]).encode())
+
+    @cached_property
+    def training_fingerprint(self) -> str:
+        """Of what candidates learn from: the training data and the float network."""
+        # Not :attr:`data`, which would stay, and be sent to every process.
+        train = load_task(self.task).load().train
+        network = sha256(read_bytes(self.folder / FLOAT_MODEL))
+        return sha256("".join([network, *_hashes(train)]).encode())
+
+
+def _hashes(split: Split) -> list[str]:
+    arrays = (split.x, split.y, split.lengths)
+    return [sha256(np.ascontiguousarray(array).tobytes()) for array in arrays]
 
 
 class SharedEvaluator:

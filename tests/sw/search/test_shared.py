@@ -241,6 +241,32 @@ def test_fingerprints_tell_weights_and_recipes_apart(
     assert other.fingerprint != refiner.fingerprint
 
 
+@pytest.mark.parametrize("name", ["x_train", "y_train", "length_train"])
+def test_fingerprints_tell_training_data_apart(
+    name: str, task: str, folder: Path, tmp_path: Path
+) -> None:
+    data = load_task(task).load()
+    arrays = {
+        f"{array}_{part}": values
+        for part, split in (("train", data.train), ("val", data.val), ("test", data.test))
+        for array, values in (("x", split.x), ("y", split.y), ("length", split.lengths))
+    }
+    refiner = prepared(task, folder).refiner
+    assert isinstance(refiner, FineTuning)
+
+    def fingerprints(file: str) -> tuple[str, str]:
+        np.savez(tmp_path / file, allow_pickle=False, **arrays)
+        weights = SharedWeights(str(tmp_path / file), folder)
+        return weights.fingerprint, replace(refiner, weights=weights).fingerprint
+
+    before = fingerprints("before.npz")
+    assert fingerprints("same.npz") == before
+    arrays[name] = arrays[name][::-1]
+    shared, tuning = fingerprints("after.npz")
+    assert shared == before[0]
+    assert tuning != before[1]
+
+
 def test_a_model_has_the_hidden_units_that_are_asked_for(
     task: str, folder: Path, tmp_path: Path
 ) -> None:
