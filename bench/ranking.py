@@ -24,11 +24,11 @@ from rich.table import Table
 from scipy.stats import kendalltau, spearmanr
 
 from gruhw.files import write_atomic
-from gruhw.genome import Genes
+from gruhw.genome import Genes, Genome
 from gruhw.model import Model
 from gruhw.quant.population import Population
 from gruhw.search.fine_tuning import TOGETHER
-from gruhw.search.shared import MEMBERS, SharedWeights
+from gruhw.search.shared import SharedEvaluator, SharedWeights
 from gruhw.tasks import load_task
 from gruhw.training.floating import FloatGRU
 from gruhw.training.quantised import EncodedSplit, count_correct, graph_of, train_quantised
@@ -36,17 +36,13 @@ from gruhw.training.recipe import recipe_for
 from gruhw.training.shared import draw_genes
 
 
-def estimate(weights: SharedWeights, model: Model, genes: Sequence[Genes]) -> list[int]:
-    """Correct validation sequences of each genome with the weights of ``model``."""
-    population = Population(model.sizes, [model])
-    population.compile_steps()
-    val = EncodedSplit(weights.validation, model.normalisation)
-    found: list[int] = []
-    for start in range(0, len(genes), MEMBERS):
-        part = genes[start : start + MEMBERS]
-        population.assign([graph_of(g, weights.of(g)) for g in part])
-        found += count_correct(population, val)
-    return found
+class RoundedWeights(SharedWeights):
+    """The float weights in the place of the shared ones."""
+
+    @property
+    def model(self) -> Model:
+        """The float network, with the fraction bits of 8 bits everywhere."""
+        return self.float_model
 
 
 def trained(
@@ -83,14 +79,16 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=None)
     options = parser.parse_args()
     weights = SharedWeights(options.task, options.folder)
+    rounded = RoundedWeights(options.task, options.folder)
     generator = np.random.default_rng(7)
     genes = [draw_genes(generator) for _ in range(options.genomes)]
-    rounded = weights.float_model
+    candidates = [Genome(sizes=weights.model.sizes, genes=dict(each)) for each in genes]
     total = len(weights.validation)
     estimates: dict[str, tuple[list[int], float]] = {}
-    for name, model in (("shared weights", weights.model), ("float weights rounded", rounded)):
+    for name, source in (("shared weights", weights), ("float weights rounded", rounded)):
+        evaluator = SharedEvaluator(source)
         began = time.process_time()
-        found = estimate(weights, model, genes)
+        found = evaluator.correct(candidates)
         estimates[name] = found, (time.process_time() - began) / len(genes)
     epochs = options.epochs or recipe_for(options.task).quantised_epochs
     seeds = (1, 2) if options.again else (1,)

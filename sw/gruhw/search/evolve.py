@@ -155,7 +155,7 @@ def _children(
                 break
             child = left
             if generator.random() < CROSSOVER_PROBABILITY:
-                child, _ = space.cross(left, right, generator)
+                child = space.cross(left, right, generator)
             new = _unknown(space, space.mutate(child, generator), taken, generator)
             if new is not None:
                 children.append(new)
@@ -192,12 +192,6 @@ def _unknown(
         if (vector := space.draw(generator)) not in taken:
             return vector
     # Only spaces that are nearly used up come here.
-    return (
-        next((v for v in space.every() if v not in taken), None)
-        if (space.size <= ENUMERABLE)
-        else None
-    )
-
-
-ENUMERABLE = 100_000
-"""Spaces up to this size are searched to the last candidate, if there is time."""
+    if space.size > ENUMERABLE:
+        return None
+    return next((v for v in space.every() if v not in taken), None)

@@ -207,9 +207,7 @@ class SearchSpace:
             changed[index] = generator.choice(others)
         return tuple(changed)
 
-    def cross(self, left: Vector, right: Vector, generator: random.Random) -> tuple[Vector, Vector]:
-        """Two children, each gene of which comes from either parent (uniform crossover)."""
-        pairs = [
-            (b, a) if generator.random() < 0.5 else (a, b) for a, b in zip(left, right, strict=True)
-        ]
-        return tuple(a for a, _ in pairs), tuple(b for _, b in pairs)
+    def cross(self, left: Vector, right: Vector, generator: random.Random) -> Vector:
+        """A child, each gene of which comes from either parent (uniform crossover)."""
+        pairs = zip(left, right, strict=True)
+        return tuple(b if generator.random() < 0.5 else a for a, b in pairs)

@@ -288,9 +288,3 @@ class Store:
             self._connection.execute(
                 "INSERT OR REPLACE INTO measured VALUES (?, ?)", (genome, json.dumps(dict(figures)))
             )
-
-    def count(self) -> int:
-        """How many accuracies are stored."""
-        with self._explained():
-            (count,) = self._connection.execute("SELECT COUNT(*) FROM accuracies").fetchone()
-        return self._whole(count)
