@@ -69,7 +69,8 @@ def test_search(gruhw: CommandLine, tmp_path: Path) -> None:
     assert [line.split()[1] for line in generations] == [f"{n}/4" for n in range(5)]
     for words in ("evaluations/s", "hypervolume", "best", "left"):
         assert words in generations[2]
-    assert any(line.startswith("fine-tuned 1 of ") for line in lines)
+    (tuned,) = (line for line in lines if line.startswith("fine-tuned 1 of "))
+    assert re.search(r"validation [\d.]+%  \d+:\d\d left$", tuned)
     assert "written: pareto.json, " in result.err
 
 

@@ -118,11 +118,11 @@ class ToyRefiner:
     together: int = 3
 
     def __call__(
-        self, groups: Sequence[Sequence[Genome]], progress: Callable[[str], None]
+        self, groups: Sequence[Sequence[Genome]], progress: Callable[[int, int], None]
     ) -> Iterator[Sequence[Refined]]:
-        for group in groups:
+        for number, group in enumerate(groups, start=1):
             time.sleep(self.delay * len(group))
-            progress("epoch 1")
+            progress(number, len(groups))
             if self.log is not None:
                 with open(self.log, "a") as file:  # noqa: PTH123  # as above
                     for candidate in group:

@@ -301,13 +301,13 @@ def _telling() -> Iterator[tuple[Callable[[str], None], Callable[["Progress"], N
 
 
 def _line(now: "Progress") -> str:
-    if now.generation is None:
-        return now.phase
-    parts = [
-        f"generation {now.generation}/{now.generations}",
-        f"{now.rate:.1f} evaluations/s",
-        f"hypervolume {now.gain:.3f} of homogeneous",
-    ]
+    parts = [now.phase]
+    if now.generation is not None:
+        parts = [
+            f"generation {now.generation}/{now.generations}",
+            f"{now.rate:.1f} evaluations/s",
+            f"hypervolume {now.gain:.3f} of homogeneous",
+        ]
     if now.best is not None:
         parts.append(f"best {now.best.costs[0]:,} at {now.best.accuracy:.2%}")
     if now.left is not None:

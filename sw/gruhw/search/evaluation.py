@@ -84,9 +84,13 @@ class Refiner(Protocol):
     def together(self) -> int: ...
 
     def __call__(
-        self, groups: Sequence[Sequence[Genome]], progress: Callable[[str], None]
+        self, groups: Sequence[Sequence[Genome]], progress: Callable[[int, int], None]
     ) -> Iterator[Sequence[Refined]]:
-        """Yield each group as soon as it is trained; ``progress`` takes one line."""
+        """Yield each group as soon as it is trained.
+
+        ``progress`` takes how many epochs of all groups together are done, and of how many; it may
+        be told the same again.
+        """
         ...
 
 

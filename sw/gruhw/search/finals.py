@@ -10,6 +10,7 @@ from gruhw.model import Model, Network
 from gruhw.search.evaluation import Evaluator, Refiner, by_widths, widths_text
 from gruhw.search.front import Candidate
 from gruhw.search.objectives import Cost
+from gruhw.search.pace import Pace
 from gruhw.search.result import Member, Progress, Tell
 from gruhw.search.store import Store
 from gruhw.search.workers import Synthesis, measure
@@ -57,8 +58,14 @@ class Finals:
         missing = sum(map(len, groups))
         text = f"fine-tuning {missing} of {total}"
         self.tell(Progress(text, finished=True))
+        pace = Pace()
+
+        def progress(done: int, of: int) -> None:
+            pace.report(done, of)
+            self.tell(Progress(f"{text}: epoch {done} of {of}", left=pace.left))
+
         number = 0
-        for group in refiner(groups, lambda now: self.tell(Progress(f"{text}: {now}"))):
+        for group in refiner(groups, progress):
             keys = _keys([refined.genome for refined in group])
             self.store.add_refined(
                 {
@@ -70,7 +77,7 @@ class Finals:
                 number += 1
                 share = refined.correct / self.evaluator.total
                 line = f"fine-tuned {number} of {missing}: validation {share:.2%}"
-                self.tell(Progress(line, finished=True))
+                self.tell(Progress(line, left=pace.left, finished=True))
 
     def _with_model(self, member: Member, key: str) -> Member:
         """The member with the figures of its own trained model, which is read from the store."""
@@ -104,10 +111,12 @@ class Finals:
         }
         if missing:
             self.tell(Progress(f"synthesising {len(missing)} networks", finished=True))
-        jobs = list(missing.values())
+        jobs, pace = list(missing.values()), Pace()
         for number, (text, figures) in enumerate(measure(jobs, self.workers), start=1):
             self.store.add_measured(text, figures)
-            self.tell(Progress(f"synthesised {number} of {len(jobs)}", finished=True))
+            pace.report(number, len(jobs))
+            line = f"synthesised {number} of {len(jobs)}"
+            self.tell(Progress(line, left=pace.left, finished=True))
         found = [self.store.measured(text) or {} for text in texts]
         if any(figures.keys() != found[0].keys() for figures in found):
             raise InputError(

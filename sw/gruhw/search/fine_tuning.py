@@ -1,9 +1,10 @@
 """Training of what a search finds."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, MutableSequence, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from multiprocessing import get_context
+from typing import TypeAlias
 
 from gruhw import __version__
 from gruhw.files import sha256
@@ -14,13 +15,18 @@ from gruhw.search.folder import FINE_TUNING_CHECKPOINT
 from gruhw.search.processes import Processes
 from gruhw.search.shared import SharedWeights
 from gruhw.tasks import load_task
-from gruhw.training.fit import Epoch
 from gruhw.training.floating import FloatGRU
 from gruhw.training.quantised import EncodedSplit, count_correct, graph_of, train_quantised
 from gruhw.training.recipe import Recipe
 
 TOGETHER = 4
 """Candidates that are trained at a time."""
+
+Counts: TypeAlias = MutableSequence[int]
+"""The epochs that are over, of every group."""
+
+Job: TypeAlias = tuple[int, Sequence[Genome]]
+"""The place of a group in :data:`Counts`, and its candidates."""
 
 
 @dataclass(frozen=True)
@@ -53,36 +59,75 @@ class FineTuning:
         return TOGETHER
 
     def __call__(
-        self, groups: Sequence[Sequence[Genome]], progress: Callable[[str], None]
+        self, groups: Sequence[Sequence[Genome]], progress: Callable[[int, int], None]
     ) -> Iterator[Sequence[Refined]]:
         """Yield each group as soon as it is trained."""
+        total = len(groups) * self.recipe.quantised_epochs
+        # Each count has one writer, and an old one that is read is of an epoch ago.
+        done: Counts = get_context("spawn").RawArray("L", len(groups))
+        jobs = list(enumerate(groups))
+
+        def tell() -> None:
+            progress(sum(done), total)
+
         if self.workers == 1:
-            yield from (fine_tune(self, group, progress) for group in groups)
+            yield from map(partial(fine_tune, self, done, tell), jobs)
             return
-        with Processes(self.workers) as processes:
-            yield from processes(partial(fine_tune, self), groups)
+        # Memory is shared with processes only when they start.
+        with Processes(self.workers, _begin, (self, done)) as processes:
+            yield from processes(_work, jobs, tell)
+
+
+_fine_tune: Callable[[Job], list[Refined]]
+
+
+def _begin(tuning: FineTuning, done: Counts) -> None:
+    global _fine_tune
+    _fine_tune = partial(fine_tune, tuning, done, lambda: None)
+
+
+def _work(job: Job) -> list[Refined]:
+    return _fine_tune(job)
 
 
 def fine_tune(
-    tuning: FineTuning, group: Sequence[Genome], progress: Callable[[str], None] | None = None
+    tuning: FineTuning, done: Counts, tell: Callable[[], None], job: Job
 ) -> list[Refined]:
     """Train some candidates; they go on where they were if they were interrupted.
 
     The checkpoint stays, for nobody has stored yet what is returned; the end of the search removes
     it.
+
+    Parameters
+    ----------
+    tuning
+        How.
+    done
+        Gets the epochs that are over, at the place of the group.
+    tell
+        Called after each.
+    job
+        The place and the candidates.
     """
+    place, group = job
+
+    def note(epochs: int) -> None:
+        done[place] = epochs
+        tell()
+
     weights, genes = tuning.weights, [candidate.widths for candidate in group]
     key = sha256(f"{tuning.fingerprint} {weights.fingerprint} {genes}".encode())
-    checkpoint = weights.folder / FINE_TUNING_CHECKPOINT.format(key[:16])
     models = train_quantised(
         [(widths, weights.of(widths)) for widths in genes],
         load_task(weights.task),
         weights.data,
         tuning.recipe,
-        telling(progress) if progress else lambda epoch: None,
+        lambda epoch: note(epoch.number),
         teacher=FloatGRU.of(weights.float_model),
-        checkpoint=checkpoint,
+        checkpoint=weights.folder / FINE_TUNING_CHECKPOINT.format(key[:16]),
     )
+    # Of a training that is gone on with, all may have been over.
+    note(tuning.recipe.quantised_epochs)
     population = Population(weights.model.sizes, models)
     population.assign([graph_of(*pair) for pair in zip(genes, models, strict=True)])
     population.compile_steps()
@@ -90,15 +135,3 @@ def fine_tune(
         population, EncodedSplit(weights.validation, weights.model.normalisation)
     )
     return [Refined(*found) for found in zip(group, models, counts, strict=True)]
-
-
-def telling(tell: Callable[[str], Any]) -> Callable[[Epoch], None]:
-    """What tells of a training's epochs, a line each."""
-
-    def progress(epoch: Epoch) -> None:
-        tell(
-            f"{epoch.phase} training, epoch {epoch.number} of {epoch.of}: "
-            f"validation {epoch.accuracy:.2%}"
-        )
-
-    return progress

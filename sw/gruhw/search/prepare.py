@@ -11,7 +11,7 @@ from gruhw.genome import SEARCHED_BITS, Genome, homogeneous
 from gruhw.graph import calibrated_tensors
 from gruhw.model import Model, load_model
 from gruhw.search.evaluation import Preparation, Prepared
-from gruhw.search.fine_tuning import FineTuning, telling
+from gruhw.search.fine_tuning import FineTuning
 from gruhw.search.folder import (
     FLOAT_CHECKPOINT,
     FLOAT_MODEL,
@@ -22,7 +22,7 @@ from gruhw.search.folder import (
 from gruhw.search.shared import SharedFactory, SharedWeights
 from gruhw.tasks import Task, load_task
 from gruhw.training.design import calibration_of
-from gruhw.training.fit import Progress
+from gruhw.training.fit import Epoch, Progress
 from gruhw.training.floating import FloatGRU, train_float
 from gruhw.training.recipe import Recipe, recipe_for
 from gruhw.training.shared import train_shared
@@ -68,7 +68,7 @@ def _quick(recipe: Recipe) -> Recipe:
 
 def _train(task: Task, wanted: Preparation, recipe: Recipe, tell: Callable[[str], None]) -> None:
     """Train the float network, unless there is one, and the shared weights; store them."""
-    progress, out = telling(tell), wanted.out
+    progress, out = _telling(tell), wanted.out
     if not exists(out / FLOAT_MODEL):
         network = _float_network(task, wanted, recipe, progress)
         _, model_of = calibration_of(network, task, task.load(), recipe)
@@ -95,6 +95,18 @@ def _train(task: Task, wanted: Preparation, recipe: Recipe, tell: Callable[[str]
         checkpoint=out / SHARED_CHECKPOINT,
     )
     write_atomic(out / SHARED_MODEL, shared.to_bytes())
+
+
+def _telling(tell: Callable[[str], None]) -> Progress:
+    """What tells of a training's epochs, a line each."""
+
+    def progress(epoch: Epoch) -> None:
+        tell(
+            f"{epoch.phase} training, epoch {epoch.number} of {epoch.of}: "
+            f"validation {epoch.accuracy:.2%}"
+        )
+
+    return progress
 
 
 def _float_network(task: Task, wanted: Preparation, recipe: Recipe, progress: Progress) -> FloatGRU:

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
@@ -17,6 +17,9 @@ from gruhw.errors import ToolError
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """What numerical libraries read their number of threads from."""
+
+GLANCE = 1.0
+"""Seconds between two looks at what processes are doing."""
 
 GRACE_SECONDS = 5.0
 """What a terminated process may take to end its programs and remove its temporary folders."""
@@ -50,8 +53,18 @@ class Processes:
             count, get_context("spawn"), _start, (initialise, arguments)
         )
 
-    def __call__(self, work: Callable[[Job], Found], jobs: Iterable[Job]) -> Iterator[Found]:
+    def __call__(
+        self,
+        work: Callable[[Job], Found],
+        jobs: Iterable[Job],
+        meanwhile: Callable[[], None] | None = None,
+    ) -> Iterator[Found]:
         """Yield the result of ``work`` for every job, in the order in which they come.
+
+        Parameters
+        ----------
+        meanwhile
+            Called now and then while there is none, and when there is one.
 
         Raises
         ------
@@ -60,9 +73,12 @@ class Processes:
         """
         try:
             with _one_thread_each(), _ctrl_c_later():
-                futures = [self._pool.submit(_do, work, job) for job in jobs]
-            for future in as_completed(futures):
-                yield future.result()
+                waiting = {self._pool.submit(_do, work, job) for job in jobs}
+            while waiting:
+                done, waiting = wait(waiting, GLANCE if meanwhile else None, FIRST_COMPLETED)
+                if meanwhile is not None:
+                    meanwhile()
+                yield from (future.result() for future in done)
         except BrokenProcessPool as error:
             raise ToolError(
                 "a worker process ended before its work did, maybe for lack of memory: "

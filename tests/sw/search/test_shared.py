@@ -145,15 +145,34 @@ def test_fine_tuning_is_the_same_for_any_number_of_processes(task: str, folder: 
         assert refiner is not None
         found[workers] = {
             dict(refined.genome.genes)["W_ir"]: (refined.correct, refined.model.to_bytes())
-            for group in refiner([chosen[:2], chosen[2:]], lambda text: None)
+            for group in refiner([chosen[:2], chosen[2:]], lambda done, of: None)
             for refined in group
         }
-        for (refined,) in refiner([chosen[:1]], lambda text: None):
+        for (refined,) in refiner([chosen[:1]], lambda done, of: None):
             network = Network.build(refined.genome, refined.model)
             val = load_task(task).load().val
             expected = classify(network, network.encode(val.x), val.lengths) == val.y
             assert refined.correct == int(expected.sum())
     assert found[1] == found[2]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_epochs_of_all_processes_are_counted(
+    workers: int, task: str, folder: Path, tmp_path: Path
+) -> None:
+    for name, data in contents(folder).items():
+        if not name.endswith(".checkpoint"):
+            (tmp_path / name).write_bytes(data)
+    refiner = prepared(task, tmp_path, workers=workers).refiner
+    assert refiner is not None
+    chosen = candidates(task, 3)
+    told: list[tuple[int, int]] = []
+    for _ in refiner([chosen[:2], chosen[2:]], lambda done, of: told.append((done, of))):
+        pass
+    assert told == sorted(told)
+    assert told[-1] == (4, 4)
+    if workers == 1:
+        assert set(told) == {(epochs, 4) for epochs in range(1, 5)}
 
 
 def test_a_training_whose_end_was_not_stored_is_not_repeated(
@@ -162,25 +181,26 @@ def test_a_training_whose_end_was_not_stored_is_not_repeated(
     def kill(*_: object) -> list[int]:
         raise KeyboardInterrupt
 
-    def models(out: Path, told: list[str]) -> list[bytes]:
+    def models(out: Path, told: list[int]) -> list[bytes]:
         refiner = prepared(task, out).refiner
         assert refiner is not None
-        (group,) = refiner([candidates(task, 2)], told.append)
+        (group,) = refiner([candidates(task, 2)], lambda done, of: told.append(done))
         return [refined.model.to_bytes() for refined in group]
 
     expected = models(folder, [])
     for name, data in contents(folder).items():
         if not name.endswith(".checkpoint"):
             (tmp_path / name).write_bytes(data)
-    told: list[str] = []
+    told: list[int] = []
     with monkeypatch.context() as patch:
         patch.setattr(fine_tuning, "count_correct", kill)
         with pytest.raises(KeyboardInterrupt):
             models(tmp_path, told)
-    assert len(told) == RECIPE.fine_tuning_epochs
+    assert set(told) == {1, 2}
+    told.clear()
     assert models(tmp_path, told) == expected  # and is killed before it is stored
     assert models(tmp_path, told) == expected
-    assert len(told) == RECIPE.fine_tuning_epochs
+    assert set(told) == {2}
 
 
 def test_a_trained_design_can_be_the_start(task: str, folder: Path, tmp_path: Path) -> None:
