@@ -1,6 +1,6 @@
 """What is reported of a search: its finalists, fine-tuned and synthesised."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gruhw.errors import InputError
@@ -8,7 +8,7 @@ from gruhw.files import sha256
 from gruhw.genome import Genome
 from gruhw.model import Model, Network
 from gruhw.search.evaluation import Evaluator, Refiner, by_widths, widths_text
-from gruhw.search.front import Candidate
+from gruhw.search.front import Candidate, Number
 from gruhw.search.objectives import Cost
 from gruhw.search.pace import Pace
 from gruhw.search.result import Member, Progress, Tell
@@ -99,10 +99,10 @@ class Finals:
         return Member(candidate, member.shared, model, homogeneous=member.homogeneous)
 
     def measured(self, members: Sequence[Member]) -> list[Member]:
-        """The members with what synthesis finds, for the costs that are estimates."""
+        """The members with what synthesis finds in place of estimated costs."""
         costs = tuple(cost for cost in self.costs if cost.estimated)
         if not costs:
-            return [replace(member, measured={}) for member in members]
+            return list(members)
         texts = [self._synthesis_key(member) for member in members]
         missing = {
             text: Synthesis(text, self._network(member), costs)
@@ -122,7 +122,17 @@ class Finals:
             raise InputError(
                 f"{self.store.path}: must hold the same figures of every synthesis, but does not"
             )
-        return [replace(m, measured=figures) for m, figures in zip(members, found, strict=True)]
+        return [self._exact(*pair) for pair in zip(members, found, strict=True)]
+
+    def _exact(self, member: Member, figures: Mapping[str, Number]) -> Member:
+        """The member with these figures as its costs, and what it had before as estimates."""
+        before = {c.name: v for c, v in zip(self.costs, member.candidate.costs, strict=True)}
+        costs = tuple({**before, **figures}[cost.name] for cost in self.costs)
+        return replace(
+            member,
+            candidate=replace(member.candidate, costs=costs),
+            estimated={name: before[name] for name in figures},
+        )
 
     def _network(self, member: Member) -> Network:
         genome = member.candidate.genome

@@ -61,7 +61,8 @@ def _draw_cost(axis: Axes, result: Result, cost: Cost, place: int, *, steps: boo
     front = [member.candidate for member in result.front]
     baseline = [member.candidate for member in result.baseline]
     shown = [*front, *baseline]
-    name = "evaluated" + (", before fine-tuning" if result.fine_tuned else "")
+    later = ["fine-tuning"] * result.fine_tuned + ["synthesis"] * bool(result.selected.estimated)
+    name = "evaluated" + (f", before {' and '.join(later)}" if later else "")
     axis.scatter(*points(result.evaluated), s=7, color=EVALUATED, linewidths=0, label=name)
     axis.plot(
         *points(baseline), color=HOMOGENEOUS, marker="s", markersize=5, linewidth=1,

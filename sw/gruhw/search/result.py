@@ -1,12 +1,12 @@
 """What goes into a search and what comes out of it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from gruhw.model import Model
 from gruhw.search.descent import NARROWED
-from gruhw.search.front import Candidate, Number, Reference, Selection
+from gruhw.search.front import Candidate, Number, Reference, Selection, non_dominated
 from gruhw.search.objectives import Cost
 from gruhw.search.space import SearchSpace
 
@@ -60,7 +60,7 @@ class Progress:
     best
         The cheapest candidate so far that is as accurate as 8 bits.
     left
-        Seconds until the evolution ends, if it goes on like this; None if unknown.
+        Seconds until the phase ends, if it goes on like this; None if unknown.
     finished
         Whether the generation is complete.
     """
@@ -91,13 +91,13 @@ class Member:
     Parameters
     ----------
     candidate
-        Its figures: after fine-tuning, if there was any.
+        Its figures: after fine-tuning, if there was any, and with the costs that synthesis found.
     shared
         Its figures in the evolution, with shared weights.
     model
         Its own trained model; None without fine-tuning.
-    measured
-        What synthesis found, for the costs that are estimates, by name.
+    estimated
+        What was estimated of the costs that synthesis found since, by name.
     homogeneous
         The width that all its free genes have; None if they differ.
     """
@@ -105,14 +105,14 @@ class Member:
     candidate: Candidate
     shared: Candidate
     model: Model | None = None
-    measured: Mapping[str, Number] = field(default_factory=dict)
+    estimated: Mapping[str, Number] = field(default_factory=dict)
     homogeneous: int | None = None
 
-    def exactly(self, costs: Sequence[Cost]) -> Candidate:
-        """The candidate with what synthesis found in place of estimates, of these costs."""
-        figures = zip(costs, self.candidate.costs, strict=True)
-        exact = tuple(self.measured.get(cost.name, estimate) for cost, estimate in figures)
-        return replace(self.candidate, costs=exact)
+
+def front_of(members: Sequence[Member]) -> list[Member]:
+    """The members that no other dominates: see :func:`gruhw.search.front.non_dominated`."""
+    by_text = {member.candidate.text: member for member in members}
+    return [by_text[c.text] for c in non_dominated([member.candidate for member in members])]
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Result:
     costs
         What was minimised besides mistakes.
     front
-        The members that no other dominates, by ascending first cost.
+        The members that no other dominates, by ascending first cost; see :func:`front_of`.
     baseline
         The homogeneous genomes, the narrowest first.
     selected

@@ -38,8 +38,8 @@ def describe_member(result: Result, member: Member) -> dict[str, Any]:
             **_accuracy(member.shared),
             "costs": _costs(result, member.shared),
         }
-    if member.measured:
-        described["synthesised"] = dict(member.measured)
+    if member.estimated:
+        described["estimated"] = dict(member.estimated)
     genome = member.candidate.genome
     return described | {"folding": genome.folding.model_dump(), "genes": dict(genome.genes)}
 
@@ -94,7 +94,7 @@ def describe(result: Result) -> dict[str, Any]:
 def front_csv(result: Result) -> str:
     """The front, then the homogeneous genomes, one a line: the contents of ``pareto.csv``."""
     costs = [cost.name for cost in result.costs]
-    measured = [name for name in costs if name in result.selected.measured]
+    estimated = [name for name in costs if name in result.selected.estimated]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
@@ -102,7 +102,7 @@ def front_csv(result: Result) -> str:
             *("part", "selected", "homogeneous", "correct", "accuracy"),
             *(("shared_correct", "shared_accuracy") if result.fine_tuned else ()),
             *costs,
-            *(f"synthesised_{name}" for name in measured),
+            *(f"estimated_{name}" for name in estimated),
             "pe",
             *GENES,
         ]
@@ -115,7 +115,7 @@ def front_csv(result: Result) -> str:
                 [
                     *(part, int(member == result.selected), member.homogeneous or ""),
                     *(found.correct, found.accuracy, *before, *found.costs),
-                    *(member.measured[name] for name in measured),
+                    *(member.estimated[name] for name in estimated),
                     genome.folding.pe,
                     *(genome.genes[gene] for gene in GENES),
                 ]
@@ -170,9 +170,9 @@ def summary(result: Result) -> dict[str, str]:
         share = f", {figure / other - 1:+.1%}" if other else ""
         name = with_unit(cost)
         rows[name] = f"{figure:,} (of {bits} bits: {other:,}{share})"
-        if cost.name in selected.measured:
-            found, base = selected.measured[cost.name], eight.measured[cost.name]
-            rows[f"{name}, synthesised"] = f"{found:,} (of {bits} bits: {base:,})"
+        if cost.name in selected.estimated:
+            found, base = selected.estimated[cost.name], eight.estimated[cost.name]
+            rows[f"{name}, estimated"] = f"{found:,} (of {bits} bits: {base:,})"
     return rows | {
         "members of the front": str(len(result.front)),
         "hypervolume": f"{result.gain:.3f} times that of homogeneous widths",

@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Sequence
+from fractions import Fraction
 from functools import partial
 
 import numpy as np
@@ -15,7 +16,16 @@ from gruhw.search.evolve import Generation, check_population, evolve
 from gruhw.search.finals import Finals
 from gruhw.search.front import Candidate, Reference, Selection, non_dominated
 from gruhw.search.objectives import Cost
-from gruhw.search.result import Member, Progress, Result, Settings, Step, Tell, baseline_bits
+from gruhw.search.result import (
+    Member,
+    Progress,
+    Result,
+    Settings,
+    Step,
+    Tell,
+    baseline_bits,
+    front_of,
+)
 from gruhw.search.space import SearchSpace, Vector
 from gruhw.search.store import Store
 from gruhw.search.workers import Evaluated, Group, Workers
@@ -27,6 +37,10 @@ MISTAKES_OF_8_BITS = 2
 MORE_MISTAKES = 0.01
 """Useful members of a front make up to so many times the mistakes of 8 bits, and so many more as a
 part of all sequences."""
+
+WITHIN_BUDGET = (Fraction(9, 10), Fraction(94, 100), Fraction(97, 100), Fraction(1))
+"""Parts of a budget, for the most accurate within each: fine-tuning and synthesis move costs that
+are estimated, and who was just within the budget may then be beyond it."""
 
 BEYOND_REACH = 2
 """The evolution finds nothing so many times cheaper than the cheapest candidate it begins with."""
@@ -99,7 +113,7 @@ class _Search:
         self.evaluator = prepared.factory()
         self.total = self.evaluator.total
         self.finals = Finals(prepared.refiner, self.evaluator, costs, store, workers, tell)
-        self.evaluated = 0
+        self.evaluated = self.evaluated_before = 0
         self.recent = deque([(time.monotonic(), 0)], maxlen=REPORTS)
         self.generation: Generation | None = None
         self.reference: Reference | None = None
@@ -127,12 +141,11 @@ class _Search:
             finalists = self._finalists(non_dominated(candidates), baselines, pool)
             evaluated = {c.text: c for c in (*candidates, *finalists)}
         front, baseline = self._refined(finalists, baselines)
+        # What synthesis finds decides, not what was estimated: members may dominate others now.
         members = self.finals.measured([*front, *baseline])
-        front, baseline = members[: len(front)], members[len(front) :]
-        # What is known exactly decides, not what it was estimated to be.
-        exact = [member.exactly(self.costs) for member in front]
+        front, baseline = front_of(members), members[len(front) :]
         chosen = self._select(
-            exact,
+            [member.candidate for member in front],
             [member.candidate for member in baseline],
             self.settings.selection,
         )
@@ -142,7 +155,7 @@ class _Search:
             costs=self.costs,
             front=tuple(front),
             baseline=tuple(baseline),
-            selected=front[exact.index(chosen)],
+            selected=next(member for member in front if member.candidate == chosen),
             evaluated=tuple(evaluated.values()),
             history=tuple(history),
             reference=Reference.of([member.candidate for member in baseline]),
@@ -223,7 +236,7 @@ class _Search:
             cheapest = min(candidate.costs[0] for candidate in generation.candidates)
             if budget is not None and budget * BEYOND_REACH < cheapest:
                 self._select(generation.candidates, baselines, self.settings.selection)
-        self.generation = generation
+        self.generation, self.evaluated_before = generation, self.evaluated
         self.gain = self.reference.gain(generation.front)
         self._report(finished=True)
 
@@ -261,10 +274,18 @@ class _Search:
                 rate=rate,
                 gain=self.gain,
                 best=best,
-                left=(generations - done) * self.settings.population / rate if rate else None,
+                left=self._left(generations - done) / rate if rate and done >= 0 else None,
                 finished=finished,
             )
         )
+
+    def _left(self, generations: int) -> int:
+        """Evaluations until the evolution ends, of which so many generations are left.
+
+        How many its beginning takes is not known before: every step of the descent decides.
+        """
+        since = self.evaluated - self.evaluated_before
+        return max(0, generations * self.settings.population - since)
 
     def _finalists(
         self, front: list[Candidate], baselines: list[Candidate], pool: Workers
@@ -278,13 +299,18 @@ class _Search:
         Shared weights serve narrow candidates too, and hardly tell those apart that are as good as
         8 bits, which weights of their own do. So there are as many again with one more bit, and
         plain candidates, wide but for the operands of products, which no estimate has chosen.
+
+        Without fine-tuning there are no wider ones, and the whole front is final where no cost is
+        an estimate.
         """
-        part = max(1, self.settings.finalists // 4)
+        if self.prepared.refiner is None and not any(cost.estimated for cost in self.costs):
+            return front
+        part = max(1, self.settings.finalists // (4 if self.prepared.refiner else 2))
         eight = self._eight(baselines).objectives[0]
         most = MISTAKES_OF_8_BITS * eight + self.total * MORE_MISTAKES
         by_mistakes = sorted(front, key=lambda candidate: candidate.objectives)
         useful = _spread([c for c in by_mistakes if c.objectives[0] <= most], part)
-        rules = (Selection(), Selection("knee"), Selection("max-accuracy"), self.settings.selection)
+        rules = (Selection(), Selection("knee"), Selection("max-accuracy"))
         chosen = [
             *_spread(front, part),
             *useful,
@@ -294,13 +320,26 @@ class _Search:
             vectors = [self.space.vector(candidate.genome) for candidate in useful]
             wider = (self.space.widened(v, weights=w) for w in (False, True) for v in vectors)
             more = dict.fromkeys((*wider, *self.space.narrow_operands()))
-            chosen[-1:-1] = self._evaluate(list(more), pool)
+            chosen += self._evaluate(list(more), pool)
+        # The last, so that those before are trained in the same groups with any budget.
+        chosen += self._within_budget(front, baselines)
         return list({candidate.text: candidate for candidate in chosen}.values())
+
+    def _within_budget(self, front: list[Candidate], baselines: list[Candidate]) -> list[Candidate]:
+        """The most accurate that cost no more than the budget, or than a little less."""
+        budget = self.settings.selection.budget
+        if budget is None:
+            return []
+        cheapest = Fraction(min(candidate.costs[0] for candidate in front))
+        if budget < cheapest * WITHIN_BUDGET[0]:
+            self._select(front, baselines, self.settings.selection)
+        rules = (Selection("budget", max(budget * part, cheapest)) for part in WITHIN_BUDGET)
+        return [self._select(front, baselines, rule) for rule in rules]
 
     def _refined(
         self, finalists: list[Candidate], baselines: list[Candidate]
     ) -> tuple[list[Member], list[Member]]:
-        """The final front and the homogeneous members, fine-tuned if there is a refiner."""
+        """The front and the homogeneous members, fine-tuned if there is a refiner."""
         names = {
             candidate.text: bits
             for bits in self.space.widths
@@ -311,9 +350,7 @@ class _Search:
         members = self.finals.refined(
             [Member(shared, shared, homogeneous=names.get(text)) for text, shared in chosen.items()]
         )
-        kept = non_dominated([member.candidate for member in members])
-        by_text = {member.candidate.text: member for member in members}
-        return [by_text[c.text] for c in kept], members[: len(baselines)]
+        return front_of(members), members[: len(baselines)]
 
 
 def _spread(candidates: Sequence[Candidate], wanted: int) -> list[Candidate]:

@@ -59,13 +59,15 @@ def test_it_finds_the_front_of_brute_force(costs: int) -> None:
     assert steps[-1].evaluations <= SPACE.size
 
 
-def test_it_finds_most_of_the_front_long_before_the_space_is_used_up() -> None:
+@pytest.mark.parametrize("costs", [1, 2, 3])
+def test_it_finds_most_of_the_front_long_before_the_space_is_used_up(costs: int) -> None:
     space = TinySpace(widths=(2, 3, 4, 5, 6, 7, 8)).space
-    true = set(non_dominated_texts([figures(space.genome(v), 1) for v in space.every()]))
-    steps, _ = run(space, 30)
+    true = set(non_dominated_texts([figures(space.genome(v), costs) for v in space.every()]))
+    steps, _ = run(space, 30, costs=costs)
     assert steps[-1].evaluations < space.size / 4
     found = {c.text for c in steps[-1].front}
-    assert len(found & true) > 0.7 * len(true)
+    # With survivors and parents drawn at random, 46 to 60 %.
+    assert len(found & true) > 0.65 * len(true)
 
 
 def non_dominated_texts(candidates: list[Candidate]) -> list[str]:

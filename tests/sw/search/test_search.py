@@ -40,7 +40,7 @@ from gruhw.search.folder import (
 from gruhw.search.front import Candidate, Selection, non_dominated
 from gruhw.search.objectives import Cost, make_costs
 from gruhw.search.result import Progress, Result, Settings
-from gruhw.search.run import search
+from gruhw.search.run import WITHIN_BUDGET, search
 from gruhw.search.space import SearchSpace
 from gruhw.search.store import FILE, Store
 from gruhw.search.workers import LARGEST_JOB
@@ -253,6 +253,23 @@ def test_the_result_is_made_of_exact_figures(tmp_path: Path) -> None:
     assert max(p.evaluated for p in told) == len(result.evaluated)
 
 
+def test_the_time_left_is_that_of_the_generations_left(tmp_path: Path) -> None:
+    told: list[Progress] = []
+    run(tmp_path, told=told)
+    whole = SETTINGS.generations * SETTINGS.population
+    evaluations = [round(p.left * p.rate) for p in told if p.left is not None]
+    # How long the descent takes is not known before its end.
+    begun = [p.left is not None for p in told if p.generation is not None]
+    assert begun == sorted(begun)
+    assert evaluations[0] == whole
+    assert evaluations[-1] == 0
+    assert evaluations == sorted(evaluations, reverse=True)
+    for progress in told:
+        if progress.finished and progress.generation and progress.left is not None:
+            left = SETTINGS.generations - progress.generation
+            assert round(progress.left * progress.rate) == left * SETTINGS.population
+
+
 def test_a_small_space_gives_the_true_front(tmp_path: Path) -> None:
     space = TinySpace(widths=(2, 3, 4, 5)).space
     settings = replace(SETTINGS, generations=60, finalists=400)
@@ -266,6 +283,12 @@ def test_a_small_space_gives_the_true_front(tmp_path: Path) -> None:
     assert [member.candidate for member in result.front] == expected
     whole = non_dominated(list(result.evaluated))
     assert [c.objectives for c in whole] == [c.objectives for c in expected]
+
+
+def test_without_anything_to_find_out_the_whole_front_is_the_result(tmp_path: Path) -> None:
+    result = run(tmp_path, toy_prepared(refine=False))
+    assert len(result.front) > 2 * SETTINGS.finalists
+    assert [member.candidate for member in result.front] == non_dominated(result.evaluated)
 
 
 def test_given_genomes_take_part(tmp_path: Path) -> None:
@@ -282,8 +305,9 @@ def test_a_selection_needs_no_new_search(text: str, tmp_path: Path) -> None:
     selection = Selection.parse(text)
     settings = replace(SETTINGS, selection=selection)
     result = run(tmp_path / "s", toy_prepared(log=str(log)), settings=settings)
-    # The one within the budget may not have been fine-tuned before, nor a group with it.
-    assert len(lines(log)) - count <= (ToyRefiner.together if "budget" in text else 0)
+    # Those within the budget may not have been fine-tuned before, nor a group with them.
+    new = len(WITHIN_BUDGET) + ToyRefiner.together if "budget" in text else 0
+    assert len(lines(log)) - count <= new
     candidates = [member.candidate for member in result.front]
     assert result.selected.candidate == selection.choose(candidates, 0, "")
 
