@@ -14,6 +14,7 @@ from gruhw.cli.learning import LARGEST_SEED
 from gruhw.errors import InputError
 from gruhw.files import exists
 from gruhw.genome import PRESETS, Genome, Sizes, first_problem
+from gruhw.search.folder import FLOAT_CHECKPOINT, FLOAT_MODEL
 from gruhw.tasks.custom import MAXIMUM_SIZE
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ QUICK_DESCENT = 0.5
 TRAINING = ("task", "model", "hidden", "seed", "quick")
 """What the float network and the shared weights depend on."""
 
-TRAINED = ("float.checkpoint", "float.safetensors")
+TRAINED = (FLOAT_CHECKPOINT, FLOAT_MODEL)
 """Files of which a folder has one as soon as something is trained."""
 
 CHANGEABLE = ("generations", "select")

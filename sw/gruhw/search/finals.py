@@ -59,10 +59,13 @@ class Finals:
         text = f"fine-tuning {missing} of {total}"
         self.tell(Progress(text, finished=True))
         pace = Pace()
+        left: float | None = None
 
         def progress(done: int, of: int) -> None:
-            pace.report(done, of)
-            self.tell(Progress(f"{text}: epoch {done} of {of}", left=pace.left))
+            nonlocal left
+            pace.report(done)
+            left = pace.left(of - done)
+            self.tell(Progress(f"{text}: epoch {done} of {of}", left=left))
 
         number = 0
         for group in refiner(groups, progress):
@@ -77,7 +80,7 @@ class Finals:
                 number += 1
                 share = refined.correct / self.evaluator.total
                 line = f"fine-tuned {number} of {missing}: validation {share:.2%}"
-                self.tell(Progress(line, left=pace.left, finished=True))
+                self.tell(Progress(line, left=left, finished=True))
 
     def _with_model(self, member: Member, key: str) -> Member:
         """The member with the figures of its own trained model, which is read from the store."""
@@ -114,9 +117,10 @@ class Finals:
         jobs, pace = list(missing.values()), Pace()
         for number, (text, figures) in enumerate(measure(jobs, self.workers), start=1):
             self.store.add_measured(text, figures)
-            pace.report(number, len(jobs))
+            pace.report(number)
+            left = pace.left(len(jobs) - number)
             line = f"synthesised {number} of {len(jobs)}"
-            self.tell(Progress(line, left=pace.left, finished=True))
+            self.tell(Progress(line, left=left, finished=True))
         found = [self.store.measured(text) or {} for text in texts]
         if any(figures.keys() != found[0].keys() for figures in found):
             raise InputError(

@@ -1,10 +1,10 @@
-"""How long a phase of a search will take, for people who wait; no result depends on it."""
+"""How fast a phase of a search goes, for people who wait; no result depends on it."""
 
 import time
 from collections import deque
 
 REPORTS = 30
-"""Over how many of the last reports a pace is taken."""
+"""Over how many of the last reports a rate is taken."""
 
 
 class Pace:
@@ -12,18 +12,22 @@ class Pace:
 
     Attributes
     ----------
-    left
-        Seconds until all is done, if it goes on like this; None if unknown.
+    rate
+        Parts a second; 0 until some are done.
     """
 
     def __init__(self) -> None:
         self._reports = deque([(time.monotonic(), 0)], maxlen=REPORTS)
-        self.left: float | None = None
+        self.rate = 0.0
 
-    def report(self, done: int, total: int) -> None:
-        """Take note of what is done, of ``total`` parts that take about as long each."""
+    def report(self, done: int) -> None:
+        """Take note of how many parts are done, which take about as long each."""
         began, before = self._reports[0]
-        if done > self._reports[-1][1]:
-            now = time.monotonic()
+        now = time.monotonic()
+        if done > self._reports[-1][1] and now > began:
             self._reports.append((now, done))
-            self.left = (total - done) * (now - began) / (done - before)
+            self.rate = (done - before) / (now - began)
+
+    def left(self, parts: int) -> float | None:
+        """Seconds until so many more are done, if it goes on like this; None if unknown."""
+        return parts / self.rate if self.rate else None

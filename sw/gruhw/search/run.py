@@ -1,7 +1,5 @@
 """A whole search: evolution, fine-tuning of the front, selection, synthesis of what is reported."""
 
-import time
-from collections import deque
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import partial
@@ -16,6 +14,7 @@ from gruhw.search.evolve import Generation, check_population, evolve
 from gruhw.search.finals import Finals
 from gruhw.search.front import Candidate, Reference, Selection, non_dominated
 from gruhw.search.objectives import Cost
+from gruhw.search.pace import Pace
 from gruhw.search.result import (
     Member,
     Progress,
@@ -29,9 +28,6 @@ from gruhw.search.result import (
 from gruhw.search.space import SearchSpace, Vector
 from gruhw.search.store import Store
 from gruhw.search.workers import Evaluated, Group, Workers
-
-REPORTS = 30
-"""Over how many of the last reports the rate of evaluations is taken."""
 
 MISTAKES_OF_8_BITS = 2
 MORE_MISTAKES = 0.01
@@ -114,7 +110,7 @@ class _Search:
         self.total = self.evaluator.total
         self.finals = Finals(prepared.refiner, self.evaluator, costs, store, workers, tell)
         self.evaluated = self.evaluated_before = 0
-        self.recent = deque([(time.monotonic(), 0)], maxlen=REPORTS)
+        self.pace = Pace()
         self.generation: Generation | None = None
         self.reference: Reference | None = None
         self.gain = 1.0
@@ -250,10 +246,7 @@ class _Search:
         return selection.choose(candidates, baseline, self.costs[0].unit)
 
     def _report(self, *, finished: bool = False) -> None:
-        now = time.monotonic()
-        self.recent.append((now, self.evaluated))
-        began, before = self.recent[0]
-        rate = (self.evaluated - before) / (now - began) if now > began else 0.0
+        self.pace.report(self.evaluated)
         done = self.generation.number if self.generation else -1
         generations = self.settings.generations
         best = None
@@ -271,10 +264,10 @@ class _Search:
                 generation=done if finished else min(done + 1, generations),
                 generations=generations,
                 evaluated=self.evaluated,
-                rate=rate,
+                rate=self.pace.rate,
                 gain=self.gain,
                 best=best,
-                left=self._left(generations - done) / rate if rate and done >= 0 else None,
+                left=self.pace.left(self._left(generations - done)) if done >= 0 else None,
                 finished=finished,
             )
         )
