@@ -6,9 +6,10 @@ import subprocess
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import wraps
 from math import isfinite
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, ParamSpec, TypeVar
 
 from gruhw.errors import InputError, ToolError
 from gruhw.files import describe
@@ -21,6 +22,7 @@ USUAL_LIMIT = 3600.0
 
 Job = TypeVar("Job")
 Found = TypeVar("Found")
+Arguments = ParamSpec("Arguments")
 
 
 def time_limit() -> float:
@@ -41,6 +43,24 @@ def time_limit() -> float:
     return seconds
 
 
+def _interruptible(run: Callable[Arguments, Found]) -> Callable[Arguments, Found]:
+    """Let the main thread wait for another one to run a program, which is killed if it cannot.
+
+    Signals interrupt the main thread anywhere: if it ran the program itself, that would be left
+    running by one that comes after its start and before this module knows of it.
+    """
+
+    @wraps(run)
+    def called(*arguments: Arguments.args, **options: Arguments.kwargs) -> Found:
+        if threading.current_thread() is not threading.main_thread():
+            return run(*arguments, **options)
+        [found] = in_parallel(lambda _: run(*arguments, **options), [None], threads=1)
+        return found
+
+    return called
+
+
+@_interruptible
 def run_program(
     name: str,
     command: Sequence[str | Path],

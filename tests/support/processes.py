@@ -3,6 +3,9 @@
 import time
 from pathlib import Path
 
+FAMILY = "echo $$ >> pids; sh -c 'echo $$ >> pids; exec sleep 1000' & wait"
+"""A shell that waits for a program of its own; both note their process numbers."""
+
 
 def started(folder: Path, count: int) -> list[int]:
     """The process numbers in the file, once there are ``count``."""

@@ -10,13 +10,12 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from processes import FAMILY
+
 from gruhw.files import scratch_folder
 from gruhw.programs import run_program
 from gruhw.search import processes
 from gruhw.search.processes import Processes
-
-FAMILY = "echo $$ >> pids; sh -c 'echo $$ >> pids; exec sleep 1000' & wait"
-"""A shell that waits for a program of its own; both note their process numbers."""
 
 
 def run_tool(folder: Path) -> None:

@@ -2,19 +2,18 @@
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
-from processes import assert_ended, started
+from processes import FAMILY, assert_ended, started
 
 from gruhw.errors import InputError, ToolError
 from gruhw.programs import LIMIT_VARIABLE, USUAL_LIMIT, in_parallel, run_program, time_limit
-
-FAMILY = "echo $$ >> pids; sh -c 'echo $$ >> pids; exec sleep 1000' & wait"
-"""A shell that waits for a program of its own; both note their process numbers."""
 
 
 def test_a_program_runs_to_its_end(tmp_path: Path) -> None:
@@ -48,6 +47,21 @@ def test_an_interrupt_kills_the_program_too(tmp_path: Path) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        run_program("the tool", ["sh", "-c", FAMILY], cwd=tmp_path)
+    assert_ended(started(tmp_path, 2))
+
+
+def test_an_interrupt_at_the_start_kills_the_program_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(subprocess.Popen[str]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            started(tmp_path, 2)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
     with pytest.raises(KeyboardInterrupt):
         run_program("the tool", ["sh", "-c", FAMILY], cwd=tmp_path)
     assert_ended(started(tmp_path, 2))
