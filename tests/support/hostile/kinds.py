@@ -74,10 +74,8 @@ VERIFY: Command = ("verify", "--genome", DESIGN, "--samples", "1", "--jobs", "1"
 RESUME: Command = ("search", "--resume", "--out", "search", "--workers", "1")
 # Ends, in status 2, as soon as the first candidates are evaluated: none is so small.
 PREPARE: Command = ("search", "--task", TASK, *SEARCH, *SMALL, "--select", "budget=1", "--out")
-# Ends, in status 2, as soon as the calibration is read.
-CALIBRATED: Command = (
-    *("search", "--task", TASK, "--out", "out", "--objective", "luts", "--start", "absent.json"),
-)
+# Ends, in status 2, as soon as the calibration is read: where it should write, there is a file.
+CALIBRATED: Command = ("search", "--task", TASK, "--out", TASK, "--objective", "luts")
 
 KINDS = (
     Kind(
