@@ -74,7 +74,7 @@ class FineTuning:
             yield from map(partial(fine_tune, self, done, tell), jobs)
             return
         # Memory is shared with processes only when they start.
-        with Processes(min(self.workers, len(jobs)), _begin, (self, done)) as processes:
+        with Processes(self.workers, _begin, (self, done)) as processes:
             yield from processes(_work, jobs, tell)
 
 
