@@ -18,25 +18,23 @@ def test_there_are_glances_while_nothing_is_finished() -> None:
         ]  # fmt: skip
 
 
-def test_time_left_is_that_of_the_latest_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_left_is_that_of_the_latest_pace(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     pace = Pace()
-    pace.report(0, 10)
-    assert pace.left is None
+    pace.report(0)
+    assert (pace.rate, pace.left(10)) == (0, None)
     now += 6
-    pace.report(2, 10)
-    assert pace.left == 24
+    pace.report(2)
+    assert pace.left(8) == pytest.approx(24)
     now += 60
-    pace.report(2, 10)  # nothing new
-    assert pace.left == 24
+    pace.report(2)  # nothing new
+    assert pace.left(8) == pytest.approx(24)
     now += 6
-    pace.report(6, 10)
-    assert pace.left == 48
+    pace.report(6)
+    assert pace.left(4) == pytest.approx(48)
     for done in range(7, 7 + REPORTS):
         now += 2
-        pace.report(done, 100)
-    assert pace.left == (100 - done) * 2
-    now += 2
-    pace.report(100, 100)
-    assert pace.left == 0
+        pace.report(done)
+    assert pace.left(10) == pytest.approx(20)
+    assert pace.left(0) == 0
