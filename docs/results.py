@@ -1,18 +1,23 @@
-"""Writes the table of designs in README.md from their reports: ``python docs/results.py``.
+"""Writes the tables of designs in README.md and of fronts in search.md: ``python docs/results.py``.
 
 Every figure is read from ``designs/TASK/training.json`` and ``designs/TASK/report.json``, which
-``tools/ship_design.py`` measured.
+``tools/ship_design.py`` measured, and from ``designs/TASK/pareto.json``, which a search wrote.
 """
 
 import json
 import statistics
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
+SEARCH = ROOT / "docs" / "search.md"
 BEGIN = '<!-- results: written by "python docs/results.py" -->'
 END = "<!-- end of results -->"
+LOSSES = (0.0, 0.5, 1.5, 3.0)
+"""Points of validation accuracy below 8 bits up to which members of fronts are shown."""
+
 TARGET = "ice40"
 PE = 8
 """The other folding that is shown."""
@@ -75,8 +80,37 @@ def row(
     return "| " + " | ".join(cells) + " |"
 
 
+def marked(heading: Sequence[str], rows: Iterable[str]) -> str:
+    """A table with the markers between which it stands on a page."""
+    lines = ["| " + " | ".join(heading) + " |", "|---|" + "---:|" * (len(heading) - 1), *rows]
+    return "\n".join([BEGIN, "", *lines, "", END])
+
+
+def fronts() -> str:
+    """The block of search.md: the fewest LUTs of each front at a loss of accuracy."""
+    heading = ("task", *(f"{loss:g} points" if loss else "no loss" for loss in LOSSES))
+    return marked(heading, map(front, designs()))
+
+
+def front(folder: Path) -> str:
+    """The line of one front, whose members are compared with 8 bits, fine-tuned as they were."""
+    found = json.loads((folder / "pareto.json").read_text())
+    (eight,) = (member for member in found["homogeneous"] if member["homogeneous"] == 8)
+    luts, size = eight["costs"]["luts"], eight["costs"]["size"]
+
+    def cell(loss: float) -> str:
+        least = round(eight["correct"] - loss / 100 * found["validation_sequences"])
+        member = min(
+            (member for member in found["front"] if member["correct"] >= least),
+            key=lambda member: member["costs"]["luts"],
+        )
+        return f"{member['costs']['luts'] / luts - 1:.0%}, {member['costs']['size'] / size - 1:.0%}"
+
+    return "| " + " | ".join([f"`{folder.name}`", *map(cell, LOSSES)]) + " |"
+
+
 def table() -> str:
-    """The block of README.md, its markers included."""
+    """The block of README.md."""
     heading = (
         "task",
         "test accuracy",
@@ -89,15 +123,11 @@ def table() -> str:
         "fewer",
         "seeds",
     )
-    lines = [
-        "| " + " | ".join(heading) + " |",
-        "|---|" + "---:|" * (len(heading) - 1),
-        *(line for folder in designs() for line in rows(folder)),
-    ]
-    return "\n".join([BEGIN, "", *lines, "", END])
+    return marked(heading, (line for folder in designs() for line in rows(folder)))
 
 
 if __name__ == "__main__":
-    text = README.read_text(encoding="utf-8")
-    before, after = text[: text.index(BEGIN)], text[text.index(END) + len(END) :]
-    README.write_text(before + table() + after, encoding="utf-8")
+    for page, block in ((README, table()), (SEARCH, fronts())):
+        text = page.read_text(encoding="utf-8")
+        before, after = text[: text.index(BEGIN)], text[text.index(END) + len(END) :]
+        page.write_text(before + block + after, encoding="utf-8")

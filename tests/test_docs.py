@@ -238,6 +238,13 @@ def test_the_picture_is_what_its_script_draws() -> None:
     assert (ROOT / "docs" / "flow.svg").read_text(encoding="utf-8") == drawn
 
 
+def test_tables_of_results_are_what_files_of_designs_say() -> None:
+    results = load_script(ROOT / "docs" / "results.py")
+    assert results.designs()
+    for page, block in ((README, results.table()), (ROOT / "docs" / "search.md", results.fronts())):
+        assert block in page.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     "module",
     sorted(

@@ -1,13 +1,11 @@
-"""Shipping a design: what a search selected, trained beside 8 bits, and the table of README.md."""
+"""Shipping a design: what a search selected, trained beside 8 bits."""
 
-import importlib.util
 import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import REPOSITORY
 from tiny_task import write_tiny_task
 
 import ship_design
@@ -93,14 +91,3 @@ def test_the_cheapest_that_is_not_measurably_worse_is_chosen(
         for seed, validation in enumerate(accuracies)
     ]
     assert ship_design.choose(trained) == place
-
-
-def test_the_table_of_designs_is_what_their_reports_say() -> None:
-    spec = importlib.util.spec_from_file_location("results", REPOSITORY / "docs" / "results.py")
-    assert spec is not None
-    assert spec.loader is not None
-    results = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(results)
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    assert results.table() in readme
-    assert results.designs()
