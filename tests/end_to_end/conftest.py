@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from bad_input import Refused
 from command_line import DESIGN, CommandLine, contents
+from tiny_task import write_tiny_task
+from toy_search import prepare_toy
 
 # Settings of the user's that would change what is printed or found.
 UNWANTED = ("GRUHW_DATA", "GRUHW_PDK", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
@@ -63,3 +65,17 @@ def refused(gruhw: CommandLine, tmp_path: Path) -> Refused:
         assert contents(tmp_path) == before
 
     return check
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Searches evaluate by a formula; the test's folder holds the file of a task."""
+    monkeypatch.setattr("gruhw.cli.search._preparation", lambda: prepare_toy)
+    write_tiny_task(tmp_path / "task.npz")
+
+
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take most of a small search's time."""
+    for name in ("draw_front", "draw_genomes"):
+        monkeypatch.setattr(f"gruhw.search.results.{name}", lambda result: b"")

@@ -1,47 +1,26 @@
 """The command ``gruhw search``, on a toy evaluator."""
 
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from command_line import CommandLine, contents
-from tiny_task import write_tiny_task
-from toy_search import SIZES, STEPS, prepare_toy, toy_model
+from toy_command import ARGUMENTS, SMALL
+from toy_search import SIZES, STEPS, toy_model
 
-from gruhw.cli import search as command
-from gruhw.cli.request import QUICK, TRAINED, Request
+from gruhw.cli.request import QUICK
 from gruhw.design import save_design
 from gruhw.errors import ToolError
 from gruhw.genome import Genome, Sizes, homogeneous
-from gruhw.search import results
-from gruhw.search.store import FILE, Store
+from gruhw.search.store import FILE
 
-ARGUMENTS = ("search", "--task", "task.npz", "--out", "out", "--workers", "1")
-SMALL = ("--population", "12", "--generations", "4", "--finalists", "4")
+pytestmark = pytest.mark.usefixtures("toy")
+
 RESULTS = {
     "best.json", "best.safetensors", "genomes.png", "pareto.csv", "pareto.json", "pareto.png", FILE
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def toy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(command, "_preparation", lambda: prepare_toy)
-    write_tiny_task(tmp_path / "task.npz")
-
-
-@pytest.fixture
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They take most of a small search's time."""
-    for name in ("draw_front", "draw_genomes"):
-        monkeypatch.setattr(results, name, lambda result: b"")
 
 
 def test_help(gruhw: CommandLine) -> None:
@@ -113,62 +92,6 @@ def test_calibration_is_shown_and_comes_first(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.usefixtures("no_pictures")
-def test_resume_needs_no_options(gruhw: CommandLine, tmp_path: Path) -> None:
-    gruhw.succeeds(*ARGUMENTS, *SMALL, "--seed", "3")
-    before = contents(tmp_path / "out")
-    for name in ("pareto.json", "best.json"):
-        (tmp_path / "out" / name).unlink()
-    gruhw.succeeds("search", "--out", "out", "--resume")
-    after = contents(tmp_path / "out")
-    assert {k: v for k, v in after.items() if k != FILE} == {
-        k: v for k, v in before.items() if k != FILE
-    }
-    gruhw.succeeds("search", "--out", "out", "--resume", "--select", "max-accuracy")
-    found = json.loads((tmp_path / "out" / "pareto.json").read_text())
-    assert found["select"] == "max-accuracy"
-    gruhw.succeeds("search", "--out", "out", "--resume", "--generations", "5")
-    found = json.loads((tmp_path / "out" / "pareto.json").read_text())
-    assert (found["select"], found["generations"]) == ("max-accuracy", 5)
-
-
-@pytest.mark.usefixtures("no_pictures")
-def test_resume_reads_no_design_again(
-    gruhw: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sizes = SIZES.model_copy(update={"classes": 3})
-    start = Genome(sizes=sizes, genes=dict(homogeneous(5)) | {"add_h": 7})
-    save_design(tmp_path / "design", start, toy_model(homogeneous(8), sizes), None)
-    design = ("--model", "design/genome.json", "--start", "design/genome.json")
-    task = ("--task", str(tmp_path / "task.npz"))
-    gruhw.succeeds(*ARGUMENTS, *task, *SMALL, *design)
-    before = contents(tmp_path / "out")
-    (tmp_path / "design").rename(tmp_path / "moved")
-    (tmp_path / "out" / "pareto.json").unlink()
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")
-    resume = ("search", "--resume", "--out", "../out")
-    gruhw.succeeds(*resume)
-    gruhw.succeeds(*resume, *design, "--hidden", str(sizes.hidden))
-    after = contents(tmp_path / "out")
-    assert {k: v for k, v in after.items() if k != FILE} == {
-        k: v for k, v in before.items() if k != FILE
-    }
-    for option in ("model", "start"):
-        refuses(
-            gruhw,
-            f"../out: {option} must be design/genome.json, as when the search began, not "
-            "../moved/genome.json",
-            *(*resume, f"--{option}", "../moved/genome.json"),
-        )
-
-
-def refuses(gruhw: CommandLine, line: str, *arguments: str) -> None:
-    result = gruhw(*arguments)
-    lines = result.err.splitlines()
-    assert (result.status, result.out, lines[-1]) == (2, "", f"gruhw: {line}")
-
-
 def test_what_is_wrong_is_said_before_anything_is_written(
     gruhw: CommandLine, tmp_path: Path
 ) -> None:
@@ -226,86 +149,6 @@ def test_what_is_wrong_is_said_before_anything_is_written(
 
 
 @pytest.mark.usefixtures("no_pictures")
-def test_a_folder_holds_one_search(gruhw: CommandLine, tmp_path: Path) -> None:
-    gruhw.succeeds(*ARGUMENTS, *SMALL)
-    before = contents(tmp_path)
-    refuses(
-        gruhw,
-        "out: holds a search already: continue it with --resume, or choose another folder "
-        "with --out",
-        *ARGUMENTS,
-    )
-    refuses(
-        gruhw,
-        "out: seed must be 1, as when the search began, not 2",
-        *("search", "--out", "out", "--resume", "--seed", "2"),
-    )
-    assert contents(tmp_path) == before
-
-
-@pytest.mark.usefixtures("no_pictures")
-@pytest.mark.parametrize("name", TRAINED)
-def test_what_was_trained_for_other_options_is_not_used(
-    name: str, gruhw: CommandLine, tmp_path: Path
-) -> None:
-    with Store(tmp_path / "out", create=True) as store:
-        store.put({"request": asdict(Request(task="task.npz", seed=2))})
-    (tmp_path / "out" / name).write_bytes(b"")
-    before = contents(tmp_path)
-    refuses(
-        gruhw,
-        "out: seed must be 2, as when the training in it began, not 1: continue it with --resume, "
-        "or choose another folder with --out",
-        *ARGUMENTS,
-    )
-    assert contents(tmp_path) == before
-    gruhw.succeeds(*ARGUMENTS, *SMALL, "--seed", "2")
-
-
-@pytest.mark.usefixtures("no_pictures")
-def test_a_search_that_trained_nothing_may_begin_with_other_options(
-    gruhw: CommandLine, tmp_path: Path
-) -> None:
-    with Store(tmp_path / "out", create=True) as store:
-        store.put({"request": asdict(Request(task="other.npz"))})
-    gruhw.succeeds(*ARGUMENTS, *SMALL)
-
-
-def test_ctrl_c_before_a_search_begins_says_so(
-    monkeypatch: pytest.MonkeyPatch, gruhw: CommandLine, tmp_path: Path
-) -> None:
-    def interrupt(request: Request) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(command, "_check", interrupt)
-    before = contents(tmp_path)
-    result = gruhw(*ARGUMENTS)
-    assert (result.status, result.err) == (
-        130, "gruhw: interrupted; what is known is stored: continue with the same command\n"
-    )  # fmt: skip
-    assert contents(tmp_path) == before
-
-
-@pytest.mark.usefixtures("no_pictures")
-def test_ctrl_c_keeps_another_rule(
-    monkeypatch: pytest.MonkeyPatch, gruhw: CommandLine, tmp_path: Path
-) -> None:
-    def interrupt(*arguments: object) -> None:
-        raise KeyboardInterrupt
-
-    out = ("--out", "my search")
-    gruhw.succeeds(*ARGUMENTS, *SMALL, *out)
-    with monkeypatch.context() as patch:
-        patch.setattr(command, "_run", interrupt)
-        result = gruhw("search", "--resume", *out, "--select", "max-accuracy")
-    assert result.status == 130
-    assert result.err.endswith(": continue with gruhw search --resume --out 'my search'\n")
-    gruhw.succeeds("search", "--resume", *out)
-    found = json.loads((tmp_path / "my search" / "pareto.json").read_text())
-    assert found["select"] == "max-accuracy"
-
-
-@pytest.mark.usefixtures("no_pictures")
 def test_an_impossible_budget_costs_nothing(gruhw: CommandLine, tmp_path: Path) -> None:
     result = gruhw(*ARGUMENTS, *SMALL, "--select", "budget=7")
     assert result.status == 2
@@ -319,84 +162,3 @@ def test_an_impossible_budget_costs_nothing(gruhw: CommandLine, tmp_path: Path) 
     refuses_budget = gruhw("search", "--out", "out", "--resume", "--select", "budget=7")
     assert refuses_budget.status == 2
     gruhw.succeeds("search", "--out", "out", "--resume")
-
-
-@pytest.mark.usefixtures("no_pictures")
-def test_a_damaged_search_is_kept(gruhw: CommandLine, tmp_path: Path) -> None:
-    gruhw.succeeds(*ARGUMENTS, *SMALL)
-    path = tmp_path / "out" / FILE
-    path.write_bytes(path.read_bytes()[:5000])
-    before = contents(tmp_path)
-    result = gruhw("search", "--out", "out", "--resume")
-    assert result.status == 2
-    assert result.err.startswith(f"gruhw: out/{FILE}: must be a whole search file, but: ")
-    assert result.err.count("\n") == 1
-    assert contents(tmp_path) == before
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "message"),
-    [
-        ("population", "x", "request.population: input should be a valid integer, not 'x'"),
-        ("pe", 1, "request.pe: input should be a valid string, not 1"),
-        ("preset", "x", "request.preset: input should be 'full' or 'operators17', not 'x'"),
-        ("start", [1], "request.start.0: input should be a valid string, not 1"),
-        ("generations", -1, "request.generations: input should be greater than or equal to 0, not"),
-        ("genomes", [{}], "request.genomes.0.sizes is required, but missing"),
-        (
-            "genomes",
-            [{"sizes": SIZES.model_dump(), "genes": {"x": 1}}],
-            "request.genomes: gene must be one of input, ",
-        ),
-        ("task", None, "request.task: input should be a valid string, not None"),
-    ],
-)
-def test_a_damaged_request(
-    field: str, value: object, message: str, gruhw: CommandLine, tmp_path: Path
-) -> None:
-    with Store(tmp_path / "out", create=True) as store:
-        request = asdict(Request(task="task.npz"))
-        store.put({"request": request | {field: value}})
-    before = contents(tmp_path)
-    result = gruhw("search", "--out", "out", "--resume")
-    assert (result.status, result.out, result.err.count("\n")) == (2, "", 1)
-    assert result.err.startswith(f"gruhw: out/{FILE}: {message}")
-    assert contents(tmp_path) == before
-
-
-SCRIPT = """
-from toy_search import prepare_toy
-from gruhw.cli import search as command
-command._preparation = lambda: prepare_toy
-from gruhw.cli import main
-if __name__ == "__main__":
-    main()
-"""
-
-
-@pytest.mark.usefixtures("no_pictures")
-def test_ctrl_c_says_how_to_resume(gruhw: CommandLine, tmp_path: Path) -> None:
-    (tmp_path / "program.py").write_text(SCRIPT)
-    support = Path(__file__).parents[1] / "support"
-    process = subprocess.Popen(
-        [sys.executable, "program.py", *ARGUMENTS[:-1], "2", *SMALL, "--generations", "400"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(support), "TOY_DELAY": "0.02"},
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stderr is not None
-    lines = [process.stderr.readline()]
-    while "generation 1/" not in lines[-1]:
-        assert lines[-1], lines
-        lines.append(process.stderr.readline())
-    time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGINT)
-    rest = process.communicate(timeout=180)[1].splitlines()
-    assert process.returncode == 130
-    assert [line for line in rest if not line.startswith("generation ")] == [
-        "gruhw: interrupted; what is known is stored: continue with gruhw search --resume --out out"
-    ]
-    resumed = gruhw.succeeds("search", "--out", "out", "--resume", "--generations", "3")
-    assert "generation 3/3" in resumed.err

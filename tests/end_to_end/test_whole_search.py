@@ -5,12 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_line import SCRIPT, CommandLine, contents
+from command_line import SCRIPT, CommandLine
+from killed_search import results
 from tiny_task import write_tiny_task
 
 from gruhw.genome import Genome
 from gruhw.model import load_network
-from gruhw.search.store import FILE
 
 SEARCH = (
     *("search", "--task", "task.npz", "--quick", "--hidden", "2", "--seed", "3"),
@@ -22,11 +22,6 @@ MOMENTS = (
     "generation 0/", "fine-tuned 1 ",
 )  # fmt: skip
 """What the search says when it is killed, one after the other."""
-
-
-def results(folder: Path) -> dict[str, bytes]:
-    """Every file but the memory, whose bytes depend on the order of events."""
-    return {k: v for k, v in contents(folder).items() if not k.startswith(FILE)}
 
 
 def killed_at(moment: str, *arguments: str, cwd: Path) -> None:

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import supported
 from random_networks import random_network
 
 from gruhw_hw.top import TOP, generate_verilog
-
-SUPPORT = Path(__file__).parents[1] / "support"
 
 GENERATE = """
 import sys
@@ -51,13 +50,8 @@ def verilog_file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def generate_in_new_process(hash_seed: str) -> str:
-    inherited = os.environ.get("PYTHONPATH", "")
-    environment = {
-        **os.environ,
-        "PYTHONHASHSEED": hash_seed,
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(SUPPORT), inherited])),
-    }
     command = [sys.executable, "-c", GENERATE]
+    environment = supported(PYTHONHASHSEED=hash_seed)
     return subprocess.run(
         command, env=environment, capture_output=True, text=True, check=True
     ).stdout

@@ -13,7 +13,8 @@ import pytest
 
 from gruhw.cli import main
 
-REPOSITORY = Path(__file__).parents[2]
+SUPPORT = Path(__file__).parent
+REPOSITORY = SUPPORT.parents[1]
 DESIGN = REPOSITORY / "designs" / "mnist-rows" / "genome.json"
 
 SCRIPT = """
@@ -83,6 +84,13 @@ def run_process(
         preexec_fn=spoil,
     )
     return Result(finished.returncode, finished.stdout or "", finished.stderr)
+
+
+def supported(**more: str) -> dict[str, str]:
+    """The environment for a process that imports what tests share, with ``more`` variables."""
+    inherited = os.environ.get("PYTHONPATH", "")
+    path = os.pathsep.join(filter(None, [str(SUPPORT), inherited]))
+    return {**os.environ, "PYTHONPATH": path, **more}
 
 
 def no_permission() -> None:

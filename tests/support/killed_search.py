@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from command_line import contents
 from toy_search import PAPER_SPACE, STEPS, toy_prepared
 
 from gruhw.search.objectives import make_costs
@@ -22,6 +23,12 @@ def run(folder: Path, workers: int, *, delay: float = 0.0, log: Path | None = No
         result = search(prepared, PAPER_SPACE, costs, SETTINGS, store, workers=workers)
         write_results(result, folder)
     return result
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    """Every file but the store, whose bytes depend on the order of events."""
+    found = contents(folder)
+    return {name: data for name, data in found.items() if not name.startswith(FILE)}
 
 
 if __name__ == "__main__":

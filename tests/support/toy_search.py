@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from multiprocessing import parent_process
+from pathlib import Path
 
 import numpy as np
 
@@ -65,6 +66,11 @@ class ToyEvaluator:
 
     def network(self, candidate: Genome) -> Network:
         return Network.build(candidate, toy_model(candidate.widths, candidate.sizes))
+
+
+def lines(log: Path) -> list[str]:
+    """What toys noted in ``log``."""
+    return log.read_text().splitlines() if log.exists() else []
 
 
 @dataclass(frozen=True)

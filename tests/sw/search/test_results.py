@@ -24,6 +24,8 @@ from gruhw.search.results import describe, front_csv, summary, write_results
 from gruhw.search.run import search
 from gruhw.search.store import Store
 
+ESTIMATE = Estimate()
+
 
 class RoughEstimate(Estimate):
     """One that synthesis does not order its genomes by."""
@@ -38,7 +40,7 @@ def found(
     refine: bool,
     names: tuple[str, ...] = ("size",),
     select: str = "smallest",
-    estimate: Estimate = Estimate(),  # noqa: B008  # frozen
+    estimate: Estimate = ESTIMATE,
 ) -> Result:
     costs = [estimate, *make_costs(names, steps=STEPS)] if names else [estimate]
     settings = Settings(
