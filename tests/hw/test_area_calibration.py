@@ -1,12 +1,15 @@
 """Calibration of the area model: what synthesis finds, prices fitted from it, and their files."""
 
+import gc
 import json
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
+from amaranth.hdl import UnusedElaboratable
 
 from gruhw.errors import InputError, ToolError
 from gruhw.fixed import Fixed
@@ -23,7 +26,8 @@ from gruhw_hw.area.calibration import (
 )
 from gruhw_hw.area.fit import AMOUNTS, Prices, Sample, fit_prices
 from gruhw_hw.area.memory import USUAL_RANGES, TableRom
-from gruhw_hw.area.parts import Batch, Part
+from gruhw_hw.area.parts import Batch, Part, batches
+from gruhw_hw.area.samples import random_network, with_other_output
 from gruhw_hw.area.terms import adder_needs, linear_needs
 from gruhw_hw.linear import LinearUnit
 from gruhw_hw.operators import Adder, Lookup
@@ -38,6 +42,15 @@ VERSIONS = {"yosys": "1.0", "pyosys": "1.0"}
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     return tmp_path / "gruhw"
+
+
+@pytest.fixture
+def components_only() -> Iterator[None]:
+    """For tests that make no Verilog of components, of which Amaranth warns when they vanish."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnusedElaboratable)
+        yield
+        gc.collect()
 
 
 @pytest.fixture
@@ -141,6 +154,28 @@ def test_every_searched_table_has_a_price(target: str) -> None:
     for function, (first, last) in USUAL_RANGES.items():
         for whole, operand, bits in product(range(first, last + 1), SEARCHED_BITS, SEARCHED_BITS):
             assert f"table {function} {operand} {whole} {bits}" in prices
+
+
+@pytest.mark.usefixtures("components_only")
+def test_parts_have_every_searched_width() -> None:
+    parts = [part for batch in batches((), ()) for part in batch.parts.values()]
+    terms = {term for part in parts for term in part.measures.all_terms("ice40")}
+    for first, second in product(SEARCHED_BITS, SEARCHED_BITS):
+        assert f"complement {first} {second}" in terms
+        assert {f"product {first}{sign} {second}" for sign in "su"} <= terms
+
+
+@pytest.mark.usefixtures("components_only")
+def test_parts_give_either_output() -> None:
+    network = random_network(1, 0)
+    other = with_other_output(network)
+    assert network.genome.output != other.genome.output
+    assert with_other_output(other) == network
+    before, after = (batches((network,), others) for others in ((), (other,)))
+    assert sum(len(b.parts) for b in after) == sum(len(b.parts) for b in before) + 1
+    classes, states = (part.measures.parts[0].terms for part in after[-1].parts.values())
+    assert "head" in classes
+    assert "head" not in states
 
 
 def test_prices_are_found_again() -> None:

@@ -19,7 +19,7 @@ from gruhw_hw.area.fit import AMOUNTS, Prices, Sample, fit_prices
 from gruhw_hw.area.kept import synthesised
 from gruhw_hw.area.measure import Measures, measure
 from gruhw_hw.area.parts import Batch, batches
-from gruhw_hw.area.samples import random_network
+from gruhw_hw.area.samples import random_network, with_other_output
 from gruhw_hw.pdk import Liberty
 from gruhw_hw.synthesis import TARGETS, Resources, Target, library_of
 from gruhw_hw.synthesis.hierarchy import Hierarchy, inclusive_cells
@@ -34,6 +34,10 @@ SEED = 1
 NETWORKS = 72
 """Networks that are synthesised as a whole, and whose operators are synthesised apart."""
 
+OTHER_OUTPUTS = 36
+"""Of those, how many are synthesised with their other output, too. Most give the class: too few
+would be left that give states, whose control is another."""
+
 BATCH, PATH = "batch", "path"
 
 
@@ -44,7 +48,9 @@ def calibrate(target: str, liberty: Path | None, progress: Progress | None = Non
     """
     library = library_of(TARGETS[target], liberty)
     networks = [random_network(SEED, index) for index in range(NETWORKS)]
-    planned = batches(networks)
+    others = [with_other_output(network) for network in networks]
+    planned = batches(networks, others)
+    networks += others[:OTHER_OUTPUTS]
     steps = len(planned) + len(networks)
     samples: list[Sample] = []
     for done, batch in enumerate(planned, 1):

@@ -14,14 +14,17 @@ from gruhw.parameters import accumulator_type
 from gruhw.schedule import Phase
 from gruhw_hw.area.measure import Measures, measure_control, result_types
 from gruhw_hw.area.memory import USUAL_RANGES, TableRom, schedule_of
-from gruhw_hw.area.terms import OperatorNeeds, linear_needs, needs
+from gruhw_hw.area.terms import OperatorNeeds, complement_needs, linear_needs, needs
 from gruhw_hw.datapath import Datapath, output_type
 from gruhw_hw.linear import LinearUnit
-from gruhw_hw.operators import Lookup, component
+from gruhw_hw.operators import Complementer, Lookup, component
 from gruhw_hw.synthesis.flow import OPERATOR_ROWS
 
 SEED = 77
 """Of the linear operators, which are not taken from networks."""
+
+LINEAR_OPERATORS = 2
+"""How many there are for the same widths of operand and weight."""
 
 SHARED_BIASES, EXACT_RESULTS = 0.4, 0.12
 """The share of linear operators without different biases, and of those that do not requantise."""
@@ -46,16 +49,19 @@ class Batch:
     opaque: tuple[str, ...] = ()
 
 
-def batches(networks: Sequence[Network]) -> list[Batch]:
-    """Everything that is synthesised apart: tables, linear operators, and parts of networks."""
+def batches(networks: Sequence[Network], others: Sequence[Network]) -> list[Batch]:
+    """Everything that is synthesised apart: tables, linear operators, and parts of networks.
+
+    Of ``others``, this is only what surrounds the operators.
+    """
     control = tuple(f"batch.*.{name}" for name in OPERATOR_ROWS)
     return [
         *_split(_tables(), 64),
+        *_split(_complements(), 64),
         *_split(_linear_operators(), 49),
         *_split(_elementwise(networks[:26], Add), 64),
         *_split(_elementwise(networks[:40], Multiply), 64),
-        *_split(_elementwise(networks[:64], Complement), 64),
-        *_split(_control(networks), 12, control),
+        *_split(_control((*networks, *others)), 12, control),
     ]
 
 
@@ -84,13 +90,25 @@ def _tables() -> Iterable[Part]:
                     yield Part(Lookup(node, graph), Measures((), (rom,)))
 
 
+def _complements() -> Iterable[Part]:
+    """Every complement between searched widths."""
+    for operand in SEARCHED_BITS:
+        for bits in SEARCHED_BITS:
+            source = Input(name="x", type=Fixed(operand, operand, signed=False), size=1)
+            kind = Fixed(bits, bits, signed=False)
+            node = Complement(name="complement", type=kind, operand="x")
+            graph = Graph((source,), node)  # type: ignore[arg-type]  # one operator alone
+            yield _operator(Complementer(node, graph), complement_needs(source.type, kind))
+
+
 def _linear_operators() -> Iterable[Part]:
-    """A linear operator for every searched width of operand and weight, the rest random."""
+    """Linear operators for every searched width of operand and weight, the rest random."""
     rng = np.random.default_rng(SEED)
-    for operand_bits in SEARCHED_BITS:
-        for signed in (False, True):
-            for weight_bits in SEARCHED_BITS:
-                yield _linear_operator(rng, Fixed(operand_bits, 0, signed), weight_bits)
+    for _ in range(LINEAR_OPERATORS):
+        for operand_bits in SEARCHED_BITS:
+            for signed in (False, True):
+                for weight_bits in SEARCHED_BITS:
+                    yield _linear_operator(rng, Fixed(operand_bits, 0, signed), weight_bits)
 
 
 def _linear_operator(rng: np.random.Generator, operand: Fixed, weight_bits: int) -> Part:

@@ -1,5 +1,7 @@
 """Random networks as a search meets them, from which the area model is made and judged."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from gruhw.fixed import FloatArray
@@ -38,6 +40,12 @@ def random_network(seed: int, index: int) -> Network:
         output="states" if rng.random() < 1 / 8 else "class",
     )
     return Network.build(genome, _model(rng, sizes, genes))
+
+
+def with_other_output(network: Network) -> Network:
+    """The same network, but it gives every state if it gave the class, and otherwise the class."""
+    output = "class" if network.genome.output == "states" else "states"
+    return replace(network, genome=network.genome.model_copy(update={"output": output}))
 
 
 def _independent(rng: np.random.Generator) -> Genes:
