@@ -17,9 +17,9 @@ from gruhw_hw.area import AreaModel, Measures, measure, memory_bits
 from gruhw_hw.area.calibration import (
     MODELLED,
 )
-from gruhw_hw.area.memory import Rom, block_rams, memory_terms
+from gruhw_hw.area.memory import Rom, TableRom, block_rams, memory_terms
 from gruhw_hw.area.samples import random_network
-from gruhw_hw.area.terms import Needs, linear_needs
+from gruhw_hw.area.terms import Needs, linear_needs, table_needs
 from gruhw_hw.synthesis import TARGETS, synthesise
 from gruhw_hw.top import TOP, generate_verilog
 
@@ -126,6 +126,20 @@ def test_block_rams() -> None:
     assert [block_rams("ice40", words, 4) for words in (512, 1024, 1025)] == [1, 1, 2]
     assert block_rams("xc7", 512, 36) == 1
     assert block_rams("gowin", 512, 36) == 0
+
+
+@pytest.mark.parametrize(
+    ("operand", "bits", "equal"),
+    [
+        (Fixed(2, 0), 3, 0),
+        (Fixed(2, 0), 7, 1),  # of 1000000, 1011110, 0001111, 0100010, those of 4 and 8 are equal
+        (Fixed(2, 1), 6, 2),  # of 100000, 101000, 010001, 011000, those of 2 and 4 are constant
+        (Fixed(5, 3), 4, 0),
+    ],
+)
+def test_bits_of_a_table_that_never_differ(operand: Fixed, bits: int, equal: int) -> None:
+    rom = TableRom("sigmoid", operand, operand, bits)
+    assert table_needs(rom, Fixed(bits, bits, signed=False)).terms == {"equal column": equal}
 
 
 def test_contents_of_weight_roms() -> None:

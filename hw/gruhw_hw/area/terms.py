@@ -239,7 +239,7 @@ def complement_needs(operand: Fixed, result: Fixed) -> OperatorNeeds:
 
 @needs.register
 def _(node: Table, read: Types, schedule: Schedule, parameters: Parameters) -> OperatorNeeds:
-    return _table_needs(
+    return table_needs(
         TableRom(
             node.function, schedule.graph[node.operand].type, read[node.operand], node.type.bits
         ),
@@ -248,8 +248,17 @@ def _(node: Table, read: Types, schedule: Schedule, parameters: Parameters) -> O
 
 
 @lru_cache(maxsize=1 << 16)
-def _table_needs(rom: TableRom, result: Fixed) -> OperatorNeeds:
-    return OperatorNeeds({}, result, rom)  # All of it is a memory.
+def table_needs(rom: TableRom, result: Fixed) -> OperatorNeeds:
+    """The needs of a :class:`gruhw_hw.operators.Lookup`, all of which is a memory.
+
+    But readers save something: of four results, for an operand of 2 bits, some bits are constant
+    or equal to others.
+    """
+    table = Table(name="", type=result, operand="", function=rom.function)
+    columns = (table.values(rom.held)[:, None] >> np.arange(result.bits)) & 1
+    distinct = np.unique(columns, axis=1)
+    different = int((distinct.any(axis=0) & ~distinct.all(axis=0)).sum())
+    return OperatorNeeds({"equal column": result.bits - different}, result, rom)
 
 
 def _bits(*values: int) -> int:
