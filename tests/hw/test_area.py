@@ -57,7 +57,7 @@ def network_of(genes: Mapping[str, int], pe: int = 1) -> Network:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("target", "index"), [("ice40", 1), ("ice40", 19)])
+@pytest.mark.parametrize(("target", "index"), [("ice40", 1), ("ice40", 19)])  # class, states
 def test_estimates_are_near_synthesis(target: str, index: int) -> None:
     network = random_network(SEED, index)
     estimate = AreaModel.load(target).estimate(network)

@@ -74,6 +74,11 @@ def _split(parts: Iterable[Part], size: int, opaque: tuple[str, ...] = ()) -> li
     ]
 
 
+def _alone(node: Node, operand: Input) -> Graph:
+    """An operator without any other: enough for what its component asks of a graph."""
+    return Graph((operand,), node)  # type: ignore[arg-type]  # whose head is linear
+
+
 def _tables() -> Iterable[Part]:
     """Every table between searched widths, for the operand ranges that are usual."""
     functions: dict[Function, bool] = {"sigmoid": False, "tanh": True}
@@ -85,7 +90,7 @@ def _tables() -> Iterable[Part]:
                     source = Input(name="x", type=Fixed(operand, operand - whole), size=1)
                     kind = Fixed(bits, bits - signed, signed)
                     node = Table(name="table", type=kind, operand="x", function=function)
-                    graph = Graph((source,), node)  # type: ignore[arg-type]  # one operator alone
+                    graph = _alone(node, source)
                     rom = TableRom(function, source.type, source.type, bits)
                     yield Part(Lookup(node, graph), Measures((), (rom,)))
 
@@ -97,8 +102,8 @@ def _complements() -> Iterable[Part]:
             source = Input(name="x", type=Fixed(operand, operand, signed=False), size=1)
             kind = Fixed(bits, bits, signed=False)
             node = Complement(name="complement", type=kind, operand="x")
-            graph = Graph((source,), node)  # type: ignore[arg-type]  # one operator alone
-            yield _operator(Complementer(node, graph), complement_needs(source.type, kind))
+            hardware = Complementer(node, _alone(node, source))
+            yield _operator(hardware, complement_needs(source.type, kind))
 
 
 def _linear_operators() -> Iterable[Part]:
@@ -131,7 +136,7 @@ def _linear_operator(rng: np.random.Generator, operand: Fixed, weight_bits: int)
     shift = max(-2, node.accumulator.bits - result - int(rng.integers(0, 5)))
     exact = rng.random() < EXACT_RESULTS
     node = replace(node, type=node.accumulator if exact else Fixed(result, frac - shift))
-    graph, phase = Graph((source,), node), Phase(units, inputs, lanes)
+    graph, phase = _alone(node, source), Phase(units, inputs, lanes)
     unit = LinearUnit(node, graph, weights, biases, phase)
     return _operator(unit, linear_needs(node, operand, weights, biases, phase))
 
