@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,8 @@ from gruhw.graph import Linear, calibrated_tensors
 from gruhw.model import LAYERS, Model, Network, Normalisation, layer_shapes
 from gruhw.schedule import Phase
 from gruhw_hw.area import AreaModel, Measures, measure, memory_bits
-from gruhw_hw.area.calibration import (
-    MODELLED,
-)
-from gruhw_hw.area.memory import Rom, TableRom, block_rams, memory_terms
+from gruhw_hw.area.calibration import MODELLED
+from gruhw_hw.area.memory import Buffer, Rom, Roms, TableRom, block_rams, memory_terms
 from gruhw_hw.area.samples import random_network
 from gruhw_hw.area.terms import Needs, linear_needs, table_needs
 from gruhw_hw.synthesis import TARGETS, synthesise
@@ -66,6 +65,26 @@ def test_estimates_are_near_synthesis(target: str, index: int) -> None:
     for amount, worst in WORST.items():
         assert getattr(estimate, amount) == pytest.approx(getattr(total, amount), rel=worst)
     assert abs(estimate.block_rams - total.block_rams) <= 2
+
+
+@pytest.mark.slow
+def test_a_buffer_out_of_registers_has_those_that_differ() -> None:
+    """The sum has 1 fraction bit, and 3 as a new state: the last two are equal."""
+    network = network_of(dict.fromkeys(GENES, 6) | {"mul_zn": 2, "mul_zh": 2, "add_h": 4})
+    buffer = Buffer(words=32, bits=4, held=3, reads=2)
+    assert buffer in measure(network).memories
+    spared = buffer.words * (buffer.bits - buffer.held)
+    verilog = generate_verilog(network).verilog
+    total = synthesise(verilog, TOP, "ice40", by_operator=False).total
+    estimate = AreaModel.load("ice40").estimate(network)
+    assert abs(estimate.flip_flops - total.flip_flops) < spared / 2
+
+
+def test_memories_keep_their_width() -> None:
+    buffer, whole = Buffer(words=64, bits=8, held=4), Buffer(words=64, bits=8, held=8)
+    assert buffer.size == whole.size
+    assert memory_terms(buffer, "ice40") == memory_terms(whole, "ice40")
+    assert memory_terms(buffer, "asic") == memory_terms(replace(whole, bits=4, held=4), "asic")
 
 
 @pytest.mark.parametrize("target", MODELLED)
@@ -170,7 +189,16 @@ def test_weights_are_logic_where_there_are_no_block_rams() -> None:
         for name, n in memory_terms(few, "asic").items()
         if n != memory_terms(many, "asic")[name]
     }
-    assert differing == {"rom information", "rom deep 6"}
+    assert differing == {"rom information", "rom logic", "rom deep 6"}
+    assert memory_terms(Roms(290), "ice40") == {}
+    assert memory_terms(Roms(290), "asic") == {"whole rom information": 290}
+
+
+def test_roms_beside_each_other_are_measured() -> None:
+    memories = measure(random_network(SEED, 1)).memories
+    information = [memory.information for memory in memories if isinstance(memory, Rom)]
+    assert len(information) == 7
+    assert Roms(sum(information)) in memories
 
 
 def test_tables_are_as_deep_as_their_operand_has_registers() -> None:

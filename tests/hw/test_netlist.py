@@ -41,7 +41,7 @@ def small(hidden: int, pe: int, output: Output) -> Network:
     return random_network(rng, inputs=9, hidden=hidden, classes=4, pe=pe, output=output)
 
 
-@pytest.mark.parametrize(("hidden", "pe", "output"), [(20, 1, "class"), (10, 3, "states")])
+@pytest.mark.parametrize(("hidden", "pe", "output"), [(12, 1, "class"), (10, 3, "states")])
 def test_ice40_cells_pass_the_bench(hidden: int, pe: int, output: Output) -> None:
     network = small(hidden, pe, output)
     text = gates(network, "ice40")

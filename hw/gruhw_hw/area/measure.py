@@ -8,7 +8,7 @@ from gruhw.graph import Graph
 from gruhw.model import Network
 from gruhw.schedule import Schedule
 from gruhw_hw.area.control import control_needs
-from gruhw_hw.area.memory import Memory, Rom, buffers, memory_terms, schedule_of
+from gruhw_hw.area.memory import Memory, Rom, Roms, buffers, memory_terms, schedule_of
 from gruhw_hw.area.terms import BIAS_ROM, Needs, Terms, Types, add_terms, needs
 from gruhw_hw.datapath import output_type
 
@@ -54,7 +54,8 @@ class Measures:
 
 def measure_control(schedule: Schedule, output: Fixed, read: Types) -> Measures:
     """Take the measures of a datapath without its operators, whose results are ``read`` by it."""
-    return Measures((control_needs(schedule, output, read),), buffers(schedule, output))
+    state = read[schedule.graph.state.source]
+    return Measures((control_needs(schedule, output, read),), buffers(schedule, output, state))
 
 
 def measure(network: Network) -> Measures:
@@ -70,7 +71,8 @@ def measure(network: Network) -> Measures:
         memories += [] if operator.memory is None else [operator.memory]
     control = measure_control(schedule, output_type(network), read)
     whole = whole_needs(sum(part.terms.get(BIAS_ROM, 0) for part in parts))
-    return Measures((*parts, *control.parts, whole), (*memories, *control.memories))
+    roms = Roms(sum(memory.information for memory in memories if isinstance(memory, Rom)))
+    return Measures((*parts, *control.parts, whole), (*memories, roms, *control.memories))
 
 
 @lru_cache(maxsize=1 << 12)

@@ -91,14 +91,32 @@ def _code_bits(bits: int) -> IntArray:
 
 
 @dataclass(frozen=True)
+class Roms:
+    """All memories of weights of a network, whose ``information`` is as in :class:`Rom`.
+
+    They hold nothing more than each of them does. But where they are logic, beside each other,
+    they have some of their decoding in common.
+    """
+
+    information: int
+
+    @property
+    def size(self) -> int:
+        """The bits that come on top of those of each memory."""
+        return 0
+
+
+@dataclass(frozen=True)
 class Buffer:
     """A memory with one write port: its words, bits a word, and read ports.
 
-    ``checked`` if what is read while it is written matters, which block RAMs need logic for.
+    ``held`` are the bits of a word that differ from each other and from zero. ``checked`` if what
+    is read while it is written matters, which block RAMs need logic for.
     """
 
     words: int
     bits: int
+    held: int
     reads: int = 1
     checked: bool = False
 
@@ -126,8 +144,8 @@ class TableRom:
         return self.bits << self.operand.bits
 
 
-Memory: TypeAlias = Rom | Buffer | TableRom
-"""A memory, whose area depends on what a target makes of it."""
+Memory: TypeAlias = Rom | Roms | Buffer | TableRom
+"""A memory, or several, whose area depends on what a target makes of it."""
 
 
 @singledispatch
@@ -157,18 +175,28 @@ def _(table: TableRom, target: str) -> Mapping[str, float]:
     }
 
 
-def buffers(schedule: Schedule, output: Fixed) -> tuple[Buffer, ...]:
-    """The buffers of input, state and output; two banks, each with a power of two of words."""
+def buffers(schedule: Schedule, output: Fixed, state: Fixed) -> tuple[Buffer, ...]:
+    """The buffers of input, state and output; two banks, each with a power of two of words.
+
+    ``state`` is the type of what the registers of a new state's element hold.
+    """
     graph = schedule.graph
+    element, emitted = graph.input.type.bits, output.bits + 1
+    equal = graph.state.type.bits - state.bits
     reads = 1 + sum(
         graph.state.name in node.operands
         for node in graph.operators
         if not isinstance(node, Linear)
     )
     return (
-        Buffer(2 << ceil_log2(graph.input.size), graph.input.type.bits),
-        Buffer(2 << ceil_log2(graph.state.size), graph.state.type.bits, reads),
-        Buffer(schedule.output_depth - 1, output.bits + 1, checked=True),
+        Buffer(2 << ceil_log2(graph.input.size), element, element),
+        Buffer(2 << ceil_log2(graph.state.size), graph.state.type.bits, state.bits, reads),
+        Buffer(
+            schedule.output_depth - 1,
+            emitted,
+            emitted if schedule.head else emitted - equal,
+            checked=True,
+        ),
     )
 
 
@@ -188,6 +216,8 @@ def _(buffer: Buffer, target: str) -> Mapping[str, float]:
         cells = -(-words // depth) * -(-bits // width) * reads
         costs["luts"] = cost * cells
     kind = min(costs, key=lambda name: (costs[name], name == "blocks", name == "luts"))
+    if kind == "registers":  # Memories keep their width; of equal registers one remains.
+        bits = buffer.held
     address = ceil_log2(words)
     found = {kind: 1.0, f"{kind} port": reads, f"{kind} port bit": reads * bits}
     found |= {f"{kind} bit": words * bits, f"{kind} word": words}
@@ -226,11 +256,24 @@ def _(rom: Rom, target: str) -> Mapping[str, float]:
     """A ROM of weights has some logic beside its block RAMs, or is logic if there are none."""
     bits = rom.bits
     if target not in BLOCK_SHAPES:
-        found = {"rom": 1, "rom column": bits, "rom word": rom.words, "rom bit": rom.words * bits}
-        address = f"rom deep {ceil_log2(rom.words)}"
-        return {**found, "rom information": rom.information, address: rom.information}
+        information = rom.information
+        return {
+            "rom": 1,
+            "rom column": bits,
+            "rom word": rom.words,
+            "rom bit": rom.words * bits,
+            "rom information": information,
+            # Of a function with N bits, N / log2(N) gates (Lupanov, 1958).
+            "rom logic": information / log2(max(2, information)),
+            f"rom deep {ceil_log2(rom.words)}": information,
+        }
     bits = rom.changing
     _, banks = layout(target, rom.words, bits)
     if banks <= 1:
         return {}
     return {"bank select": ceil_log2(banks), f"banks {banks}": bits, "bank bit": bits * banks}
+
+
+@memory_terms.register
+def _(roms: Roms, target: str) -> Mapping[str, float]:
+    return {} if target in BLOCK_SHAPES else {"whole rom information": roms.information}
