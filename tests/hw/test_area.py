@@ -112,6 +112,7 @@ def test_estimates_are_repeatable(target: str) -> None:
     found = [model.estimate(network) for network in networks]
     assert found == [again.estimate(network) for network in reversed(networks)][::-1]
     assert found == model.estimate_measures([measure(network) for network in networks])
+    assert model.estimate_measures([]) == []
     assert len({getattr(estimate, main_amount(target)) for estimate in found}) == 3
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
 
@@ -126,11 +127,14 @@ class AreaModel:
 
     def amounts(self, measures: Sequence[Measures]) -> Amounts:
         """The estimates as numbers: a row for each of ``measures``, a column for each amount."""
-        found = np.empty((len(measures), len(AMOUNTS)))
-        for index, taken in enumerate(measures):
-            parts = (*map(self._part, taken.parts), *map(self._memory, taken.memories))
-            found[index] = np.sum(parts, axis=0)
-        return np.maximum(found, 0)
+        if not measures:
+            return np.empty((0, len(AMOUNTS)))
+        found = [
+            [*map(self._part, taken.parts), *map(self._memory, taken.memories)]
+            for taken in measures
+        ]
+        starts = np.cumsum([0, *map(len, found[:-1])])
+        return np.maximum(np.add.reduceat(np.array([*chain.from_iterable(found)]), starts), 0)
 
     def estimate_measures(self, measures: Sequence[Measures]) -> list[Resources]:
         """The resources of accelerators whose measures are taken: faster, if repeated."""
