@@ -10,6 +10,7 @@ one file a target, and a run that was stopped goes on where it was.
 import argparse
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ from rich.table import Table
 from scipy.stats import kendalltau
 
 from gruhw.files import sha256, write_atomic
-from gruhw.genome import GENES, SEARCHED_BITS, Folding, Genes, Genome, Sizes
-from gruhw.model import Model, Network, Normalisation
+from gruhw.genome import GENES, SEARCHED_BITS, Genes, Genome, Sizes, homogeneous
+from gruhw.graph import calibrated_tensors
+from gruhw.model import Model, Normalisation
 from gruhw.quant import calibrate
-from gruhw_hw.area import AreaModel, measure
+from gruhw_hw.area import AreaModel, Candidates
 from gruhw_hw.area.calibration import MODELLED
 from gruhw_hw.area.samples import random_layers, random_network
 from gruhw_hw.synthesis import TARGETS, synthesise, tool_versions
@@ -31,8 +33,8 @@ from gruhw_hw.top import TOP, generate_verilog
 SEED = 2402
 FOLDER = Path("build/area")
 WORST = 5
-SEARCHED = 2000
-"""Networks for which estimates are timed."""
+GENOMES = 16_000
+"""Random ones, for which estimates are timed."""
 
 
 class Results:
@@ -70,49 +72,51 @@ def fill(results: dict[str, Results], first: int, count: int, console: Console) 
             console.print(f"network {index}, {target}")
 
 
-def searched_networks(count: int) -> list[Network]:
-    """Random genomes of one float network, as a search meets them."""
+def family(sizes: Sizes) -> Callable[[Genes], Model]:
+    """A model of random weights for any genes, as candidates of a search share one."""
     rng = np.random.default_rng(SEED)
-    sizes = Sizes(input=28, hidden=32, classes=10)
     weights, biases = random_layers(rng, sizes, 0.3)
     samples = rng.random((16, 12, sizes.input))
-    found = []
-    for _ in range(count):
-        genes = Genes({gene: int(rng.choice(SEARCHED_BITS)) for gene in GENES})
-        fractions, signed = calibrate(sizes, genes, weights, biases, samples)
-        normalisation = Normalisation.identity(sizes.input)
-        model = Model(weights, biases, fractions, signed, normalisation)
-        genome = Genome(sizes=sizes, genes=dict(genes), folding=Folding(pe=1))
-        found.append(Network.build(genome, model))
-    return found
+    normalisation = Normalisation.identity(sizes.input)
+    fractions = {
+        bits: calibrate(sizes, homogeneous(bits), weights, biases, samples)[0]
+        for bits in SEARCHED_BITS
+    }
+
+    def model_of(genes: Genes) -> Model:
+        own = {name: fractions[bits][name] for name, bits in calibrated_tensors(genes).items()}
+        return Model(weights, biases, own, False, normalisation)
+
+    return model_of
 
 
-def speeds(model: AreaModel, networks: list[Network]) -> tuple[float, float]:
-    """Estimates a second of processor time: from networks, and from measures already taken.
+def speeds(model: AreaModel) -> tuple[float, float, float]:
+    """Estimates a second of processor time, from genomes.
 
-    Most of the networks come first, untimed, as in a search that has gone on for a while.
+    Of the first quarter of random genomes, of the last quarter, and of those again.
     """
-    warm = len(networks) * 3 // 4
-    for network in networks[:warm]:
-        model.estimate(network)
-    start = time.process_time()
-    for network in networks[warm:]:
-        model.estimate(network)
-    from_networks = (len(networks) - warm) / (time.process_time() - start)
-    measures = [measure(network) for network in networks]
-    start = time.process_time()
-    model.amounts(measures)
-    return from_networks, len(measures) / (time.process_time() - start)
+    sizes = Sizes(input=28, hidden=32, classes=10)
+    rng = np.random.default_rng(SEED)
+    genomes = [
+        Genome(sizes=sizes, genes={gene: int(rng.choice(SEARCHED_BITS)) for gene in GENES})
+        for _ in range(GENOMES)
+    ]
+    candidates = Candidates(family(sizes), sizes)
+    rates = []
+    quarters = [genomes[start::4] for start in range(4)]
+    for part in (*quarters, quarters[-1]):
+        start = time.process_time()
+        model.amounts([candidates.measure(genome) for genome in part])
+        rates.append(len(part) / (time.process_time() - start))
+    return rates[0], rates[-2], rates[-1]
 
 
-def compare(
-    target: str, results: Results, count: int, searched: list[Network], console: Console
-) -> list[list[str]]:
+def compare(target: str, results: Results, count: int, console: Console) -> list[list[str]]:
     """Print the worst estimates of a target; the rows of the summary."""
     model = AreaModel.load(target)
     done = [index for index in range(count) if results.of(index) is not None]
     networks = [random_network(SEED, index) for index in done]
-    per_second, measured_per_second = speeds(model, searched)
+    rates = [f"{rate:,.0f}" for rate in speeds(model)]
     estimates = [model.estimate(network) for network in networks]
     rows = []
     main = "area_um2" if TARGETS[target].liberty else "luts"
@@ -125,7 +129,7 @@ def compare(
         rows.append(
             [target, amount, f"{len(done)}", f"{np.abs(relative).mean():.2f} %",
              f"{np.abs(relative).max():.1f} %", f"{np.abs(error).max():.0f}", f"{tau:.3f}",
-             f"{per_second:,.0f}", f"{measured_per_second:,.0f}"]
+             *rates]
         )  # fmt: skip
         if amount == main:
             worst = sorted(range(len(done)), key=lambda i: -abs(relative[i]))[:WORST]
@@ -149,15 +153,14 @@ def main() -> None:
     results = {target: Results(target) for target in options.target or MODELLED}
     if not options.no_synthesis:
         fill(results, options.first, options.count, console)
-    searched = searched_networks(SEARCHED)
     rows = [
         row
         for target in results
-        for row in compare(target, results[target], options.count, searched, console)
+        for row in compare(target, results[target], options.count, console)
     ]
     table = Table(title="The area model against synthesis")
     for heading in ("target", "amount", "networks", "mean", "worst", "worst, pieces", "tau",
-                    "estimates/s", "from measures"):  # fmt: skip
+                    "first/s", "last/s", "again/s"):  # fmt: skip
         table.add_column(heading, justify="right")
     for row in rows:
         table.add_row(*row)

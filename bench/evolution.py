@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gruhw.genome import PRESETS
+from gruhw.search.accelerators import Accelerators
 from gruhw.search.descent import descend
 from gruhw.search.evolve import Begin, Evaluate, evolve
 from gruhw.search.front import Candidate, Reference
@@ -59,12 +60,13 @@ def main() -> None:
     weights = SharedWeights(options.task, options.folder)
     evaluator = SharedFactory(weights)()
     costs = make_costs(["luts", "size"], steps=load_task(options.task).steps)
+    made = Accelerators(evaluator.model)
     space = SearchSpace(PRESETS["full"], weights.model.sizes, options.task)
 
     def evaluate(vectors: Sequence[Vector]) -> list[Candidate]:
         genomes = [space.genome(vector) for vector in vectors]
         return [
-            Candidate(g, correct, evaluator.total, tuple(c(evaluator.network(g)) for c in costs))
+            Candidate(g, correct, evaluator.total, tuple(c(made(g)) for c in costs))
             for g, correct in zip(genomes, evaluator.correct(genomes), strict=True)
         ]
 

@@ -9,7 +9,8 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from gruhw.fixed import Fixed
-from gruhw.graph import State
+from gruhw.genome import Output
+from gruhw.graph import Graph, State
 from gruhw.model import Network
 from gruhw.schedule import MULTIPLY_CYCLES, Phase, Schedule
 from gruhw_hw.arithmetic import shape_of
@@ -21,10 +22,15 @@ from gruhw_hw.streams import NO_COLLISION, InputBuffer, OutputBuffer, element_la
 
 
 def output_type(network: Network) -> Fixed:
+    """The type of an output element of a network's accelerator."""
+    return element_type(network.graph, network.genome.output)
+
+
+def element_type(graph: Graph, output: Output) -> Fixed:
     """Holds a state; or a logit and, as a non-negative number, a class index."""
-    if network.genome.output == "states":
-        return network.graph.state.type
-    head = network.graph.head
+    if output == "states":
+        return graph.state.type
+    head = graph.head
     return Fixed(max(head.type.bits, ceil_log2(head.outputs) + 1), head.type.frac)
 
 

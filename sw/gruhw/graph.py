@@ -14,7 +14,7 @@ dispatch on the node's class, live outside this module, and never write into a g
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -213,7 +213,8 @@ class Graph:
         """
 
         def refit(node: Linear) -> Linear:
-            return replace(node, accumulator=accumulators.get(node.name, node.accumulator))
+            found = accumulators.get(node.name)
+            return replace(node, accumulator=found) if found else node
 
         head = refit(self.head)
         return Graph(
@@ -314,6 +315,7 @@ def build_graph(
     return Graph(tuple(step), linear("head", h, sizes.classes, None))
 
 
+@lru_cache(maxsize=1 << 14)
 def worst_case_accumulator(operand: Fixed, weight: Fixed, inputs: int) -> Fixed:
     """The accumulator of ``inputs`` products, and a bias as large as all of them together."""
     product = operand.product(weight)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
@@ -180,17 +181,23 @@ class Network:
         graph = build_graph(
             genome.sizes, genome.widths, model.fractions, input_signed=model.input_signed
         )
-        parameters = quantise_parameters(graph, model.weights, model.biases)
+        parameters = quantise_parameters(graph.linears, model.weights, model.biases)
         return cls(genome, fit_accumulators(graph, parameters), parameters, model.normalisation)
 
     @property
     def weight_bits(self) -> int:
         """The size of all weight matrices, head included, in bits."""
-        return sum(op.weight.bits * op.inputs * op.outputs for op in self.graph.linears)
+        return weight_bits(self.genome)
 
     def encode(self, raw: np.ndarray) -> IntArray:
         """Raw samples, of shape [..., inputs], as the integers that the hardware takes."""
         return quantise(self.normalisation(raw), self.graph.input.type)
+
+
+def weight_bits(genome: Genome) -> int:
+    """The size of all weight matrices of a genome's network, head included, in bits."""
+    shapes = layer_shapes(genome.sizes)
+    return sum(genome.genes[f"{layer}.weight"] * prod(shape) for layer, shape in shapes.items())
 
 
 def read_reference(folder: Path, file: str, sha256: str) -> tuple[Path, bytes]:

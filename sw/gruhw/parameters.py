@@ -1,6 +1,6 @@
 """The integer constants of a network: weights, biases and accumulators that just hold them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from gruhw.graph import Graph, Linear
 
 @dataclass(frozen=True)
 class Parameters:
-    """The integers of every linear operator, by name.
+    """The integers of linear operators, by name.
 
     ``weights[op]`` has shape [outputs, inputs]; ``biases[op]``, at the accumulator's scale,
     has shape [outputs].
@@ -26,16 +26,16 @@ BIAS_BITS = 32
 
 
 def quantise_parameters(
-    graph: Graph,
+    operators: Sequence[Linear],
     weights: Mapping[str, np.ndarray],
     biases: Mapping[str, np.ndarray],
 ) -> Parameters:
-    """Round float weights and biases, by operator name, to the types of ``graph``."""
+    """Round float weights and biases, by operator name, to the types of ``operators``."""
     return Parameters(
-        {op.name: quantise(weights[op.name], op.weight) for op in graph.linears},
+        {op.name: quantise(weights[op.name], op.weight) for op in operators},
         {
             op.name: quantise(biases[op.name], Fixed(BIAS_BITS, op.accumulator.frac))
-            for op in graph.linears
+            for op in operators
         },
     )
 
@@ -64,7 +64,7 @@ def accumulator_type(op: Linear, operand: Fixed, weight: IntArray, bias: IntArra
 
 
 def fit_accumulators(graph: Graph, parameters: Parameters) -> Graph:
-    """The graph with every accumulator as wide as the actual weights can make it."""
+    """The graph with accumulators as wide as the actual weights of ``parameters`` make them."""
     return graph.with_accumulators(
         {
             op.name: accumulator_type(
@@ -74,5 +74,6 @@ def fit_accumulators(graph: Graph, parameters: Parameters) -> Graph:
                 parameters.biases[op.name],
             )
             for op in graph.linears
+            if op.name in parameters.weights
         }
     )

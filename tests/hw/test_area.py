@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,13 @@ from gruhw.fixed import Fixed
 from gruhw.genome import GENES, Folding, Genome, Sizes
 from gruhw.graph import Linear, calibrated_tensors
 from gruhw.model import LAYERS, Model, Network, Normalisation, layer_shapes
+from gruhw.quant import calibrate
 from gruhw.schedule import Phase
 from gruhw_hw.area import AreaModel, Measures, measure, memory_bits
 from gruhw_hw.area.calibration import MODELLED
-from gruhw_hw.area.memory import Buffer, Rom, Roms, TableRom, block_rams, memory_terms
-from gruhw_hw.area.samples import random_network
-from gruhw_hw.area.terms import Needs, linear_needs, table_needs
+from gruhw_hw.area.memory import Buffer, Rom, SharedDecoding, TableRom, block_rams, memory_terms
+from gruhw_hw.area.samples import random_layers, random_network, short_networks, with_other_output
+from gruhw_hw.area.terms import Needs, adder_needs, linear_needs, table_needs
 from gruhw_hw.synthesis import TARGETS, synthesise
 from gruhw_hw.top import TOP, generate_verilog
 
@@ -124,7 +126,7 @@ def test_a_fingerprint_is_of_prices_and_terms(monkeypatch: pytest.MonkeyPatch) -
 
     def with_more(network: Network) -> Measures:
         taken = measure(network)
-        return Measures((*taken.parts, Needs({"whole": 1})), taken.memories)
+        return Measures((*taken.parts, Needs({"whole": 1})))
 
     monkeypatch.setattr("gruhw_hw.area.model.measure", with_more)
     assert AreaModel("ice40", model.prices).fingerprint != model.fingerprint
@@ -191,15 +193,17 @@ def test_weights_are_logic_where_there_are_no_block_rams() -> None:
         if n != memory_terms(many, "asic")[name]
     }
     assert differing == {"rom information", "rom logic", "rom deep 6"}
-    assert memory_terms(Roms(290), "ice40") == {}
-    assert memory_terms(Roms(290), "asic") == {"whole rom information": 290}
+    shared = SharedDecoding(290)
+    assert memory_terms(shared, "ice40") == {}
+    assert memory_terms(shared, "asic") == {"whole rom information": 290}
 
 
 def test_roms_beside_each_other_are_measured() -> None:
     memories = measure(random_network(SEED, 1)).memories
     information = [memory.information for memory in memories if isinstance(memory, Rom)]
     assert len(information) == 7
-    assert Roms(sum(information)) in memories
+    shared = [memory.information for memory in memories if isinstance(memory, SharedDecoding)]
+    assert shared == information
 
 
 def test_tables_are_as_deep_as_their_operand_has_registers() -> None:
@@ -212,6 +216,40 @@ def test_tables_are_as_deep_as_their_operand_has_registers() -> None:
     logic, block = found.all_terms("ecp5"), found.all_terms("ice40")
     assert (logic["table 5"], logic["table 6"]) == (1, 2)
     assert (block["table 8"], block["table 6"]) == (1, 2)
+
+
+def test_paths_are_short_where_no_carry_chain_follows_another() -> None:
+    """Where one does, ABC has time for other logic, which it maps otherwise."""
+    *_, network = islice(short_networks(SEED), 2)
+    genes, lanes = network.genome.genes, network.genome.sizes.hidden
+    for short in (network, with_widths(network, genes)):
+        assert measure(short).all_terms("ecp5")["short"] == 1
+        assert "short" not in measure(short).all_terms("ice40")
+    slow = {
+        "compared logits": with_other_output(network),
+        "three digits": with_widths(network, genes | {"W_hn.weight": 5}),
+        "parallel products": with_widths(network, genes, pe=lanes),
+        "a rounded complement": with_widths(network, genes | {"sig_z": 8, "sub_z": 2}),
+    }
+    found = {name for name, other in slow.items() if measure(other).all_terms("ecp5").get("short")}
+    assert not found
+    coarse, fine = Fixed(6, 2), Fixed(6, 3)
+    assert not adder_needs(coarse, fine, Fixed(6, 2)).slow  # the constant meets the coarse one
+    assert adder_needs(coarse, fine, Fixed(6, 1)).slow
+    assert adder_needs(fine, fine, Fixed(6, 1)).slow
+
+
+def with_widths(network: Network, genes: Mapping[str, int], pe: int = 1) -> Network:
+    """The network with random weights, other widths and folding; its paths are of these alone."""
+    update = {"genes": dict(genes), "folding": Folding(pe=pe)}
+    genome = network.genome.model_copy(update=update)
+    rng = np.random.default_rng(3)
+    weights, biases = random_layers(rng, genome.sizes, 0.4)
+    fractions, signed = calibrate(
+        genome.sizes, genome.widths, weights, biases, rng.random((8, 6, genome.sizes.input))
+    )
+    model = Model(weights, biases, fractions, signed, Normalisation.identity(genome.sizes.input))
+    return Network.build(genome, model)
 
 
 def bias_terms(biases: Sequence[int]) -> dict[str, float]:

@@ -28,7 +28,7 @@ from gruhw_hw.area.fit import AMOUNTS, Prices, Sample, fit_prices
 from gruhw_hw.area.memory import USUAL_RANGES, TableRom
 from gruhw_hw.area.parts import Batch, Part, batches
 from gruhw_hw.area.samples import random_network, with_other_output
-from gruhw_hw.area.terms import adder_needs, linear_needs
+from gruhw_hw.area.terms import Needs, adder_needs, linear_needs
 from gruhw_hw.linear import LinearUnit
 from gruhw_hw.operators import Adder, Lookup
 from gruhw_hw.synthesis import TARGETS, YosysRun
@@ -87,7 +87,9 @@ def tables(*names: str, bits: int = 3) -> Batch:
     node = Table(name="t", type=Fixed(bits, bits, False), operand="x", function="sigmoid")
     graph = Graph((source,), node)  # type: ignore[arg-type]  # one operator alone
     rom = TableRom("sigmoid", source.type, source.type, bits)
-    return Batch({name: Part(Lookup(node, graph), Measures((), (rom,))) for name in names})
+    return Batch(
+        {name: Part(Lookup(node, graph), Measures((Needs({}, (rom,)),))) for name in names}
+    )
 
 
 @pytest.mark.usefixtures("cache")
@@ -173,7 +175,7 @@ def test_parts_give_either_output() -> None:
     assert with_other_output(other) == network
     before, after = (batches((network,), others) for others in ((), (other,)))
     assert sum(len(b.parts) for b in after) == sum(len(b.parts) for b in before) + 1
-    classes, states = (part.measures.parts[0].terms for part in after[-1].parts.values())
+    classes, states = (p.measures.all_terms("ecp5") for p in after[-1].parts.values())
     assert "head" in classes
     assert "head" not in states
 

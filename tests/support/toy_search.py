@@ -13,6 +13,7 @@ import numpy as np
 from gruhw.genome import GENES, PRESETS, Genes, Genome, Preset, Sizes
 from gruhw.graph import calibrated_tensors
 from gruhw.model import Model, Network, Normalisation, layer_shapes
+from gruhw.search.accelerators import Accelerator
 from gruhw.search.evaluation import Preparation, Prepared, Refined
 from gruhw.search.front import Number
 from gruhw.search.space import SearchSpace
@@ -64,8 +65,8 @@ class ToyEvaluator:
                     file.write(" ".join(map(str, candidate.genes.values())) + "\n")
         return [toy_correct(candidate) for candidate in candidates]
 
-    def network(self, candidate: Genome) -> Network:
-        return Network.build(candidate, toy_model(candidate.widths, candidate.sizes))
+    def model(self, genes: Genes) -> Model:
+        return toy_model(genes)
 
 
 def lines(log: Path) -> list[str]:
@@ -107,11 +108,11 @@ class Estimate:
     def prepare(self, progress: Callable[[int, int], None]) -> None:
         pass
 
-    def __call__(self, network: Network) -> Number:
-        return sum(network.genome.genes.values())
+    def __call__(self, accelerator: Accelerator) -> Number:
+        return sum(accelerator.genome.genes.values())
 
     def measure(self, network: Network) -> Number | None:
-        return self(network) + network.genome.genes["add_h"]
+        return self(Accelerator.of(network)) + network.genome.genes["add_h"]
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ def test_only_accumulators_change() -> None:
     sizes = Sizes(input=2, hidden=3, classes=2)
     graph = build_graph(sizes, genes, fractions, input_signed=True)
     zeros = quantise_parameters(
-        graph,
+        graph.linears,
         {op.name: np.zeros((op.outputs, op.inputs)) for op in graph.linears},
         {op.name: np.zeros(op.outputs) for op in graph.linears},
     )
@@ -104,7 +104,7 @@ def test_parameters_round_to_weights_and_accumulator_scale() -> None:
     weights = {op.name: random.normal(size=(op.outputs, op.inputs)) for op in graph.linears}
     biases = {op.name: random.normal(size=op.outputs) for op in graph.linears}
     biases["head"] = np.array([1e30, -1e30])
-    found = quantise_parameters(graph, weights, biases)
+    found = quantise_parameters(graph.linears, weights, biases)
     for op in graph.linears:
         scale = Fixed(BIAS_BITS, graph[op.operand].type.frac + op.weight.frac)
         assert (found.weights[op.name] == quantise(weights[op.name], op.weight)).all()

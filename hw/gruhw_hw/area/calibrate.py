@@ -7,6 +7,7 @@ writes the calibration that the package ships. It holds for the installed versio
 
 import argparse
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 from rich.progress import Progress as Bar
@@ -19,7 +20,8 @@ from gruhw_hw.area.fit import AMOUNTS, Prices, Sample, fit_prices
 from gruhw_hw.area.kept import synthesised
 from gruhw_hw.area.measure import Measures, measure
 from gruhw_hw.area.parts import Batch, batches
-from gruhw_hw.area.samples import random_network, with_other_output
+from gruhw_hw.area.samples import random_network, short_networks, with_other_output
+from gruhw_hw.area.whole import TIMED
 from gruhw_hw.pdk import Liberty
 from gruhw_hw.synthesis import TARGETS, Resources, Target, library_of
 from gruhw_hw.synthesis.hierarchy import Hierarchy, inclusive_cells
@@ -38,6 +40,9 @@ OTHER_OUTPUTS = 36
 """Of those, how many are synthesised with their other output, too. Most give the class: too few
 would be left that give states, whose control is another."""
 
+SHORT = 24
+"""Networks with short paths, where those make a difference. Few random ones have them."""
+
 BATCH, PATH = "batch", "path"
 
 
@@ -51,6 +56,8 @@ def calibrate(target: str, liberty: Path | None, progress: Progress | None = Non
     others = [with_other_output(network) for network in networks]
     planned = batches(networks, others)
     networks += others[:OTHER_OUTPUTS]
+    if target in TIMED:
+        networks += islice(short_networks(SEED), SHORT)
     steps = len(planned) + len(networks)
     samples: list[Sample] = []
     for done, batch in enumerate(planned, 1):

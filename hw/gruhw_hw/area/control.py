@@ -1,20 +1,31 @@
 """What the area of everything around the operators depends on: sequencer, pipelines, streams."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
+from functools import lru_cache
 
 from amaranth.utils import bits_for, ceil_log2
 
 from gruhw.fixed import Fixed
 from gruhw.graph import Linear
 from gruhw.schedule import MULTIPLY_CYCLES, Phase, Schedule
-from gruhw_hw.area.terms import Needs, Terms, Types
+from gruhw_hw.area.terms import Needs, Terms
 
 STREAM_BITS = 14
 """Registers of both stream buffers, besides those that grow with a size."""
 
 
-def control_needs(schedule: Schedule, output: Fixed, read: Types) -> Needs:
-    """The needs of a datapath without its operators.
+def control_cycles(schedule: Schedule) -> tuple[int, ...]:
+    """All that :func:`control_needs` depends on besides sizes, the output and types.
+
+    These are the folding, when the new state and the logits are ready, and when the state is read.
+    """
+    graph, ready = schedule.graph, schedule.ready
+    written, logit = ready[graph.state.source], ready[graph.head.name]
+    return schedule.folding.pe, written, logit, *_state_reads(schedule)
+
+
+def control_needs(schedule: Schedule, output: Fixed) -> Terms:
+    """The terms of a datapath without its operators, and without what carries their results on.
 
     Parameters
     ----------
@@ -22,15 +33,13 @@ def control_needs(schedule: Schedule, output: Fixed, read: Types) -> Needs:
         Of the network.
     output
         The type of an element of the output stream.
-    read
-        The types of the operators' results.
     """
     found: Terms = {"control": 1, "output bit": output.bits}
     phases = [phase for phase in (schedule.step, schedule.head) if phase]
     _sequence(found, schedule, phases)
     _streams(found, schedule, output)
     _pipeline(found, schedule.step, "step", schedule.ready[schedule.graph.state.source])
-    _held_values(found, schedule, read)
+    _positions(found, schedule)
     if schedule.head:
         logit = schedule.graph.head.type.bits
         ready = schedule.ready[schedule.graph.head.name]
@@ -41,7 +50,7 @@ def control_needs(schedule: Schedule, output: Fixed, read: Types) -> Needs:
             min(schedule.head.unit_interval - 2, ready), ready, schedule.head.unit_interval
         )
         found["delay"] += 2 + logit + ceil_log2(schedule.head.units) + 1
-    return Needs(found)
+    return found
 
 
 def _sequence(found: Terms, schedule: Schedule, phases: list[Phase]) -> None:
@@ -98,37 +107,56 @@ def _pipeline(found: Terms, phase: Phase, name: str, ready: int) -> None:
     }
 
 
-def _held_values(found: Terms, schedule: Schedule, read: Types) -> None:
-    """Values that are read after the next unit has overwritten their register."""
-    interval = schedule.step.unit_interval
-    bits = sum(
-        width * _registers(last, cycle, interval) for width, last, cycle in _reads(schedule, read)
-    )
-    found["held value"] = found.get("held value", 0) + bits
-    found["flag"] = 2 + schedule.step.accumulator_cycle - schedule.step.terms
-
-
-def _reads(schedule: Schedule, read: Types) -> Iterator[tuple[int, int, int]]:
-    """Of each value in the pipeline: its width, the last cycle it holds, the last it is read."""
+def _positions(found: Terms, schedule: Schedule) -> None:
+    """The unit's number and flags, which are read after the next unit has overwritten them."""
     graph, interval = schedule.graph, schedule.step.unit_interval
     written = schedule.ready[graph.state.source]
     unit = bits_for(max(2, schedule.step.units) - 1)
-    yield unit, min(interval - 2, written), written
-    consumers = [node for node in graph.operators if not isinstance(node, Linear)]
-    cycles = {node.name: schedule.read_cycle(node.name) for node in consumers}
-    users: dict[str, list[int]] = {}
-    for node in consumers:
-        for name in node.operands:
-            users.setdefault(name, []).append(cycles[node.name])
-        if graph.state.name in node.operands:
-            yield 1, interval - 1, cycles[node.name]
+    bits = unit * _registers(min(interval - 2, written), written, interval)
+    for cycle in _state_reads(schedule):
+        bits += _registers(interval - 1, cycle, interval)
     if schedule.head is None:
-        yield 1, interval - 1, written
-    for node in graph.operators:
-        if reads := users.get(node.name):
-            yield read[node.name].bits, schedule.ready[node.name] + interval - 1, max(reads)
+        bits += _registers(interval - 1, written, interval)
+    found["held value"] = bits
+    found["flag"] = 2 + schedule.step.accumulator_cycle - schedule.step.terms
+
+
+def _state_reads(schedule: Schedule) -> list[int]:
+    """When the operators behind the accumulators read the state."""
+    return [
+        schedule.read_cycle(node.name)
+        for node in schedule.graph.operators
+        if not isinstance(node, Linear) and schedule.graph.state.name in node.operands
+    ]
+
+
+def carrying_registers(schedule: Schedule) -> Mapping[str, int]:
+    """For each operator whose result is read, the registers that carry each of its bits on.
+
+    There are some where the next unit overwrites a result before its last reader has read it.
+    """
+    interval = schedule.step.unit_interval
+    last_read: dict[str, int] = {}
+    for node in schedule.graph.operators:
+        if not isinstance(node, Linear):
+            cycle = schedule.read_cycle(node.name)
+            for name in node.operands:
+                last_read[name] = max(cycle, last_read.get(name, cycle))
+    return {
+        node.name: _registers(
+            schedule.ready[node.name] + interval - 1, last_read[node.name], interval
+        )
+        for node in schedule.graph.operators
+        if node.name in last_read
+    }
+
+
+@lru_cache(maxsize=1 << 10)
+def carried_needs(bits: int) -> Needs:
+    """The needs of what carries so many bits on, each for an interval."""
+    return Needs({"held value": bits})
 
 
 def _registers(last: int, cycle: int, interval: int) -> int:
-    """How many registers carry a value on, each for an interval."""
+    """How many registers carry a value on from the ``last`` cycle it holds to a later ``cycle``."""
     return max(0, -(-(cycle - last) // interval))

@@ -1,45 +1,48 @@
 """Everything the area of a network's accelerator depends on."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 from gruhw.fixed import Fixed
 from gruhw.graph import Graph
 from gruhw.model import Network
 from gruhw.schedule import Schedule
-from gruhw_hw.area.control import control_needs
-from gruhw_hw.area.memory import Memory, Rom, Roms, buffers, memory_terms, schedule_of
-from gruhw_hw.area.terms import BIAS_ROM, Needs, Terms, Types, add_terms, needs
+from gruhw_hw.area.control import carried_needs, carrying_registers, control_needs
+from gruhw_hw.area.memory import Memory, output_buffer, schedule_of, vector_buffers
+from gruhw_hw.area.terms import (
+    BIAS_ROM,
+    Needs,
+    OperatorNeeds,
+    Terms,
+    Types,
+    add_terms,
+    needs,
+)
+from gruhw_hw.area.whole import WHOLE, shared_needs, short_paths
 from gruhw_hw.datapath import output_type
 
 
 @dataclass(frozen=True)
 class Measures:
-    """What a network, or a part of it, has of everything that takes area.
-
-    Parameters
-    ----------
-    parts
-        What each part needs beside its memories.
-    memories
-        All but those of biases, which are among the parts.
-    """
+    """What a network, or a part of it, has of everything that takes area."""
 
     parts: tuple[Needs, ...]
-    memories: tuple[Memory, ...] = ()
 
     def all_terms(self, target: str) -> Terms:
         """All terms for a target, those of memories included."""
         found: Terms = {}
         for part in self.parts:
-            add_terms(found, part.terms)
-        for memory in self.memories:
-            add_terms(found, memory_terms(memory, target))
+            add_terms(found, part.all_terms(target))
         return found
 
     def weight_block_rams(self, target: str) -> int:
         """The block RAMs of the weights, which are counted and have no price."""
-        return sum(rom.block_rams(target) for rom in self.memories if isinstance(rom, Rom))
+        return sum(part.weight_block_rams(target) for part in self.parts)
+
+    @property
+    def memories(self) -> tuple[Memory, ...]:
+        """The memories of all parts."""
+        return tuple(memory for part in self.parts for memory in part.memories)
 
     @property
     def memory_bits(self) -> int:
@@ -52,36 +55,54 @@ class Measures:
         return int(biases) + sum(memory.size for memory in self.memories)
 
 
-def measure_control(schedule: Schedule, output: Fixed, read: Types) -> Measures:
-    """Take the measures of a datapath without its operators, whose results are ``read`` by it."""
-    state = read[schedule.graph.state.source]
-    return Measures((control_needs(schedule, output, read),), buffers(schedule, output, state))
-
-
 def measure(network: Network) -> Measures:
     """Take the measures of a network, from which its area can be estimated for any target."""
     schedule, graph = schedule_of(network), network.graph
-    read = result_types(graph)
-    parts: list[Needs] = []
-    memories: list[Memory] = []
+    read, registers = result_types(graph), carrying_registers(schedule)
+    parts: list[Needs] = [WHOLE]
     for node in (*graph.operators, *([graph.head] if schedule.head else [])):
         operator = needs(node, read, schedule, network.parameters)
         read[node.name] = operator.held
-        parts.append(operator)
-        memories += [] if operator.memory is None else [operator.memory]
-    control = measure_control(schedule, output_type(network), read)
-    whole = whole_needs(sum(part.terms.get(BIAS_ROM, 0) for part in parts))
-    roms = Roms(sum(memory.information for memory in memories if isinstance(memory, Rom)))
-    return Measures((*parts, *control.parts, whole), (*memories, roms, *control.memories))
+        parts += operator_parts(operator, registers.get(node.name, 0))
+    state = read[graph.state.source]
+    parts += surrounding_parts(schedule, output_type(network), state)
+    return Measures((*parts, *short_paths(parts)))
 
 
-@lru_cache(maxsize=1 << 12)
-def whole_needs(biases: float) -> Needs:
-    """What a network saves across its parts, of which ``biases`` bits stand in ROMs of biases.
+def operator_parts(operator: OperatorNeeds, registers: int) -> Iterator[Needs]:
+    """An operator in a network where so many registers carry each bit of its result on."""
+    yield operator
+    if shared := shared_needs(operator):
+        yield shared
+    if registers:
+        yield carried_needs(registers * operator.held.bits)
 
-    Beside each other, those have some of their decoding in common.
+
+def surrounding_parts(schedule: Schedule, output: Fixed, state: Fixed) -> tuple[Needs, Needs]:
+    """What surrounds the operators, besides registers that carry results on.
+
+    Parameters
+    ----------
+    schedule
+        Of the network.
+    output
+        The type of an element of the output stream.
+    state
+        The type of what the registers of a new state's element hold.
     """
-    return Needs({"whole": 1, f"whole {BIAS_ROM}": biases})
+    buffers = Needs({}, vector_buffers(schedule.graph, state))
+    control = control_needs(schedule, output)
+    # The largest logit is found by a comparison that the next one waits for.
+    slow = schedule.head is not None
+    return buffers, Needs(control, (output_buffer(schedule, output, state),), slow)
+
+
+def measure_control(schedule: Schedule, output: Fixed, read: Types) -> Measures:
+    """Take the measures of a datapath without its operators, whose results are ``read`` by it."""
+    state = read[schedule.graph.state.source]
+    registers = carrying_registers(schedule)
+    carried = sum(read[name].bits * count for name, count in registers.items())
+    return Measures((*surrounding_parts(schedule, output, state), carried_needs(carried)))
 
 
 def result_types(graph: Graph) -> dict[str, Fixed]:

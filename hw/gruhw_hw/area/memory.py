@@ -10,7 +10,7 @@ import numpy as np
 from amaranth.utils import ceil_log2
 
 from gruhw.fixed import Fixed, IntArray
-from gruhw.graph import Function, Linear
+from gruhw.graph import Function, Graph, Linear
 from gruhw.model import Network
 from gruhw.schedule import Phase, Schedule
 
@@ -91,11 +91,11 @@ def _code_bits(bits: int) -> IntArray:
 
 
 @dataclass(frozen=True)
-class Roms:
-    """All memories of weights of a network, whose ``information`` is as in :class:`Rom`.
+class SharedDecoding:
+    """What a memory of weights, whose ``information`` is as in :class:`Rom`, shares with others.
 
-    They hold nothing more than each of them does. But where they are logic, beside each other,
-    they have some of their decoding in common.
+    It holds nothing. But where memories are logic, beside each other, they have some of their
+    decoding in common.
     """
 
     information: int
@@ -144,8 +144,8 @@ class TableRom:
         return self.bits << self.operand.bits
 
 
-Memory: TypeAlias = Rom | Roms | Buffer | TableRom
-"""A memory, or several, whose area depends on what a target makes of it."""
+Memory: TypeAlias = Rom | SharedDecoding | Buffer | TableRom
+"""A memory, whose area depends on what a target makes of it."""
 
 
 @singledispatch
@@ -175,14 +175,12 @@ def _(table: TableRom, target: str) -> Mapping[str, float]:
     }
 
 
-def buffers(schedule: Schedule, output: Fixed, state: Fixed) -> tuple[Buffer, ...]:
-    """The buffers of input, state and output; two banks, each with a power of two of words.
+def vector_buffers(graph: Graph, state: Fixed) -> tuple[Buffer, ...]:
+    """The buffers of input and state: two banks, each with a power of two of words.
 
     ``state`` is the type of what the registers of a new state's element hold.
     """
-    graph = schedule.graph
-    element, emitted = graph.input.type.bits, output.bits + 1
-    equal = graph.state.type.bits - state.bits
+    element = graph.input.type.bits
     reads = 1 + sum(
         graph.state.name in node.operands
         for node in graph.operators
@@ -191,13 +189,14 @@ def buffers(schedule: Schedule, output: Fixed, state: Fixed) -> tuple[Buffer, ..
     return (
         Buffer(2 << ceil_log2(graph.input.size), element, element),
         Buffer(2 << ceil_log2(graph.state.size), graph.state.type.bits, state.bits, reads),
-        Buffer(
-            schedule.output_depth - 1,
-            emitted,
-            emitted if schedule.head else emitted - equal,
-            checked=True,
-        ),
     )
+
+
+def output_buffer(schedule: Schedule, output: Fixed, state: Fixed) -> Buffer:
+    """The buffer of output elements, of the type ``output``; ``state`` as in the other buffers."""
+    equal = 0 if schedule.head else schedule.graph.state.type.bits - state.bits
+    emitted = output.bits + 1
+    return Buffer(schedule.output_depth - 1, emitted, emitted - equal, checked=True)
 
 
 @memory_terms.register
@@ -275,5 +274,5 @@ def _(rom: Rom, target: str) -> Mapping[str, float]:
 
 
 @memory_terms.register
-def _(roms: Roms, target: str) -> Mapping[str, float]:
-    return {} if target in BLOCK_SHAPES else {"whole rom information": roms.information}
+def _(shared: SharedDecoding, target: str) -> Mapping[str, float]:
+    return {} if target in BLOCK_SHAPES else {"whole rom information": shared.information}

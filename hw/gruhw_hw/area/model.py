@@ -1,7 +1,7 @@
 """Area without synthesis: prices of terms, added up."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import chain
@@ -16,12 +16,11 @@ from gruhw.model import Network
 from gruhw_hw.area.calibration import Progress, find_calibration
 from gruhw_hw.area.fit import AMOUNTS, Prices
 from gruhw_hw.area.measure import Measures, measure
-from gruhw_hw.area.memory import Memory, Rom, memory_terms
 from gruhw_hw.area.terms import Needs
 from gruhw_hw.synthesis.resources import Resources
 
 _KEPT = 1 << 14
-"""Parts and memories whose amounts are kept: some tens of megabytes."""
+"""Parts whose amounts are kept: some megabytes."""
 
 _FINGERPRINTED = 3
 """Networks whose estimates are part of a fingerprint."""
@@ -98,25 +97,16 @@ class AreaModel:
         """A row of prices for each term, and a last one for terms without a price."""
         return np.array([*self.prices.values(), [0.0] * len(AMOUNTS)])
 
-    def _sum(self, terms: Mapping[str, float]) -> Amounts:
-        unknown = len(self._rows)
-        chosen = [self._rows.get(name, unknown) for name in terms]
-        total: Amounts = np.fromiter(terms.values(), float) @ self._prices[chosen]
-        return total
-
     @cached_property
     def _part(self) -> Callable[[Needs], Amounts]:
         """The amounts of a part; many networks have the same."""
-        return lru_cache(maxsize=_KEPT)(lambda part: self._sum(part.terms))
+        unknown = len(self._rows)
 
-    @cached_property
-    def _memory(self) -> Callable[[Memory], Amounts]:
-        """The amounts of a memory."""
-
-        def amounts(memory: Memory) -> Amounts:
-            found = self._sum(memory_terms(memory, self.target))
-            if isinstance(memory, Rom):
-                found[_BLOCKS] += memory.block_rams(self.target)
+        def amounts(part: Needs) -> Amounts:
+            terms = part.all_terms(self.target)
+            chosen = [self._rows.get(name, unknown) for name in terms]
+            found: Amounts = np.fromiter(terms.values(), float) @ self._prices[chosen]
+            found[_BLOCKS] += part.weight_block_rams(self.target)
             return found
 
         return lru_cache(maxsize=_KEPT)(amounts)
@@ -129,10 +119,7 @@ class AreaModel:
         """The estimates as numbers: a row for each of ``measures``, a column for each amount."""
         if not measures:
             return np.empty((0, len(AMOUNTS)))
-        found = [
-            [*map(self._part, taken.parts), *map(self._memory, taken.memories)]
-            for taken in measures
-        ]
+        found = [[*map(self._part, taken.parts)] for taken in measures]
         starts = np.cumsum([0, *map(len, found[:-1])])
         return np.maximum(np.add.reduceat(np.array([*chain.from_iterable(found)]), starts), 0)
 

@@ -14,7 +14,7 @@ from gruhw.parameters import accumulator_type
 from gruhw.schedule import Phase
 from gruhw_hw.area.measure import Measures, measure_control, result_types
 from gruhw_hw.area.memory import USUAL_RANGES, TableRom, schedule_of
-from gruhw_hw.area.terms import OperatorNeeds, complement_needs, linear_needs, needs
+from gruhw_hw.area.terms import Needs, complement_needs, linear_needs, needs
 from gruhw_hw.datapath import Datapath, output_type
 from gruhw_hw.linear import LinearUnit
 from gruhw_hw.operators import Complementer, Lookup, component
@@ -92,7 +92,7 @@ def _tables() -> Iterable[Part]:
                     node = Table(name="table", type=kind, operand="x", function=function)
                     graph = _alone(node, source)
                     rom = TableRom(function, source.type, source.type, bits)
-                    yield Part(Lookup(node, graph), Measures((), (rom,)))
+                    yield Part(Lookup(node, graph), Measures((Needs({}, (rom,)),)))
 
 
 def _complements() -> Iterable[Part]:
@@ -103,7 +103,7 @@ def _complements() -> Iterable[Part]:
             kind = Fixed(bits, bits, signed=False)
             node = Complement(name="complement", type=kind, operand="x")
             hardware = Complementer(node, _alone(node, source))
-            yield _operator(hardware, complement_needs(source.type, kind))
+            yield Part(hardware, Measures((complement_needs(source.type, kind),)))
 
 
 def _linear_operators() -> Iterable[Part]:
@@ -138,12 +138,7 @@ def _linear_operator(rng: np.random.Generator, operand: Fixed, weight_bits: int)
     node = replace(node, type=node.accumulator if exact else Fixed(result, frac - shift))
     graph, phase = _alone(node, source), Phase(units, inputs, lanes)
     unit = LinearUnit(node, graph, weights, biases, phase)
-    return _operator(unit, linear_needs(node, operand, weights, biases, phase))
-
-
-def _operator(unit: wiring.Component, taken: OperatorNeeds) -> Part:
-    """An operator with its memory."""
-    return Part(unit, Measures((taken,), () if taken.memory is None else (taken.memory,)))
+    return Part(unit, Measures((linear_needs(node, operand, weights, biases, phase),)))
 
 
 def _elementwise(networks: Iterable[Network], kind: type[Node]) -> Iterable[Part]:
@@ -160,7 +155,7 @@ def _elementwise(networks: Iterable[Network], kind: type[Node]) -> Iterable[Part
                     hardware = component(node, schedule, network.parameters, False)
                     read = result_types(network.graph)
                     found = needs(node, read, schedule, network.parameters)
-                    yield _operator(hardware, found)
+                    yield Part(hardware, Measures((found,)))
 
 
 def _control(networks: Iterable[Network]) -> Iterable[Part]:

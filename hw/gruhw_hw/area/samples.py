@@ -1,6 +1,8 @@
 """Random networks as a search meets them, from which the area model is made and judged."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 
 import numpy as np
 
@@ -8,6 +10,7 @@ from gruhw.fixed import FloatArray
 from gruhw.genome import GENES, SEARCHED_BITS, Folding, Genes, Genome, Sizes
 from gruhw.model import Model, Network, Normalisation, layer_shapes
 from gruhw.quant import calibrate
+from gruhw_hw.area.measure import measure
 
 LANE_BITS = 160
 """The most weight bits that a sample reads in a cycle: synthesis of larger ones takes minutes."""
@@ -40,6 +43,21 @@ def random_network(seed: int, index: int) -> Network:
         output="states" if rng.random() < 1 / 8 else "class",
     )
     return Network.build(genome, _model(rng, sizes, genes))
+
+
+def short_networks(seed: int) -> Iterator[Network]:
+    """Random networks whose paths are short: see :class:`gruhw_hw.area.whole.ShortPaths`.
+
+    They give every state, and have one lane, or two.
+    """
+    for index in count(1, 2):
+        network = random_network(seed, index)
+        genome = network.genome
+        pe = min(genome.sizes.hidden, 1 + index // 2 % 2)
+        update = {"output": "states", "folding": Folding(pe=pe)}
+        network = replace(network, genome=genome.model_copy(update=update))
+        if not any(part.slow for part in measure(network).parts):
+            yield network
 
 
 def with_other_output(network: Network) -> Network:

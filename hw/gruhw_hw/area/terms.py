@@ -17,7 +17,7 @@ from gruhw.fixed import Fixed, IntArray
 from gruhw.graph import Add, Complement, Linear, Multiply, Node, Table
 from gruhw.parameters import Parameters, product_sums
 from gruhw.schedule import Phase, Schedule
-from gruhw_hw.area.memory import Rom, TableRom
+from gruhw_hw.area.memory import Memory, Rom, TableRom, memory_terms
 
 Terms = dict[str, float]
 """How many there are of each term."""
@@ -36,29 +36,43 @@ class Needs:
     Parameters
     ----------
     terms
-        How many there are of each term.
+        How many there are of each term, those of memories aside.
+    memories
+        All but those of biases, for which terms stand.
+    slow
+        Whether its longest path has carry chains that follow each other.
     """
 
     terms: Mapping[str, float]
+    memories: tuple[Memory, ...] = ()
+    slow: bool = False
+
+    def all_terms(self, target: str) -> Terms:
+        """All terms for a target, those of memories included."""
+        found = dict(self.terms)
+        for memory in self.memories:
+            add_terms(found, memory_terms(memory, target))
+        return found
+
+    def weight_block_rams(self, target: str) -> int:
+        """The block RAMs of the weights, which are counted and have no price."""
+        return sum(rom.block_rams(target) for rom in self.memories if isinstance(rom, Rom))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class OperatorNeeds(Needs):
-    """What an operator takes without its memory, and what there is for others to read.
+    """What an operator takes, and what there is for others to read.
 
     Parameters
     ----------
-    terms
+    terms, memories, slow
         As in :class:`Needs`.
     held
         The type of what its result's registers hold: zeros that are shifted in and copies of
         the sign are in none, so that synthesis makes those who read the result narrower.
-    memory
-        The ROM that it reads, that of biases aside: terms stand for it.
     """
 
     held: Fixed
-    memory: Rom | TableRom | None = None
 
 
 Types: TypeAlias = Mapping[str, Fixed]
@@ -116,7 +130,8 @@ def _linear_needs(
     if bias:
         add_terms(found, _contents(biases, bias))
     rom = Rom.of(weights, weight, phase)
-    return OperatorNeeds(found, _held(total, shift, result), rom)
+    slow = _digits(weight) > 2  # More than two are added one after the other.
+    return OperatorNeeds(found, (rom,), slow, held=_held(total, shift, result))
 
 
 def _linear(
@@ -178,6 +193,7 @@ def adder_needs(left: Fixed, right: Fixed, result: Fixed) -> OperatorNeeds:
     shift = finest - result.frac
     both = max(widths) + 1
     found: Terms = {"add": 1, "add bit": both - apart, "add low bit": apart}
+    slow = False
     if shift > 0:
         found |= {"add rounded": 1, "add rounded bit": both - apart}
         # The constant may meet one operand, or be the carry of the sum, or be a third operand.
@@ -185,11 +201,12 @@ def adder_needs(left: Fixed, right: Fixed, result: Fixed) -> OperatorNeeds:
         if place < apart:
             found |= {"add rounded low": apart - place}
         elif place:
+            slow = True
             kind = "at" if place == apart else "within"
             found |= {f"add rounded {kind}": 1, f"add rounded {kind} bit": both - place}
     total = both + (shift > 0)
     add_terms(found, _requantise("add", total, shift, result.bits))
-    return OperatorNeeds(found, _held(total, shift, result))
+    return OperatorNeeds(found, slow=slow, held=_held(total, shift, result))
 
 
 @needs.register
@@ -218,7 +235,7 @@ def multiplier_needs(left: Fixed, right: Fixed, result: Fixed, serial: bool) -> 
         found[f"{kind} rounded low"] = shift - 1
     total = exact.bits + (shift > 0)
     add_terms(found, _requantise(kind, total, shift, result.bits))
-    return OperatorNeeds(found, _held(total, shift, result))
+    return OperatorNeeds(found, slow=not serial, held=_held(total, shift, result))
 
 
 @needs.register
@@ -234,7 +251,7 @@ def complement_needs(operand: Fixed, result: Fixed) -> OperatorNeeds:
     found[f"complement {operand.bits} {result.bits}"] = 1
     total = operand.bits + 1
     add_terms(found, _requantise("complement", total, shift, result.bits))
-    return OperatorNeeds(found, _held(total, shift, result))
+    return OperatorNeeds(found, slow=shift > 0, held=_held(total, shift, result))
 
 
 @needs.register
@@ -256,9 +273,8 @@ def table_needs(rom: TableRom, result: Fixed) -> OperatorNeeds:
     """
     table = Table(name="", type=result, operand="", function=rom.function)
     columns = (table.values(rom.held)[:, None] >> np.arange(result.bits)) & 1
-    distinct = np.unique(columns, axis=1)
-    different = int((distinct.any(axis=0) & ~distinct.all(axis=0)).sum())
-    return OperatorNeeds({"equal column": result.bits - different}, result, rom)
+    different = {c.tobytes() for c in columns.T if c.any() and not c.all()}
+    return OperatorNeeds({"equal column": result.bits - len(different)}, (rom,), held=result)
 
 
 def _bits(*values: int) -> int:
@@ -275,7 +291,7 @@ def add_terms(found: Terms, more: Mapping[str, float], count: float = 1) -> None
 def _booth(kind: str, multiplicand: int, signed: bool, coefficient: int) -> Mapping[str, float]:
     """The terms of a product out of radix-4 digits, in a register."""
     width = multiplicand + (1 if signed else 2)
-    digits = (coefficient + 1) // 2
+    digits = _digits(coefficient)
     joints: list[int] = []  # the widths of the adders that join parts, as booth_product does
     apart, parts = 2, [width] * digits
     while len(parts) > 1:
@@ -293,6 +309,11 @@ def _booth(kind: str, multiplicand: int, signed: bool, coefficient: int) -> Mapp
         f"{kind} product bit": multiplicand + coefficient,
         f"product {multiplicand}{'s' if signed else 'u'} {coefficient}": 1,
     }
+
+
+def _digits(coefficient: int) -> int:
+    """The radix-4 digits of a coefficient of so many bits."""
+    return (coefficient + 1) // 2
 
 
 @lru_cache(maxsize=1 << 14)

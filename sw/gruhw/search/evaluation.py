@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from gruhw.genome import Genes, Genome, Sizes
-from gruhw.model import Model, Network
+from gruhw.model import Model
 
 
 class Evaluator(Protocol):
@@ -35,8 +35,11 @@ class Evaluator(Protocol):
         """
         ...
 
-    def network(self, candidate: Genome) -> Network:
-        """The candidate bound to the shared weights, from which costs are computed."""
+    def model(self, genes: Genes) -> Model:
+        """The shared weights with the fraction bits of ``genes``, for costs.
+
+        Those of a tensor depend on its own width alone.
+        """
         ...
 
 

@@ -7,6 +7,7 @@ from gruhw.errors import InputError
 from gruhw.files import sha256
 from gruhw.genome import Genome
 from gruhw.model import Model, Network
+from gruhw.search.accelerators import Accelerator
 from gruhw.search.evaluation import Evaluator, Refiner, by_widths, widths_text
 from gruhw.search.front import Candidate, Number
 from gruhw.search.objectives import Cost
@@ -96,8 +97,8 @@ class Finals:
         model = Model.from_bytes(data, self.store.path)
         genome = member.shared.genome
         model.check_sizes(genome.sizes, self.store.path)
-        network = Network.build(genome, model)
-        costs = tuple(cost(network) for cost in self.costs)
+        accelerator = Accelerator.of(Network.build(genome, model))
+        costs = tuple(cost(accelerator) for cost in self.costs)
         candidate = Candidate(genome, correct, self.evaluator.total, costs)
         return Member(candidate, member.shared, model, homogeneous=member.homogeneous)
 
@@ -141,7 +142,7 @@ class Finals:
     def _network(self, member: Member) -> Network:
         genome = member.candidate.genome
         if member.model is None:
-            return self.evaluator.network(genome)
+            return Network.build(genome, self.evaluator.model(genome.widths))
         return Network.build(genome, member.model)
 
     def _synthesis_key(self, member: Member) -> str:

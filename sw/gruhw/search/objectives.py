@@ -6,8 +6,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from gruhw.errors import InputError
-from gruhw.model import Network
+from gruhw.model import Network, weight_bits
 from gruhw.schedule import Schedule
+from gruhw.search.accelerators import Accelerator
 from gruhw.search.front import Number
 from gruhw_hw.energy import sequence_energy
 from gruhw_hw.synthesis.targets import TARGETS
@@ -61,8 +62,8 @@ class Cost(Protocol):
         """Do once what takes long; ``progress`` takes the steps that are done, and all steps."""
         ...
 
-    def __call__(self, network: Network) -> Number:
-        """The figure of a network."""
+    def __call__(self, accelerator: Accelerator) -> Number:
+        """The figure of an accelerator."""
         ...
 
     def measure(self, network: Network) -> Number | None:
@@ -81,14 +82,14 @@ class ExactCost:
     steps
         Steps of the sequence that it is counted for; 0 if it does not depend on it.
     count
-        Computes it, from the network and ``steps``; a function of a module.
+        Computes it, from the accelerator and ``steps``; a function of a module.
     """
 
     name: str
     label: str
     unit: str
     steps: int
-    count: Callable[[Network, int], Number]
+    count: Callable[[Accelerator, int], Number]
 
     @property
     def estimated(self) -> bool:
@@ -101,8 +102,8 @@ class ExactCost:
     def prepare(self, progress: Callable[[int, int], None]) -> None:
         pass
 
-    def __call__(self, network: Network) -> Number:
-        return self.count(network, self.steps)
+    def __call__(self, accelerator: Accelerator) -> Number:
+        return self.count(accelerator, self.steps)
 
     def measure(self, network: Network) -> Number | None:
         return None
@@ -140,8 +141,9 @@ class AreaCost:
         """Calibrate the area model, unless that is done: then it is found in the cache."""
         _load_area_model(self.target, progress)
 
-    def __call__(self, network: Network) -> Number:
-        found: float = getattr(_area_model(self.target).estimate(network), self.resource)
+    def __call__(self, accelerator: Accelerator) -> Number:
+        (estimate,) = _area_model(self.target).estimate_measures([accelerator.measures])
+        found: float = getattr(estimate, self.resource)
         return round(found)
 
     def measure(self, network: Network) -> Number | None:
@@ -177,23 +179,21 @@ def _synthesised(network: Network, target: str) -> Any:
     return synthesise(verilog, TOP, target, by_operator=False).total
 
 
-def _size(network: Network, steps: int) -> int:
-    return network.weight_bits
+def _size(accelerator: Accelerator, steps: int) -> int:
+    return weight_bits(accelerator.genome)
 
 
-def _memory(network: Network, steps: int) -> int:
-    from gruhw_hw.area import memory_bits
-
-    return memory_bits(network)
+def _memory(accelerator: Accelerator, steps: int) -> int:
+    return accelerator.measures.memory_bits
 
 
-def _cycles(network: Network, steps: int) -> int:
-    genome = network.genome
-    return Schedule(network.graph, genome.folding, genome.output).sequence_interval(steps)
+def _cycles(accelerator: Accelerator, steps: int) -> int:
+    graph, genome = accelerator.network.graph, accelerator.genome
+    return Schedule(graph, genome.folding, genome.output).sequence_interval(steps)
 
 
-def _energy(network: Network, steps: int) -> int:
-    return round(sequence_energy(network, steps))
+def _energy(accelerator: Accelerator, steps: int) -> int:
+    return round(sequence_energy(accelerator.network, steps))
 
 
 def _make_size(target: str, steps: int) -> Cost:

@@ -11,7 +11,7 @@ from gruhw.errors import InputError
 from gruhw.files import parse_json, read_bytes, sha256
 from gruhw.genome import Genes, Genome
 from gruhw.graph import calibrated_tensors, check_fraction
-from gruhw.model import Model, Network
+from gruhw.model import Model
 from gruhw.quant.population import Population
 from gruhw.search.folder import FLOAT_MODEL, FRACTIONS, SHARED_MODEL
 from gruhw.tasks import Split, Task, TaskData, load_task
@@ -148,9 +148,9 @@ class SharedEvaluator:
             found += count_correct(self._population, self._val)
         return found
 
-    def network(self, candidate: Genome) -> Network:
-        """The candidate bound to the shared weights."""
-        return Network.build(candidate, self._weights.of(candidate.widths))
+    def model(self, genes: Genes) -> Model:
+        """The shared weights with the fraction bits of ``genes``."""
+        return self._weights.of(genes)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
 """Evaluating candidates, in this process or in several."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from gruhw.genome import Genome
 from gruhw.model import Network
+from gruhw.search.accelerators import Accelerators
 from gruhw.search.evaluation import Evaluator, EvaluatorFactory
 from gruhw.search.front import Number
 from gruhw.search.objectives import Cost
@@ -43,40 +44,49 @@ class Evaluated:
 Costs: TypeAlias = tuple[Cost, ...]
 
 
-def evaluate(evaluator: Evaluator, costs: Costs, groups: Sequence[Group]) -> list[Evaluated]:
-    """Measure ``groups``, all unknown accuracies in one call."""
-    unknown = [group.genomes[0] for group in groups if group.correct is None]
-    measured = iter(evaluator.correct(unknown)) if unknown else iter(())
-    return [
-        Evaluated(
-            group,
-            next(measured) if group.correct is None else group.correct,
-            tuple(_costs(evaluator, costs, genome) for genome in group.genomes),
-        )
-        for group in groups
-    ]
+class Worker:
+    """Evaluates groups with an evaluator and the costs of a search."""
+
+    def __init__(self, evaluator: Evaluator, costs: Costs) -> None:
+        self._evaluator, self._costs = evaluator, costs
+        self._accelerators = Accelerators(evaluator.model)
+
+    def __call__(self, groups: Sequence[Group]) -> list[Evaluated]:
+        """What becomes of ``groups``, all unknown accuracies measured in one call."""
+        unknown = [group.genomes[0] for group in groups if group.correct is None]
+        measured = iter(self._evaluator.correct(unknown)) if unknown else iter(())
+        return [
+            Evaluated(
+                group,
+                next(measured) if group.correct is None else group.correct,
+                tuple(map(self._costs_of, group.genomes)),
+            )
+            for group in groups
+        ]
+
+    def _costs_of(self, genome: Genome) -> tuple[Number, ...]:
+        accelerator = self._accelerators(genome)
+        return tuple(cost(accelerator) for cost in self._costs)
 
 
-def _costs(evaluator: Evaluator, costs: Costs, genome: Genome) -> tuple[Number, ...]:
-    network = evaluator.network(genome)
-    return tuple(cost(network) for cost in costs)
-
-
-_factory: EvaluatorFactory
-_costs_of_worker: Costs
-_evaluator: Evaluator | None = None
+_make_worker: Callable[[], Worker]
+_worker: Worker | None = None
 
 
 def _initialise(factory: EvaluatorFactory, costs: Costs) -> None:
-    global _factory, _costs_of_worker
-    _factory, _costs_of_worker = factory, costs
+    global _make_worker
+
+    def make() -> Worker:
+        return Worker(factory(), costs)
+
+    _make_worker = make
 
 
 def _work(groups: Sequence[Group]) -> list[Evaluated]:
-    global _evaluator
-    if _evaluator is None:
-        _evaluator = _factory()
-    return evaluate(_evaluator, _costs_of_worker, groups)
+    global _worker
+    if _worker is None:
+        _worker = _make_worker()
+    return _worker(groups)
 
 
 class Workers:
@@ -95,8 +105,7 @@ class Workers:
     def __init__(
         self, factory: EvaluatorFactory, evaluator: Evaluator, costs: Costs, count: int
     ) -> None:
-        self._evaluator = evaluator
-        self._costs = costs
+        self._here = Worker(evaluator, costs)
         self._count = count
         self._processes = Processes(count, _initialise, (factory, costs)) if count > 1 else None
 
@@ -105,7 +114,7 @@ class Workers:
         size = max(1, min(LARGEST_JOB, len(groups) // (2 * self._count)))
         jobs = [groups[start : start + size] for start in range(0, len(groups), size)]
         if self._processes is None:
-            return (evaluate(self._evaluator, self._costs, job) for job in jobs)
+            return map(self._here, jobs)
         return self._processes(_work, jobs)
 
     def __enter__(self) -> "Workers":

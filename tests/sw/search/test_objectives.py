@@ -1,6 +1,7 @@
 """Costs by name, and the energy proxy."""
 
 import pickle
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -13,13 +14,16 @@ from gruhw.graph import Node
 from gruhw.model import Network
 from gruhw.schedule import Schedule
 from gruhw.search import objectives
+from gruhw.search.accelerators import Accelerator
 from gruhw.search.objectives import OBJECTIVES, make_costs, with_unit
 from gruhw.search.workers import Synthesis, measure
+from gruhw_hw.area import Measures, memory_bits
 from gruhw_hw.energy import node_energy, sequence_energy
 from gruhw_hw.synthesis import Resources, synthesise
 from gruhw_hw.top import TOP, generate_verilog
 
 NETWORK = random_network(np.random.default_rng(1), inputs=3, hidden=5, classes=2)
+ACCELERATOR = Accelerator.of(NETWORK)
 
 
 def build(genes: Genes, pe: int = 1, sizes: Sizes = SIZES) -> Network:
@@ -29,9 +33,9 @@ def build(genes: Genes, pe: int = 1, sizes: Sizes = SIZES) -> Network:
 
 def test_exact_costs_are_those_of_the_network() -> None:
     size, cycles = make_costs(["size", "cycles"], steps=STEPS)
-    assert size(NETWORK) == NETWORK.weight_bits
+    assert size(ACCELERATOR) == NETWORK.weight_bits
     schedule = Schedule(NETWORK.graph, NETWORK.genome.folding)
-    assert cycles(NETWORK) == schedule.sequence_interval(STEPS)
+    assert cycles(ACCELERATOR) == schedule.sequence_interval(STEPS)
     assert size.measure(NETWORK) is None
 
 
@@ -40,7 +44,7 @@ def test_costs_can_be_sent_to_workers() -> None:
     costs = make_costs(names, steps=STEPS)
     again = pickle.loads(pickle.dumps(costs))  # noqa: S301  # our own
     assert again == costs
-    assert [cost(NETWORK) for cost in again] == [cost(NETWORK) for cost in costs]
+    assert [cost(ACCELERATOR) for cost in again] == [cost(ACCELERATOR) for cost in costs]
 
 
 @pytest.mark.slow
@@ -48,15 +52,15 @@ def test_luts_are_estimated_and_then_synthesised(monkeypatch: pytest.MonkeyPatch
     class Model:
         fingerprint = "0123"
 
-        def estimate(self, network: Network) -> Resources:
-            return Resources(luts=network.weight_bits)
+        def estimate_measures(self, measures: Sequence[Measures]) -> list[Resources]:
+            return [Resources(luts=taken.memory_bits) for taken in measures]
 
     monkeypatch.setattr(objectives, "_area_model", lambda target: Model())
     (cost,) = make_costs(["luts"], target="ecp5", steps=STEPS)
     network = build(homogeneous(2))
     assert cost.estimated
     assert cost.identity == "luts of ecp5, model 0123"
-    assert cost(network) == network.weight_bits
+    assert cost(Accelerator.of(network)) == memory_bits(network)
     report = synthesise(generate_verilog(network).verilog, TOP, "ecp5", by_operator=False)
     assert cost.measure(network) == report.total.luts > 0
 

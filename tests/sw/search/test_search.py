@@ -22,6 +22,7 @@ from toy_search import (
 from gruhw.errors import InputError, ToolError
 from gruhw.genome import Genome
 from gruhw.model import Network
+from gruhw.search.accelerators import Accelerators
 from gruhw.search.evaluation import Evaluator, Prepared, genome_text, widths_text
 from gruhw.search.front import Candidate, Selection, non_dominated
 from gruhw.search.objectives import Cost, make_costs
@@ -128,9 +129,10 @@ def test_a_small_space_gives_the_true_front(tmp_path: Path) -> None:
     settings = replace(SETTINGS, generations=60, finalists=400)
     result = run(tmp_path, toy_prepared(refine=False), settings=settings, space=space)
     evaluator: Evaluator = toy_prepared().factory()
+    accelerators = Accelerators(evaluator.model)
     every = []
     for genome in map(space.genome, space.every()):
-        costs = tuple(cost(evaluator.network(genome)) for cost in COSTS)
+        costs = tuple(cost(accelerators(genome)) for cost in COSTS)
         every.append(Candidate(genome, toy_correct(genome), TOTAL, costs))
     expected = non_dominated(every)
     assert [member.candidate for member in result.front] == expected

@@ -78,7 +78,7 @@ def test_accuracies_are_those_of_the_reference(task: str, folder: Path) -> None:
     found = evaluator.correct(chosen)
     assert len(set(found)) > 1
     for candidate, correct in zip(chosen, found, strict=True):
-        network = evaluator.network(candidate)
+        network = Network.build(candidate, evaluator.model(candidate.widths))
         assert correct == int(
             (classify(network, network.encode(val.x), val.lengths) == val.y).sum()
         )
