@@ -18,6 +18,7 @@ from gruhw.cli import search as command
 from gruhw.cli.request import TRAINED, Request
 from gruhw.design import save_design
 from gruhw.genome import Genome, homogeneous
+from gruhw.search import objectives
 from gruhw.search.store import FILE, Store
 
 pytestmark = pytest.mark.usefixtures("toy")
@@ -40,6 +41,23 @@ def test_resume_needs_no_options(gruhw: CommandLine, tmp_path: Path) -> None:
     gruhw.succeeds("search", "--out", "out", "--resume", "--generations", "5")
     found = json.loads((tmp_path / "out" / "pareto.json").read_text())
     assert (found["select"], found["generations"]) == ("max-accuracy", 5)
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_rule_outlives_an_interrupted_calibration(
+    gruhw: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gruhw.succeeds(*ARGUMENTS, *SMALL, "--objective", "size")
+    monkeypatch.setattr(objectives.ExactCost, "prepare", interrupted)
+    result = gruhw("search", "--resume", "--out", "out", "--select", "knee")
+    assert result.status == 130
+    monkeypatch.undo()
+    with Store(tmp_path / "out", create=False) as store:
+        assert store.get("request")["select"] == "knee"
+
+
+def interrupted(*arguments: object) -> None:
+    raise KeyboardInterrupt
 
 
 @pytest.mark.usefixtures("no_pictures")

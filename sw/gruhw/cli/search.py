@@ -1,9 +1,10 @@
 """The command that searches for widths."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
@@ -190,18 +191,21 @@ def _search(
     from gruhw.search.results import describe, summary, write_results
     from gruhw.search.store import Store
 
+    uncalibrated: Sequence[Cost] = ()
     if not resume:
         request = new_request(given)
-        _check(request)
+        _calibrate(check(request))
     with Store(out, create=not resume) as store:
         if resume:
             request = stored_request(store, given)
-            _check(request)
+            uncalibrated = check(request)
             before = replace(request, select=store.get("request")["select"])
         else:
             check_training(store, request)
             before = request
         store.put({"request": request.content()})
+        # What is interrupted from here on goes on with what was asked for.
+        _calibrate(uncalibrated)
         try:
             result = _run(request, out, store, workers)
         except NothingFitsError as error:
@@ -217,23 +221,19 @@ def _search(
     write_json(json, describe(result))
 
 
-def _check(request: Request) -> None:
-    """Find what is wrong, and calibrate what costs need, before a search begins."""
-    for cost in check(request):
-        _calibrate(cost)
+def _calibrate(costs: Sequence["Cost"]) -> None:
+    """Have area models calibrated that are not yet: it takes up to an hour each."""
+    for cost in costs:
+        with counting(f"calibrating {cost.label}") as tell:
+            cost.prepare(partial(_show_calibration, cost, tell))
 
 
-def _calibrate(cost: "Cost") -> None:
-    """Have the cost's area model calibrated, if that is needed: it takes up to an hour."""
-    what = f"calibrating {cost.label}"
-    with counting(what) as tell:
-
-        def show(done: int, steps: int) -> None:
-            tell(done, steps)
-            if not progress.is_terminal:
-                errors.print(f"{what}: {done}/{steps}")
-
-        cost.prepare(show)
+def _show_calibration(
+    cost: "Cost", tell: Callable[[int, int], None], done: int, steps: int
+) -> None:
+    tell(done, steps)
+    if not progress.is_terminal:
+        errors.print(f"calibrating {cost.label}: {done}/{steps}")
 
 
 def _preparation() -> "Prepare":
