@@ -62,6 +62,9 @@ class _Network:
 class Candidates:
     """Takes the measures of candidates.
 
+    The parts of a candidate are found step by step. A step is known by some values: widths and the
+    folding to begin with, and what earlier steps add, such as a number for the type of a result.
+
     Parameters
     ----------
     model_of
