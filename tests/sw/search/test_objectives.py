@@ -11,10 +11,10 @@ from toy_search import SIZES, STEPS, Estimate, toy_model
 from gruhw.errors import InputError
 from gruhw.genome import GENES, Folding, Genes, Genome, Sizes, homogeneous
 from gruhw.graph import Node
-from gruhw.model import Network
+from gruhw.model import Model, Network
 from gruhw.schedule import Schedule
 from gruhw.search import objectives
-from gruhw.search.accelerators import Accelerator
+from gruhw.search.accelerators import Accelerator, Accelerators
 from gruhw.search.objectives import OBJECTIVES, make_costs, with_unit
 from gruhw.search.workers import Synthesis, measure
 from gruhw_hw.area import Measures, memory_bits
@@ -45,6 +45,32 @@ def test_costs_can_be_sent_to_workers() -> None:
     again = pickle.loads(pickle.dumps(costs))  # noqa: S301  # our own
     assert again == costs
     assert [cost(ACCELERATOR) for cost in again] == [cost(ACCELERATOR) for cost in costs]
+
+
+def test_sizes_need_no_model() -> None:
+    def refuse(genes: Genes) -> Model:
+        raise InputError("no model")
+
+    (size,) = make_costs(["size"], steps=STEPS)
+    accelerator = Accelerators(refuse)(NETWORK.genome)
+    assert size(accelerator) == NETWORK.weight_bits
+    with pytest.raises(InputError):
+        _ = accelerator.network
+
+
+@pytest.mark.usefixtures("pinned_library")
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_costs_of_candidates_are_those_of_their_networks(name: str) -> None:
+    (cost,) = make_costs([name], target="ecp5", steps=STEPS)
+    made = Accelerators(toy_model)
+    found, expected = [], []
+    for bits in (3, 6, 3):
+        for pe in (1, 2):
+            network = build(homogeneous(bits), pe=pe)
+            found.append(cost(made(network.genome)))
+            expected.append(cost(Accelerator.of(network)))
+    assert found == expected
+    assert len(set(found)) > 1
 
 
 @pytest.mark.slow
