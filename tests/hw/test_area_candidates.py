@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gruhw.errors import InputError
@@ -50,7 +50,12 @@ def populations(draw: st.DrawFn) -> list[Genome]:
     return draw(st.permutations(found))
 
 
+SHORT = [candidate(homogeneous(bits), output="states") for bits in (3, 4, 3)]
+"""Candidates whose paths are short, of which random ones are few."""
+
+
 @settings(max_examples=60)
+@example(SHORT)
 @given(populations())
 def test_measures_are_those_of_the_networks(population: list[Genome]) -> None:
     candidates = Candidates(model_of, SIZES, population[0].output)
