@@ -18,10 +18,14 @@ from gruhw.cli import search as command
 from gruhw.cli.request import TRAINED, Request
 from gruhw.design import save_design
 from gruhw.genome import Genome, homogeneous
-from gruhw.search import objectives
 from gruhw.search.store import FILE, Store
 
 pytestmark = pytest.mark.usefixtures("toy")
+
+
+def interrupted(*arguments: object) -> None:
+    """What Ctrl-C makes of a function."""
+    raise KeyboardInterrupt
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -48,16 +52,11 @@ def test_a_rule_outlives_an_interrupted_calibration(
     gruhw: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gruhw.succeeds(*ARGUMENTS, *SMALL, "--objective", "size")
-    monkeypatch.setattr(objectives.ExactCost, "prepare", interrupted)
+    monkeypatch.setattr(command, "_calibrate", interrupted)
     result = gruhw("search", "--resume", "--out", "out", "--select", "knee")
     assert result.status == 130
-    monkeypatch.undo()
     with Store(tmp_path / "out", create=False) as store:
         assert store.get("request")["select"] == "knee"
-
-
-def interrupted(*arguments: object) -> None:
-    raise KeyboardInterrupt
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -140,10 +139,7 @@ def test_a_search_that_trained_nothing_may_begin_with_other_options(
 def test_ctrl_c_before_a_search_begins_says_so(
     monkeypatch: pytest.MonkeyPatch, gruhw: CommandLine, tmp_path: Path
 ) -> None:
-    def interrupt(request: Request) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(command, "_check", interrupt)
+    monkeypatch.setattr(command, "_calibrate", interrupted)
     before = contents(tmp_path)
     result = gruhw(*ARGUMENTS)
     assert (result.status, result.err) == (
@@ -156,13 +152,10 @@ def test_ctrl_c_before_a_search_begins_says_so(
 def test_ctrl_c_keeps_another_rule(
     monkeypatch: pytest.MonkeyPatch, gruhw: CommandLine, tmp_path: Path
 ) -> None:
-    def interrupt(*arguments: object) -> None:
-        raise KeyboardInterrupt
-
     out = ("--out", "my search")
     gruhw.succeeds(*ARGUMENTS, *SMALL, *out)
     with monkeypatch.context() as patch:
-        patch.setattr(command, "_run", interrupt)
+        patch.setattr(command, "_run", interrupted)
         result = gruhw("search", "--resume", *out, "--select", "max-accuracy")
     assert result.status == 130
     assert result.err.endswith(": continue with gruhw search --resume --out 'my search'\n")
