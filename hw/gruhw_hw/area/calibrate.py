@@ -21,7 +21,7 @@ from gruhw_hw.area.kept import synthesised
 from gruhw_hw.area.measure import Measures, measure
 from gruhw_hw.area.parts import Batch, batches
 from gruhw_hw.area.samples import random_network, short_networks, with_other_output
-from gruhw_hw.area.whole import TIMED
+from gruhw_hw.area.whole import HURRIED
 from gruhw_hw.pdk import Liberty
 from gruhw_hw.synthesis import TARGETS, Resources, Target, library_of
 from gruhw_hw.synthesis.hierarchy import Hierarchy, inclusive_cells
@@ -56,7 +56,7 @@ def calibrate(target: str, liberty: Path | None, progress: Progress | None = Non
     others = [with_other_output(network) for network in networks]
     planned = batches(networks, others)
     networks += others[:OTHER_OUTPUTS]
-    if target in TIMED:
+    if target in HURRIED:
         networks += islice(short_networks(SEED), SHORT)
     steps = len(planned) + len(networks)
     samples: list[Sample] = []

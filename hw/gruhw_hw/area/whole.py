@@ -10,8 +10,9 @@ from gruhw_hw.area.terms import BIAS_ROM, Needs, Terms
 WHOLE = Needs({"whole": 1})
 """What every network saves."""
 
-TIMED = ("ecp5",)
-"""The targets whose flow tells ABC what a carry chain takes."""
+HURRIED = ("ecp5",)
+"""The targets where networks with short paths are mapped otherwise than others: see
+:class:`ShortPaths`. On iCE40 and Xilinx 7 that was not seen."""
 
 
 @lru_cache(maxsize=1 << 12)
@@ -30,13 +31,13 @@ def shared_needs(operator: Needs) -> Needs | None:
 class ShortPaths(Needs):
     """What a network takes, or saves, that is not :attr:`Needs.slow` anywhere.
 
-    ABC first makes a network as fast as it can. Where no carry chain follows another, no logic has
-    time left, and memories that are logic are mapped otherwise than elsewhere.
+    ABC first makes a network as fast as it can. Where no carry chain follows another, little logic
+    has time left, and memories that are logic are mapped otherwise than elsewhere.
     """
 
     def all_terms(self, target: str) -> Terms:
-        """The terms, if the target knows times."""
-        return dict(self.terms) if target in TIMED else {}
+        """The terms, where short paths make a difference."""
+        return dict(self.terms) if target in HURRIED else {}
 
 
 def short_paths(parts: Sequence[Needs]) -> tuple[ShortPaths, ...]:
