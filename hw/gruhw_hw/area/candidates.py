@@ -18,10 +18,9 @@ from gruhw.model import Model
 from gruhw.parameters import Parameters, fit_accumulators, quantise_parameters
 from gruhw.schedule import Schedule
 from gruhw_hw.area.control import carrying_registers, control_cycles
-from gruhw_hw.area.measure import Measures, operator_parts, surrounding_parts
+from gruhw_hw.area.measure import Measures, buffers_part, control_part, operator_parts
 from gruhw_hw.area.terms import Needs, needs
 from gruhw_hw.area.whole import WHOLE, short_paths
-from gruhw_hw.datapath import element_type
 
 PE, SERIAL, SCHEDULE = "pe", "serial", "schedule"
 """Values of a candidate besides its widths: the folding; whether products are computed bit by bit;
@@ -184,15 +183,13 @@ class Candidates:
         return _Found(tuple(operator_parts(operator, registers)), (number,))
 
     def _take_buffers(self, network: _Network, values: list[int]) -> _Found:
-        return _Found((self._surrounding(network, values)[0],))
+        return _Found((buffers_part(network.graph, self._held_state(network, values)),))
 
     def _take_control(self, network: _Network, values: list[int]) -> _Found:
-        return _Found((self._surrounding(network, values)[1],))
+        return _Found((control_part(network.schedule, self._held_state(network, values)),))
 
-    def _surrounding(self, network: _Network, values: list[int]) -> tuple[Needs, Needs]:
-        state = self._held(network.graph.state.source, network, values)
-        output = element_type(network.graph, self._output)
-        return surrounding_parts(network.schedule, output, state)
+    def _held_state(self, network: _Network, values: list[int]) -> Fixed:
+        return self._held(network.graph.state.source, network, values)
 
     def _held(self, name: str, network: _Network, values: list[int]) -> Fixed:
         """What the registers of a node's result hold."""

@@ -15,7 +15,7 @@ STREAM_BITS = 14
 
 
 def control_cycles(schedule: Schedule) -> tuple[int, ...]:
-    """All that :func:`control_needs` depends on besides sizes, the output and types.
+    """All that :func:`control_terms` depends on besides sizes, the output and types.
 
     These are the folding, when the new state and the logits are ready, and when the state is read.
     """
@@ -24,15 +24,10 @@ def control_cycles(schedule: Schedule) -> tuple[int, ...]:
     return schedule.folding.pe, written, logit, *_state_reads(schedule)
 
 
-def control_needs(schedule: Schedule, output: Fixed) -> Terms:
+def control_terms(schedule: Schedule, output: Fixed) -> Terms:
     """The terms of a datapath without its operators, and without what carries their results on.
 
-    Parameters
-    ----------
-    schedule
-        Of the network.
-    output
-        The type of an element of the output stream.
+    ``output`` is the type of an element of the output stream.
     """
     found: Terms = {"control": 1, "output bit": output.bits}
     phases = [phase for phase in (schedule.step, schedule.head) if phase]

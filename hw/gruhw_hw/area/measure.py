@@ -7,7 +7,7 @@ from gruhw.fixed import Fixed
 from gruhw.graph import Graph
 from gruhw.model import Network
 from gruhw.schedule import Schedule
-from gruhw_hw.area.control import carried_needs, carrying_registers, control_needs
+from gruhw_hw.area.control import carried_needs, carrying_registers, control_terms
 from gruhw_hw.area.memory import Memory, output_buffer, schedule_of, vector_buffers
 from gruhw_hw.area.terms import (
     BIAS_ROM,
@@ -19,7 +19,7 @@ from gruhw_hw.area.terms import (
     needs,
 )
 from gruhw_hw.area.whole import WHOLE, shared_needs, short_paths
-from gruhw_hw.datapath import output_type
+from gruhw_hw.datapath import element_type
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def measure(network: Network) -> Measures:
         read[node.name] = operator.held
         parts += operator_parts(operator, registers.get(node.name, 0))
     state = read[graph.state.source]
-    parts += surrounding_parts(schedule, output_type(network), state)
+    parts += (buffers_part(graph, state), control_part(schedule, state))
     return Measures((*parts, *short_paths(parts)))
 
 
@@ -78,31 +78,26 @@ def operator_parts(operator: OperatorNeeds, registers: int) -> Iterator[Needs]:
         yield carried_needs(registers * operator.held.bits)
 
 
-def surrounding_parts(schedule: Schedule, output: Fixed, state: Fixed) -> tuple[Needs, Needs]:
-    """What surrounds the operators, besides registers that carry results on.
-
-    Parameters
-    ----------
-    schedule
-        Of the network.
-    output
-        The type of an element of the output stream.
-    state
-        The type of what the registers of a new state's element hold.
-    """
-    buffers = Needs({}, vector_buffers(schedule.graph, state))
-    control = control_needs(schedule, output)
-    # The largest logit is found by a comparison that the next one waits for.
-    slow = schedule.head is not None
-    return buffers, Needs(control, (output_buffer(schedule, output, state),), slow)
+def buffers_part(graph: Graph, state: Fixed) -> Needs:
+    """The buffers of input and state; ``state`` is what the registers of a new element hold."""
+    return Needs({}, vector_buffers(graph, state))
 
 
-def measure_control(schedule: Schedule, output: Fixed, read: Types) -> Measures:
+def control_part(schedule: Schedule, state: Fixed) -> Needs:
+    """What else surrounds the operators, besides registers that carry results on."""
+    output = element_type(schedule.graph, schedule.output)
+    buffer = output_buffer(schedule, output, state)
+    # Logits are compared with the largest so far.
+    return Needs(control_terms(schedule, output), (buffer,), slow=schedule.head is not None)
+
+
+def measure_control(schedule: Schedule, read: Types) -> Measures:
     """Take the measures of a datapath without its operators, whose results are ``read`` by it."""
     state = read[schedule.graph.state.source]
     registers = carrying_registers(schedule)
     carried = sum(read[name].bits * count for name, count in registers.items())
-    return Measures((*surrounding_parts(schedule, output, state), carried_needs(carried)))
+    buffers, control = buffers_part(schedule.graph, state), control_part(schedule, state)
+    return Measures((buffers, control, carried_needs(carried)))
 
 
 def result_types(graph: Graph) -> dict[str, Fixed]:

@@ -15,7 +15,7 @@ from gruhw.schedule import Phase
 from gruhw_hw.area.measure import Measures, measure_control, result_types
 from gruhw_hw.area.memory import USUAL_RANGES, TableRom, schedule_of
 from gruhw_hw.area.terms import Needs, complement_needs, linear_needs, needs
-from gruhw_hw.datapath import Datapath, output_type
+from gruhw_hw.datapath import Datapath
 from gruhw_hw.linear import LinearUnit
 from gruhw_hw.operators import Complementer, Lookup, component
 from gruhw_hw.synthesis.flow import OPERATOR_ROWS
@@ -161,5 +161,5 @@ def _elementwise(networks: Iterable[Network], kind: type[Node]) -> Iterable[Part
 def _control(networks: Iterable[Network]) -> Iterable[Part]:
     for network in networks:
         read = result_types(network.graph)
-        measures = measure_control(schedule_of(network), output_type(network), read)
+        measures = measure_control(schedule_of(network), read)
         yield Part(Datapath(network), measures)

@@ -222,7 +222,7 @@ def _search(
 
 
 def _calibrate(costs: Sequence["Cost"]) -> None:
-    """Have area models calibrated that are not yet: it takes up to an hour each."""
+    """Have area models calibrated that are not yet: it takes an hour or two each."""
     for cost in costs:
         with counting(f"calibrating {cost.label}") as tell:
             cost.prepare(partial(_show_calibration, cost, tell))
