@@ -12,8 +12,9 @@ import numpy as np
 from hypothesis import strategies as st
 
 from gruhw.fixed import Fixed, FloatArray, IntArray
+from gruhw.fractions import FRACTION_BITS
 from gruhw.genome import GENES, Folding, Genes, Genome, Sizes
-from gruhw.graph import FRACTION_BITS, Graph, build_graph, calibrated_tensors
+from gruhw.graph import Graph, build_graph, calibrated_tensors
 from gruhw.model import LAYERS, Model, Network, Normalisation
 from gruhw.parameters import BIAS_BITS
 from gruhw.schedule import Schedule
@@ -210,7 +211,7 @@ def random_designs(draw: st.DrawFn) -> Design:
     most = min(sizes.hidden, max(LANES, LANE_BITS // lane))
     genome = Genome(
         sizes=sizes,
-        genes=dict(genes),
+        genes=genes,
         folding=Folding(pe=draw(st.integers(1, most) | st.just(most))),
         output=draw(st.sampled_from(("class", "states"))),
     )

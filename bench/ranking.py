@@ -31,7 +31,7 @@ from gruhw.search.fine_tuning import TOGETHER
 from gruhw.search.shared import SharedEvaluator, SharedWeights
 from gruhw.tasks import load_task
 from gruhw.training.floating import FloatGRU
-from gruhw.training.quantised import EncodedSplit, count_correct, graph_of, train_quantised
+from gruhw.training.quantised import EncodedSplit, count_correct, train_quantised
 from gruhw.training.recipe import recipe_for
 from gruhw.training.shared import draw_genes
 
@@ -63,7 +63,7 @@ def trained(
     )
     seconds = time.process_time() - began
     population = Population(start.sizes, models)
-    population.assign([graph_of(g, model) for g, model in zip(genes, models, strict=True)])
+    population.assign([model.graph(g) for g, model in zip(genes, models, strict=True)])
     population.compile_steps()
     return count_correct(population, EncodedSplit(weights.validation, start.normalisation)), seconds
 
@@ -82,7 +82,7 @@ def main() -> None:
     rounded = RoundedWeights(options.task, options.folder)
     generator = np.random.default_rng(7)
     genes = [draw_genes(generator) for _ in range(options.genomes)]
-    candidates = [Genome(sizes=weights.model.sizes, genes=dict(each)) for each in genes]
+    candidates = [Genome(sizes=weights.model.sizes, genes=each) for each in genes]
     total = len(weights.validation)
     estimates: dict[str, tuple[list[int], float]] = {}
     for name, source in (("shared weights", weights), ("float weights rounded", rounded)):

@@ -88,7 +88,7 @@ def main() -> None:
         table.add_column(heading, justify="right")
     for (weight, result), sketch in SKETCH_LUTS.items():
         genes = Genes({gene: weight if gene.endswith(".weight") else result for gene in GENES})
-        genome = Genome(sizes=SIZES, genes=dict(genes))
+        genome = Genome(sizes=SIZES, genes=genes)
         hardware = generate_verilog(Network.build(genome, random_model(genes)))
         luts = synthesise(hardware.verilog, TOP, "ice40", by_operator=False).total.luts
         row = [str(weight), str(result), str(luts), f"{luts / sketch:.2f}"]

@@ -109,7 +109,7 @@ def train(
     starts = [(widths, model_of(widths)) for widths in genes]
     models = train_quantised(starts, task, data, recipe, tell, teacher=teacher)
     networks = [
-        Network.build(Genome(sizes=model.sizes, genes=dict(g)), model)
+        Network.build(Genome(sizes=model.sizes, genes=g), model)
         for g, model in zip(genes, models, strict=True)
     ]
     validation = validation_of(task)
@@ -186,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     shutil.rmtree(folder / SMALL, ignore_errors=True)
     paths = []
     for number, out in shown.items():
-        genome = template.model_copy(update={"genes": dict(genes[number])})
+        genome = template.model_copy(update={"genes": genes[number]})
         samples = _samples(task) if out != folder / BASELINE else None
         save_design(out, genome, trained[0].models[number], samples)
         paths.append(out / "genome.json")

@@ -1,4 +1,7 @@
-"""The two ways in which a gruhw command can fail, each with its exit status."""
+"""The two ways in which a gruhw command can fail, each with its exit status; and warnings."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 LONGEST_LINE = 1000
 """Characters of a message; a longer one, of which a file can be the reason, loses its middle."""
@@ -33,7 +36,20 @@ class InputError(GruhwError):
     exit_status = 2
 
 
+@contextmanager
+def naming(source: object) -> Iterator[None]:
+    """Let the message of an :class:`InputError` inside begin with ``source``: the file, say."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from error
+
+
 class ToolError(GruhwError):
     """The work failed: a tool failed or a comparison found a mismatch. Exit status 1."""
 
     exit_status = 1
+
+
+class GruhwWarning(UserWarning):
+    """Something that the user should know, although the work goes on: one line."""

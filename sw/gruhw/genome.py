@@ -4,20 +4,23 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PlainSerializer,
     ValidationError,
     field_validator,
     model_serializer,
     model_validator,
 )
+from pydantic._internal._model_construction import ModelMetaclass
 
 from gruhw.errors import InputError
 from gruhw.files import parse_json, read_bytes
+from gruhw.frozen import FrozenMapping
 
 LINEAR = ("W_ir", "W_iz", "W_in", "W_hr", "W_hz", "W_hn")
 """The operators that multiply by a weight matrix."""
@@ -75,7 +78,7 @@ def check_width(name: str, bits: object) -> int:
     return bits
 
 
-class Genes(Mapping[str, int]):
+class Genes(FrozenMapping[int]):
     """A width in bits for every gene of :data:`GENES`; immutable.
 
     Raises
@@ -91,22 +94,10 @@ class Genes(Mapping[str, int]):
         for name in GENES:
             if name not in widths:
                 raise InputError(f"{describe_gene(name)} (gene {name}) is required, but missing")
-        self._widths = {name: check_width(name, widths[name]) for name in GENES}
-
-    def __getitem__(self, name: str) -> int:
-        return self._widths[name]
-
-    def __iter__(self) -> Any:
-        return iter(self._widths)
-
-    def __len__(self) -> int:
-        return len(self._widths)
+        super().__init__({name: check_width(name, widths[name]) for name in GENES})
 
     def __hash__(self) -> int:
-        return hash(tuple(self._widths.values()))
-
-    def __repr__(self) -> str:
-        return f"Genes({self._widths})"
+        return hash(tuple(self.values()))
 
 
 def homogeneous(bits: int) -> Genes:
@@ -169,8 +160,23 @@ PRESETS = {
 arXiv:2402.12263 does; ``full`` frees every gene."""
 
 
-class _Strict(BaseModel):
+class _Checked(ModelMetaclass):
+    """Lets a constructor raise :class:`InputError`, where pydantic has errors of its own."""
+
+    def __call__(self, *arguments: Any, **fields: Any) -> Any:
+        try:
+            return super().__call__(*arguments, **fields)
+        except ValidationError as error:
+            raise InputError(first_problem(error)) from error
+
+
+class _Strict(BaseModel, metaclass=_Checked):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """The same with some fields replaced, which are validated as all others were."""
+        kept = {name: getattr(self, name) for name in self.model_fields_set}
+        return type(self)(**{**kept, **(update or {})})
 
 
 class Sizes(_Strict):
@@ -220,11 +226,13 @@ class Genome(_Strict):
     ``samples`` names real sequences that travel with the design.
     """
 
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
     format: Literal["gruhw-genome"] = "gruhw-genome"
     version: Literal[1] = 1
     task: Annotated[str, Field(min_length=1)] | None = None
     sizes: Sizes
-    genes: dict[str, int]
+    genes: Annotated[Genes, PlainSerializer(dict)]
     folding: Folding = Folding()
     output: Output = "class"
     model: FileReference | None = None
@@ -239,10 +247,10 @@ class Genome(_Strict):
 
     @field_validator("genes", mode="before")
     @classmethod
-    def _validate_genes(cls, value: object) -> dict[str, int]:
+    def _validate_genes(cls, value: object) -> Genes:
         if not isinstance(value, Mapping):
             raise ValueError(f"genes must be an object of gene names and widths, not {value!r}")
-        return dict(Genes(value))
+        return value if isinstance(value, Genes) else Genes(value)
 
     @model_validator(mode="after")
     def _validate_folding(self) -> "Genome":
@@ -259,8 +267,8 @@ class Genome(_Strict):
 
     @property
     def widths(self) -> Genes:
-        """The genes, validated and immutable."""
-        return Genes(self.genes)
+        """The genes."""
+        return self.genes
 
     def to_json(self) -> str:
         """The genome file's text; the same genome gives the same text."""

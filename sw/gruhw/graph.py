@@ -19,31 +19,11 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from gruhw.errors import InputError
 from gruhw.fixed import Fixed, IntArray, quantise
+from gruhw.fractions import Fractions
 from gruhw.genome import LINEAR, Genes, Sizes
 
 Function: TypeAlias = Literal["sigmoid", "tanh"]
-
-
-FRACTION_BITS = range(-14, 25)
-"""What fraction bits may be, so that aligned sums of 12-bit results are exact in float64."""
-
-
-def check_fraction(name: str, bits: object) -> int:
-    """Return ``bits`` if they may be the fraction bits of the tensor ``name``.
-
-    Raises
-    ------
-    InputError
-        If they are not a whole number within :data:`FRACTION_BITS`.
-    """
-    if type(bits) is not int or bits not in FRACTION_BITS:
-        low, high = FRACTION_BITS[0], FRACTION_BITS[-1]
-        raise InputError(
-            f"fraction bits of {name} must be a whole number from {low} to {high}, not {bits!r}"
-        )
-    return bits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,7 +230,8 @@ def build_graph(
     genes
         The width of every operator and weight.
     fractions
-        Fraction bits of every tensor that :func:`calibrated_tensors` names.
+        Fraction bits of every tensor that :func:`calibrated_tensors` names. Those of
+        :class:`gruhw.fractions.Fractions` know for which widths they were chosen.
     input_signed
         Whether input elements are two's complement.
 
@@ -263,13 +244,9 @@ def build_graph(
     Raises
     ------
     InputError
-        If a fraction is missing or outside :data:`FRACTION_BITS`.
+        If a fraction is missing, out of range, or was chosen for another width.
     """
-    missing = sorted(calibrated_tensors(genes).keys() - fractions.keys())
-    if missing:
-        raise InputError(f"fraction bits of {missing[0]} are required, but missing")
-    for name, bits in fractions.items():
-        check_fraction(name, bits)
+    Fractions.of(fractions).check(calibrated_tensors(genes))
 
     def calibrated(name: str, *, signed: bool = True) -> Fixed:
         return Fixed(genes[name], fractions[name], signed)

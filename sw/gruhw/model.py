@@ -1,6 +1,7 @@
 """The trained model of a design: ``model.safetensors``, and its binding to a genome."""
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
@@ -8,16 +9,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from numpy.typing import ArrayLike
+from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load as parse_safetensors
 from safetensors.numpy import save as format_safetensors
 
-from gruhw.errors import InputError
+from gruhw.arrays import real_array
+from gruhw.errors import GruhwWarning, InputError, naming
 from gruhw.files import check_sha256, parse_json, read_bytes
 from gruhw.fixed import FloatArray, IntArray, quantise
-from gruhw.genome import LINEAR, Genome, Sizes, first_problem
-from gruhw.graph import Graph, build_graph, check_fraction
+from gruhw.fractions import Fractions
+from gruhw.frozen import FrozenMapping
+from gruhw.genome import LINEAR, Genes, Genome, Sizes, first_problem
+from gruhw.graph import Graph, build_graph
+from gruhw.normalisation import Normalisation as Normalisation
 from gruhw.parameters import Parameters, fit_accumulators, quantise_parameters
 
 LAYERS = (*LINEAR, "head")
@@ -29,19 +35,45 @@ METADATA = "gruhw"
 
 
 class _Header(BaseModel):
-    """What the model file holds besides tensors."""
+    """What the model file holds besides tensors.
+
+    Version 1 has no widths: ``fractions`` are numbers. In version 2 each says for which width it
+    was chosen.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     format: Literal["gruhw-model"] = "gruhw-model"
-    version: Literal["1"] = "1"
+    version: Literal["1", "2"] = "2"
     fractions: dict[str, Any]
     input_signed: bool
 
-    @field_validator("fractions")
     @classmethod
-    def _validate_fractions(cls, value: dict[str, Any]) -> dict[str, int]:
-        return {name: check_fraction(name, bits) for name, bits in value.items()}
+    def of(cls, fractions: Fractions, input_signed: bool) -> "_Header":
+        names, widths = sorted(fractions), fractions.widths
+        if widths is None:
+            described: dict[str, Any] = {name: fractions[name] for name in names}
+            return cls(version="1", fractions=described, input_signed=input_signed)
+        described = {name: {"bits": widths[name], "frac": fractions[name]} for name in names}
+        return cls(fractions=described, input_signed=input_signed)
+
+    def chosen(self) -> Fractions:
+        """The fraction bits, and for which widths they were chosen.
+
+        Raises
+        ------
+        InputError
+            If an entry has another form than the version requires, or a value is out of range.
+        """
+        if self.version == "1":
+            return Fractions(self.fractions)
+        for name, entry in self.fractions.items():
+            if not isinstance(entry, dict) or entry.keys() != {"bits", "frac"}:
+                raise InputError(f"fractions.{name} must have bits and frac, not {entry!r}")
+        return Fractions(
+            {name: entry["frac"] for name, entry in self.fractions.items()},
+            {name: entry["bits"] for name, entry in self.fractions.items()},
+        )
 
 
 def layer_shapes(sizes: Sizes) -> dict[str, tuple[int, int]]:
@@ -51,33 +83,51 @@ def layer_shapes(sizes: Sizes) -> dict[str, tuple[int, int]]:
     return shapes | {"head": (sizes.classes, sizes.hidden)}
 
 
-@dataclass(frozen=True)
-class Normalisation:
-    """What turns raw samples into the network's input: ``raw * scale + offset``.
+class Layers(FrozenMapping[FloatArray]):
+    """The weights or the biases of every layer of :data:`LAYERS`, copied and checked.
 
-    Both have shape [inputs], one entry for each element of the input vector.
+    Raises
+    ------
+    InputError
+        If a layer is missing, has another rank than 2 (weights) or 1 (biases), or holds a value
+        that is not finite.
     """
 
-    scale: FloatArray
-    offset: FloatArray
-
-    @classmethod
-    def identity(cls, inputs: int) -> "Normalisation":
-        """Leaves vectors of ``inputs`` elements as they are."""
-        return cls(np.ones(inputs), np.zeros(inputs))
-
-    def __call__(self, raw: np.ndarray) -> FloatArray:
-        """Normalise ``raw``, of any shape [..., inputs], in double precision."""
-        with np.errstate(over="ignore"):  # infinity saturates when it is quantised
-            normalised: FloatArray = raw.astype(np.float64) * self.scale + self.offset
-        return normalised
+    def __init__(self, kind: Literal["weight", "bias"], arrays: Mapping[str, ArrayLike]) -> None:
+        shape = (None, None) if kind == "weight" else (None,)
+        for layer in LAYERS:
+            if layer not in arrays:
+                raise InputError(f"{layer}.{kind} is required, but missing")
+        super().__init__(
+            {layer: real_array(f"{layer}.{kind}", arrays[layer], shape) for layer in LAYERS}
+        )
 
 
 @dataclass(frozen=True)
 class Model:
     """Float weights, the fraction bits that calibration chose, and the input normalisation.
 
-    ``weights[layer]`` has shape [outputs, inputs] and ``biases[layer]`` shape [outputs].
+    Arrays are copied, so that a model stays what it was when a network is trained further.
+
+    Parameters
+    ----------
+    weights
+        By layer, see :data:`LAYERS`; shape [outputs, inputs].
+    biases
+        By layer; shape [outputs].
+    fractions
+        The fraction bits of every tensor. Of plain numbers nobody knows the widths that they
+        were chosen for: see :class:`gruhw.fractions.Fractions`.
+    input_signed
+        Whether input elements are two's complement.
+    normalisation
+        Of raw samples.
+
+    Raises
+    ------
+    InputError
+        If a layer is missing, a value is not finite, shapes do not fit together, or a size is
+        outside the limits of :class:`gruhw.genome.Sizes`.
     """
 
     weights: Mapping[str, FloatArray]
@@ -86,11 +136,44 @@ class Model:
     input_signed: bool
     normalisation: Normalisation
 
+    def __post_init__(self) -> None:
+        # What was checked before is not checked again where only something else is replaced.
+        if not isinstance(self.weights, Layers):
+            object.__setattr__(self, "weights", Layers("weight", self.weights))
+        if not isinstance(self.biases, Layers):
+            object.__setattr__(self, "biases", Layers("bias", self.biases))
+        object.__setattr__(self, "fractions", Fractions.of(self.fractions))
+        self.check_sizes(self.sizes)
+
     @property
     def sizes(self) -> Sizes:
         """The sizes of the network, as the shapes of its weights have them."""
         hidden, inputs = self.weights["W_in"].shape
-        return Sizes(input=inputs, hidden=hidden, classes=len(self.weights["head"]))
+        try:
+            return Sizes(input=inputs, hidden=hidden, classes=len(self.weights["head"]))
+        except InputError as error:
+            raise InputError(f"sizes.{error}") from error
+
+    def check_sizes(self, sizes: Sizes) -> None:
+        """Raise :class:`InputError` unless every array has the shape that ``sizes`` requires."""
+        shapes = layer_shapes(sizes)
+        required: list[tuple[str, Any, tuple[int, ...]]] = [
+            *((f"{layer}.weight", self.weights[layer], shape) for layer, shape in shapes.items()),
+            *((f"{layer}.bias", self.biases[layer], shape[:1]) for layer, shape in shapes.items()),
+            ("input.scale", self.normalisation.scale, (sizes.input,)),
+            ("input.offset", self.normalisation.offset, (sizes.input,)),
+        ]
+        for name, array, shape in required:
+            if array.shape != shape:
+                raise InputError(
+                    f"shape of {name} must be {list(shape)} for {sizes.input} inputs, "
+                    f"{sizes.hidden} hidden units and {sizes.classes} classes, "
+                    f"not {list(array.shape)}"
+                )
+
+    def graph(self, genes: Genes) -> Graph:
+        """The graph of the network at the widths of ``genes``: see :func:`build_graph`."""
+        return build_graph(self.sizes, genes, self.fractions, input_signed=self.input_signed)
 
     def to_bytes(self) -> bytes:
         """The model as a safetensors file, single precision."""
@@ -101,8 +184,7 @@ class Model:
         }
         tensors["input.scale"] = np.asarray(self.normalisation.scale, dtype=np.float64)
         tensors["input.offset"] = np.asarray(self.normalisation.offset, dtype=np.float64)
-        fractions = dict(sorted(self.fractions.items()))
-        header = _Header(fractions=fractions, input_signed=self.input_signed)
+        header = _Header.of(Fractions.of(self.fractions), self.input_signed)
         # All under one name: safetensors writes several in random order.
         return format_safetensors(tensors, metadata={METADATA: header.model_dump_json()})
 
@@ -115,55 +197,32 @@ class Model:
         InputError
             If it is not a whole model file, or holds a value that is not finite.
         """
+        with naming(source):
+            return cls._parsed(data)
+
+    @classmethod
+    def _parsed(cls, data: bytes) -> "Model":
         try:
             tensors = parse_safetensors(data)
             described = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
             metadata = parse_json(described["__metadata__"][METADATA], METADATA)
             header = _Header.model_validate(metadata)
-            weights = {layer: tensors[f"{layer}.weight"] for layer in LAYERS}
-            biases = {layer: tensors[f"{layer}.bias"] for layer in LAYERS}
-            normalisation = Normalisation(tensors["input.scale"], tensors["input.offset"])
+            for name, tensor in tensors.items():
+                if tensor.dtype.kind != "f":
+                    raise InputError(f"{name} must hold floating-point numbers, not {tensor.dtype}")
+            return cls(
+                Layers("weight", {layer: tensors[f"{layer}.weight"] for layer in LAYERS}),
+                Layers("bias", {layer: tensors[f"{layer}.bias"] for layer in LAYERS}),
+                header.chosen(),
+                header.input_signed,
+                Normalisation(tensors["input.scale"], tensors["input.offset"]),
+            )
         except SafetensorError as error:
-            raise InputError(f"{source}: must be a whole safetensors file: {error}") from error
+            raise InputError(f"must be a whole safetensors file: {error}") from error
         except KeyError as error:
-            raise InputError(f"{source}: must be a gruhw model, but {error} is missing") from error
+            raise InputError(f"must be a gruhw model, but {error} is missing") from error
         except ValidationError as error:
-            raise InputError(f"{source}: {first_problem(error)}") from error
-        except InputError as error:
-            raise InputError(f"{source}: {error}") from error
-        for name, tensor in tensors.items():
-            if tensor.dtype.kind != "f":
-                raise InputError(
-                    f"{source}: {name} must hold floating-point numbers, not {tensor.dtype}"
-                )
-            if not np.isfinite(tensor).all():
-                found = tensor[~np.isfinite(tensor)].flat[0]
-                raise InputError(f"{source}: every value of {name} must be finite, not {found}")
-        for name in ("W_in", "head"):
-            if (found := weights[name].ndim) != 2:
-                raise InputError(f"{source}: {name}.weight must have 2 dimensions, not {found}")
-        model = cls(weights, biases, header.fractions, header.input_signed, normalisation)
-        try:
-            _ = model.sizes
-        except ValidationError as error:
-            raise InputError(f"{source}: sizes.{first_problem(error)}") from error
-        return model
-
-    def check_sizes(self, sizes: Sizes, source: Path) -> None:
-        """Raise :class:`InputError` unless every array has the shape that ``sizes`` requires."""
-        shapes = layer_shapes(sizes)
-        required: list[tuple[str, Any, tuple[int, ...]]] = [
-            *((f"{layer}.weight", self.weights[layer], shape) for layer, shape in shapes.items()),
-            *((f"{layer}.bias", self.biases[layer], shape[:1]) for layer, shape in shapes.items()),
-            ("input.scale", self.normalisation.scale, (sizes.input,)),
-            ("input.offset", self.normalisation.offset, (sizes.input,)),
-        ]
-        for name, array, shape in required:
-            if array.shape != shape:
-                raise InputError(
-                    f"{source}: shape of {name} must be {list(shape)} for the genome's sizes, "
-                    f"not {list(array.shape)}"
-                )
+            raise InputError(first_problem(error)) from error
 
 
 @dataclass(frozen=True)
@@ -177,10 +236,15 @@ class Network:
 
     @classmethod
     def build(cls, genome: Genome, model: Model) -> "Network":
-        """Quantise ``model`` to the widths of ``genome`` and fit the accumulators."""
-        graph = build_graph(
-            genome.sizes, genome.widths, model.fractions, input_signed=model.input_signed
-        )
+        """Quantise ``model`` to the widths of ``genome`` and fit the accumulators.
+
+        Raises
+        ------
+        InputError
+            If the sizes differ, or fraction bits are missing or were chosen for other widths.
+        """
+        model.check_sizes(genome.sizes)
+        graph = model.graph(genome.genes)
         parameters = quantise_parameters(graph.linears, model.weights, model.biases)
         return cls(genome, fit_accumulators(graph, parameters), parameters, model.normalisation)
 
@@ -220,7 +284,15 @@ def load_model(genome: Genome, genome_path: Path) -> Model:
         raise InputError(f"{genome_path}: model is required, but missing: train one first")
     path, data = read_reference(genome_path.parent, genome.model.file, genome.model.sha256)
     model = Model.from_bytes(data, path)
-    model.check_sizes(genome.sizes, path)
+    with naming(path):
+        model.check_sizes(genome.sizes)
+    if Fractions.of(model.fractions).widths is None:
+        warnings.warn(
+            f"{path}: does not say for which widths its fraction bits were chosen: if widths were "
+            "changed since, calibrate with gruhw calibrate",
+            GruhwWarning,
+            stacklevel=2,
+        )
     return model
 
 
@@ -228,7 +300,5 @@ def load_network(genome_path: Path) -> Network:
     """The network of the genome at ``genome_path``; :class:`InputError` if a file is wrong."""
     genome = Genome.load(genome_path)
     model = load_model(genome, genome_path)
-    try:
+    with naming(genome_path):
         return Network.build(genome, model)
-    except InputError as error:
-        raise InputError(f"{genome_path}: {error}") from error

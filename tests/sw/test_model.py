@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
-from gruhw.errors import InputError
+from gruhw.errors import GruhwWarning, InputError
 from gruhw.files import sha256
+from gruhw.fractions import Fractions
 from gruhw.genome import FileReference, Genome, Sizes, homogeneous
 from gruhw.graph import calibrated_tensors
 from gruhw.model import (
@@ -25,7 +26,9 @@ from gruhw.model import (
 )
 
 SIZES = Sizes(input=3, hidden=4, classes=2)
-FRACTIONS = {name: bits - 1 for name, bits in calibrated_tensors(homogeneous(8)).items()}
+WIDTHS = calibrated_tensors(homogeneous(8))
+FRACTIONS = {name: bits - 1 for name, bits in WIDTHS.items()}
+RECORDED = {name: {"bits": bits, "frac": FRACTIONS[name]} for name, bits in WIDTHS.items()}
 SOURCE = Path("model.safetensors")
 REMOVED = object()
 
@@ -36,7 +39,7 @@ def example() -> Model:
     return Model(
         {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()},
         {name: random.normal(size=shape[0]).astype(np.float32) for name, shape in shapes.items()},
-        FRACTIONS,
+        Fractions(FRACTIONS, WIDTHS),
         True,
         Normalisation(np.array([0.1, 0.2, 0.3]), np.array([1.0, 2.0, 3.0])),
     )
@@ -49,8 +52,8 @@ def altered(
     """A valid file, with some entries replaced, or removed if None."""
     found: dict[str, Any] = {
         "format": "gruhw-model",
-        "version": "1",
-        "fractions": FRACTIONS,
+        "version": "2",
+        "fractions": RECORDED,
         "input_signed": True,
         **(metadata or {}),
     }
@@ -63,12 +66,17 @@ def altered(
 
 
 def with_fraction(name: str, value: object) -> bytes:
-    return altered({"fractions": {**FRACTIONS, name: value}})
+    return altered({"fractions": {**RECORDED, name: {"bits": 8, "frac": value}}})
+
+
+def without_widths(fractions: Mapping[str, object] = FRACTIONS) -> bytes:
+    """A file of version 1."""
+    return altered({"version": "1", "fractions": fractions})
 
 
 def error_of(data: bytes) -> str:
     with pytest.raises(InputError) as caught:
-        Model.from_bytes(data, SOURCE).check_sizes(SIZES, SOURCE)
+        Model.from_bytes(data, SOURCE)
     return str(caught.value)
 
 
@@ -88,7 +96,7 @@ def test_round_trip() -> None:
     before = example()
     data = before.to_bytes()
     after = Model.from_bytes(data, SOURCE)
-    after.check_sizes(SIZES, SOURCE)
+    after.check_sizes(SIZES)
     assert after.fractions == before.fractions
     assert after.input_signed is before.input_signed
     for layer in LAYERS:
@@ -167,22 +175,37 @@ def test_values_must_be_finite(name: str, value: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "required"),
+    ("name", "wrong", "required"),
     [
-        ("W_iz.weight", [4, 3]),
-        ("W_hz.weight", [4, 4]),
-        ("head.weight", [2, 4]),
-        ("W_hr.bias", [4]),
-        ("head.bias", [2]),
-        ("input.scale", [3]),
-        ("input.offset", [3]),
+        ("W_iz.weight", [5, 4], "[4, 3] for 3 inputs, 4 hidden units and 2 classes"),
+        ("W_hz.weight", [5, 4], "[4, 4] for 3 inputs, 4 hidden units and 2 classes"),
+        ("head.weight", [2, 5], "[2, 4] for 3 inputs, 4 hidden units and 2 classes"),
+        ("W_hr.bias", [5], "[4] for 3 inputs, 4 hidden units and 2 classes"),
+        ("head.bias", [5], "[2] for 3 inputs, 4 hidden units and 2 classes"),
+        ("head.bias", [5, 4], "[any]"),
+        ("input.scale", [5, 4], "[any]"),
+        ("input.offset", [2], "[3] like that of input.scale"),
     ],
 )
-def test_shapes_must_fit_the_genome(name: str, required: list[int]) -> None:
-    wrong = np.zeros((5, 4), dtype=np.float32)
-    assert error_of(altered(tensors={name: wrong})) == (
-        f"{SOURCE}: shape of {name} must be {required} for the genome's sizes, not [5, 4]"
+def test_shapes_must_fit_together(name: str, wrong: list[int], required: str) -> None:
+    tensors = {name: np.zeros(wrong, dtype=np.float32)}
+    assert error_of(altered(tensors=tensors)) == (
+        f"{SOURCE}: shape of {name} must be {required}, not {wrong}"
     )
+
+
+def test_shapes_must_fit_the_genome(tmp_path: Path) -> None:
+    path = save_design(tmp_path, example().to_bytes())
+    genome = Genome.load(path).model_copy(update={"sizes": Sizes(input=3, hidden=5, classes=2)})
+    expected = (
+        "shape of W_ir.weight must be [5, 3] for 3 inputs, 5 hidden units and 2 classes, not [4, 3]"
+    )
+    with pytest.raises(InputError) as caught:
+        load_model(genome, path)
+    assert str(caught.value) == f"{tmp_path / SOURCE}: {expected}"
+    with pytest.raises(InputError) as caught:
+        Network.build(genome, example())
+    assert str(caught.value) == expected
 
 
 @pytest.mark.parametrize("name", ["W_hr.bias", "head.weight", "input.scale", "input.offset"])
@@ -207,7 +230,7 @@ def test_other_safetensors_file() -> None:
 
 
 def test_missing_fraction(tmp_path: Path) -> None:
-    fewer = {name: frac for name, frac in FRACTIONS.items() if name != "add_r"}
+    fewer = {name: entry for name, entry in RECORDED.items() if name != "add_r"}
     path = save_design(tmp_path, altered({"fractions": fewer}))
     with pytest.raises(InputError) as caught:
         load_network(path)
@@ -242,11 +265,88 @@ def test_fractions_must_be_small_integers(name: str, value: object) -> None:
     assert message.endswith(f", not {value!r}")
 
 
-@pytest.mark.parametrize(("field", "value"), [("format", "onnx"), ("version", "2")])
+@pytest.mark.parametrize("value", [7, None, {"bits": 8}, {"bits": 8, "frac": 7, "more": 1}])
+def test_fractions_must_say_for_which_width(value: object) -> None:
+    data = altered({"fractions": {**RECORDED, "add_r": value}})
+    assert error_of(data) == f"{SOURCE}: fractions.add_r must have bits and frac, not {value!r}"
+
+
+@pytest.mark.parametrize("bits", [0, 13, "8", True])
+def test_recorded_widths_must_be_legal(bits: object) -> None:
+    data = altered({"fractions": {**RECORDED, "add_r": {"bits": bits, "frac": 7}}})
+    assert error_of(data) == f"{SOURCE}: result width of add_r must be 1 to 12 bits, not {bits!r}"
+
+
+UNCALIBRATED = (
+    "{what} must be 8 bits, for which its fraction bits were chosen, not 6: choose them anew with "
+    "gruhw calibrate --genome FILE --task TASK, or train with gruhw train"
+)
+
+
+@pytest.mark.parametrize(
+    ("gene", "what"),
+    [
+        ("input", "width of the input"),
+        ("add_r", "result width of add_r"),
+        ("head.weight", "weight width of head"),
+    ],
+)
+def test_other_widths_than_calibrated_are_refused(gene: str, what: str, tmp_path: Path) -> None:
+    path = save_design(tmp_path, example().to_bytes())
+    genome = Genome.load(path)
+    edited = genome.model_copy(update={"genes": {**genome.genes, gene: 6}})
+    path.write_text(edited.to_json())
+    with pytest.raises(InputError) as caught:
+        load_network(path)
+    assert str(caught.value) == f"{path}: {UNCALIBRATED.format(what=what)}"
+    with pytest.raises(InputError) as caught:
+        example().graph(edited.genes)
+    assert str(caught.value) == UNCALIBRATED.format(what=what)
+
+
+@pytest.mark.parametrize("gene", ["sig_r", "sig_z", "tanh_n", "sub_z", "add_h"])
+def test_widths_from_which_fraction_bits_follow_may_be_edited(gene: str, tmp_path: Path) -> None:
+    path = save_design(tmp_path, example().to_bytes())
+    genome = Genome.load(path)
+    path.write_text(genome.model_copy(update={"genes": {**genome.genes, gene: 6}}).to_json())
+    assert load_network(path).graph[gene].type.bits == 6
+
+
+def test_a_model_without_widths_loads_with_a_warning(tmp_path: Path) -> None:
+    path = save_design(tmp_path, without_widths())
+    expected = (
+        f"{tmp_path / SOURCE}: does not say for which widths its fraction bits were chosen: "
+        "if widths were changed since, calibrate with gruhw calibrate"
+    )
+    with pytest.warns(GruhwWarning) as caught:
+        network = load_network(path)
+    assert [str(warning.message) for warning in caught] == [expected]
+    assert network.graph == Network.build(Genome.load(path), example()).graph
+    again = Model.from_bytes(without_widths(), SOURCE).to_bytes()
+    assert Model.from_bytes(again, SOURCE).fractions == FRACTIONS
+    assert b'"version":"1"' in again.replace(b"\\", b"")  # what nobody knows is not made up
+
+
+def test_a_model_is_a_copy_that_nobody_can_change() -> None:
+    weights = {name: np.ones(shape) for name, shape in layer_shapes(SIZES).items()}
+    biases = {name: np.ones(shape[0]) for name, shape in layer_shapes(SIZES).items()}
+    scale = np.ones(3)
+    model = Model(weights, biases, FRACTIONS, True, Normalisation(scale, scale))
+    before = model.to_bytes()
+    for array in (*weights.values(), *biases.values(), scale):
+        array[:] = 7
+    weights.clear()
+    assert model.to_bytes() == before
+    for array in (model.weights["W_in"], model.biases["head"], model.normalisation.scale):
+        with pytest.raises(ValueError, match="read-only"):
+            array[:] = 7
+
+
+@pytest.mark.parametrize(("field", "value"), [("format", "onnx"), ("version", "3")])
 def test_other_format_or_version(field: str, value: str) -> None:
-    required = {"format": "gruhw-model", "version": "1"}
+    required = {"format": "'gruhw-model'", "version": "'1' or '2'"}
     assert error_of(altered({field: value})) == (
-        f"{SOURCE}: {field}: input should be {required[field]!r}, not {value!r}"
+        f"{SOURCE}: {field}: input should be {required[field]}, not {value!r}"
     )
 
 
@@ -261,8 +361,8 @@ def test_tensors_must_be_floating_point(dtype: str) -> None:
 @pytest.mark.parametrize(
     ("name", "shape", "message"),
     [
-        ("W_in", (3,), "W_in.weight must have 2 dimensions, not 1"),
-        ("head", (), "head.weight must have 2 dimensions, not 0"),
+        ("W_in", (3,), "shape of W_in.weight must be [any, any], not [3]"),
+        ("head", (), "shape of head.weight must be [any, any], not []"),
         ("head", (1, 4), "sizes.classes: input should be greater than or equal to 2, not 1"),
         ("W_in", (2000, 3), "sizes.hidden: input should be less than or equal to 1024, not 2000"),
     ],

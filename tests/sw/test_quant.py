@@ -14,8 +14,9 @@ from torch import nn
 
 from gruhw.errors import InputError
 from gruhw.fixed import Fixed, IntArray
+from gruhw.fractions import FRACTION_BITS
 from gruhw.genome import GENES, Genes, Genome, Sizes, homogeneous
-from gruhw.graph import FRACTION_BITS, calibrated_tensors
+from gruhw.graph import calibrated_tensors
 from gruhw.model import LAYERS, Model, Network, Normalisation
 from gruhw.quant import QuantGRU, calibrate, float_layers, from_float
 from gruhw.quant.calibrate import FINER_CANDIDATES, best_fraction, float_activations
@@ -121,12 +122,11 @@ def test_large_biases_are_exact() -> None:
 
 def test_fractions_that_double_precision_cannot_align_are_refused() -> None:
     module, _ = trained(1, inputs=2, hidden=2, classes=2, low=12, high=12)
-    model = replace(module.model(), fractions={**module.model().fractions, "W_hr": 70})
     with pytest.raises(
         InputError,
         match=r"^fraction bits of W_hr must be a whole number from -14 to 24, not 70$",
     ):
-        QuantGRU(module.sizes, module.genes, model)
+        replace(module.model(), fractions={**module.model().fractions, "W_hr": 70})
 
 
 @pytest.mark.parametrize("extreme", [FRACTION_BITS[0], FRACTION_BITS[-1]])

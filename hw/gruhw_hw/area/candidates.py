@@ -13,7 +13,7 @@ from operator import itemgetter
 from gruhw.errors import InputError
 from gruhw.fixed import Fixed
 from gruhw.genome import GENES, SEARCHED_BITS, Folding, Genes, Genome, Output, Sizes, homogeneous
-from gruhw.graph import Graph, Linear, Multiply, Node, build_graph, calibrated_tensors
+from gruhw.graph import Graph, Linear, Multiply, Node, calibrated_tensors
 from gruhw.model import Model
 from gruhw.parameters import Parameters, fit_accumulators, quantise_parameters
 from gruhw.schedule import Schedule
@@ -84,7 +84,7 @@ class Candidates:
         self._places = {name: place for place, name in enumerate((*GENES, PE))}
         self._values = len(self._places)
         self._steps: list[_Step] = []
-        usual = Genome(sizes=sizes, genes=dict(homogeneous(SEARCHED_BITS[-1])), output=output)
+        usual = Genome(sizes=sizes, genes=homogeneous(SEARCHED_BITS[-1]), output=output)
         self._plan(self._network(usual).graph)
 
     def measure(self, genome: Genome) -> Measures:
@@ -157,7 +157,7 @@ class Candidates:
                     f"fraction bits of {name} at {bits} bits must be the same for all candidates, "
                     f"not {known} and {found}"
                 )
-        graph = build_graph(self._sizes, genes, model.fractions, input_signed=model.input_signed)
+        graph = model.graph(genes)
         widths = graph.head.weight.bits, graph.state.type.bits
         if widths not in self._heads:
             fitted = fit_accumulators(graph, _parameters(graph.head, model))

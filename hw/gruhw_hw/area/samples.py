@@ -38,7 +38,7 @@ def random_network(seed: int, index: int) -> Network:
     most_lanes = min(sizes.hidden, max(1, LANE_BITS // weight_bits))
     genome = Genome(
         sizes=sizes,
-        genes=dict(genes),
+        genes=genes,
         folding=Folding(pe=int(np.exp(rng.uniform(0, np.log(most_lanes + 1))))),
         output="states" if rng.random() < 1 / 8 else "class",
     )

@@ -5,8 +5,10 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TextIO
 
 import typer
 from pydantic import ValidationError
@@ -15,7 +17,7 @@ from typer.exceptions import TyperException
 from gruhw import __version__
 from gruhw.cli import hardware, learning, search
 from gruhw.cli.console import errors
-from gruhw.errors import GruhwError, InputError, one_line
+from gruhw.errors import GruhwError, GruhwWarning, InputError, one_line
 from gruhw.files import describe
 from gruhw.genome import first_problem
 
@@ -68,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Names of files need not be text, and tables name files.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        with _terminable():
+        with _terminable(), _warnings_as_lines():
             # Typer itself turns an interrupted command into this status.
             status = app(args=arguments, prog_name="gruhw", standalone_mode=False)
         if status == INTERRUPTED:
@@ -90,6 +92,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
         errors.print("gruhw: interrupted")
         status = INTERRUPTED
     sys.exit(status or 0)
+
+
+@contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    """Print each warning of gruhw's once, as a line on standard error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", GruhwWarning)
+        usual = warnings.showwarning
+
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if issubclass(category, GruhwWarning):
+                errors.print(one_line(f"gruhw: warning: {message}"))
+            else:
+                usual(message, category, filename, lineno, file, line)
+
+        warnings.showwarning = show
+        yield
 
 
 @contextmanager

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 
 from gruhw.fixed import Fixed, FloatArray, quantise
+from gruhw.fractions import FRACTION_BITS, Fractions
 from gruhw.genome import Genes, Sizes
-from gruhw.graph import FRACTION_BITS, Input, State, calibrated_tensors
+from gruhw.graph import Input, State, calibrated_tensors
 from gruhw.quant.operators import ideal
 from gruhw.quant.population import layer_tensors, structure_of
 
@@ -133,10 +134,10 @@ class Calibration:
             )
         return self._found[tensor, bits]
 
-    def fractions(self, genes: Genes) -> dict[str, int]:
+    def fractions(self, genes: Genes) -> Fractions:
         """The fraction bits of every tensor at the widths of ``genes``."""
         widths = calibrated_tensors(genes)
-        return {tensor: self.fraction(tensor, bits) for tensor, bits in widths.items()}
+        return Fractions({name: self.fraction(name, bits) for name, bits in widths.items()}, widths)
 
 
 def _consumer(tensor: str) -> Callable[[FloatArray], FloatArray] | None:
@@ -155,7 +156,7 @@ def calibrate(
     biases: Mapping[str, np.ndarray],
     inputs: FloatArray,
     lengths: np.ndarray | None = None,
-) -> tuple[dict[str, int], bool]:
+) -> tuple[Fractions, bool]:
     """Fraction bits for every tensor of ``genes``, and whether the input is signed.
 
     Parameters are those of :meth:`Calibration.measure`.

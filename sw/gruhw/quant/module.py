@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gruhw.fixed import IntArray, quantise
 from gruhw.genome import Genes, Genome, Sizes
-from gruhw.graph import Graph, build_graph
+from gruhw.graph import Graph
 from gruhw.model import Model, Normalisation
 from gruhw.quant.operators import quantised
 from gruhw.quant.population import MERGED_BIASES, Population
@@ -34,9 +34,7 @@ class QuantGRU(Population):
         super().__init__(sizes, [model])
         self._start = model
         self.genes = genes
-        self.graph: Graph = build_graph(
-            sizes, genes, model.fractions, input_signed=model.input_signed
-        )
+        self.graph: Graph = model.graph(genes)
         self.assign([self.graph])
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -83,7 +81,7 @@ class QuantGRU(Population):
 
     def genome(self, **fields: Any) -> Genome:
         """A genome with the sizes and widths of this network, and other ``fields`` as given."""
-        return Genome(sizes=self.sizes, genes=dict(self.genes), **fields)
+        return Genome(sizes=self.sizes, genes=self.genes, **fields)
 
     def model(self) -> Model:
         """The current weights as a model file's contents."""

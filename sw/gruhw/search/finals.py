@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gruhw.errors import InputError
+from gruhw.errors import InputError, naming
 from gruhw.files import sha256
 from gruhw.genome import Genome
 from gruhw.model import Model, Network
@@ -96,8 +96,8 @@ class Finals:
             )
         model = Model.from_bytes(data, self.store.path)
         genome = member.shared.genome
-        model.check_sizes(genome.sizes, self.store.path)
-        accelerator = Accelerator.of(Network.build(genome, model))
+        with naming(self.store.path):
+            accelerator = Accelerator.of(Network.build(genome, model))
         costs = tuple(cost(accelerator) for cost in self.costs)
         candidate = Candidate(genome, correct, self.evaluator.total, costs)
         return Member(candidate, member.shared, model, homogeneous=member.homogeneous)

@@ -16,7 +16,7 @@ from gruhw.search.processes import Processes
 from gruhw.search.shared import SharedWeights
 from gruhw.tasks import load_task
 from gruhw.training.floating import FloatGRU
-from gruhw.training.quantised import EncodedSplit, count_correct, graph_of, train_quantised
+from gruhw.training.quantised import EncodedSplit, count_correct, train_quantised
 from gruhw.training.recipe import Recipe
 
 TOGETHER = 4
@@ -129,7 +129,7 @@ def fine_tune(
     # Of a training that is gone on with, all may have been over.
     note(tuning.recipe.quantised_epochs)
     population = Population(weights.model.sizes, models)
-    population.assign([graph_of(*pair) for pair in zip(genes, models, strict=True)])
+    population.assign([model.graph(g) for g, model in zip(genes, models, strict=True)])
     population.compile_steps()
     counts = count_correct(
         population, EncodedSplit(weights.validation, weights.model.normalisation)

@@ -7,16 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from gruhw.errors import InputError
+from gruhw.errors import InputError, naming
 from gruhw.files import parse_json, read_bytes, sha256
+from gruhw.fractions import Fractions
 from gruhw.genome import Genes, Genome
-from gruhw.graph import calibrated_tensors, check_fraction
+from gruhw.graph import calibrated_tensors
 from gruhw.model import Model
 from gruhw.quant.population import Population
 from gruhw.search.folder import FLOAT_MODEL, FRACTIONS, SHARED_MODEL
 from gruhw.tasks import Split, Task, TaskData, load_task
 from gruhw.tasks.data import joined
-from gruhw.training.quantised import EncodedSplit, count_correct, graph_of
+from gruhw.training.quantised import EncodedSplit, count_correct
 
 MEMBERS = 8
 """Candidates that are evaluated at a time."""
@@ -90,15 +91,11 @@ class SharedWeights:
         """The shared weights with the fraction bits of ``genes``."""
         widths, fractions, path = calibrated_tensors(genes), self.fractions, self.folder / FRACTIONS
         try:
-            found = {
-                name: check_fraction(name, fractions[name][str(bits)])
-                for name, bits in widths.items()
-            }
+            found = {name: fractions[name][str(bits)] for name, bits in widths.items()}
         except (KeyError, TypeError) as error:
             raise InputError(f"{path}: fraction bits of {error} are required") from error
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from error
-        return replace(self.model, fractions=found)
+        with naming(path):
+            return replace(self.model, fractions=Fractions(found, widths))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -144,7 +141,7 @@ class SharedEvaluator:
         found: list[int] = []
         for start in range(0, len(candidates), MEMBERS):
             genes = [candidate.widths for candidate in candidates[start : start + MEMBERS]]
-            self._population.assign([graph_of(g, self._weights.of(g)) for g in genes])
+            self._population.assign([self._weights.of(g).graph(g) for g in genes])
             found += count_correct(self._population, self._val)
         return found
 

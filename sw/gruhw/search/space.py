@@ -92,7 +92,7 @@ class SearchSpace:
         return Genome(
             task=self.task,
             sizes=self.sizes,
-            genes=dict(genes),
+            genes=genes,
             folding=Folding(pe=pe),
             output=self.output,
         )

@@ -75,7 +75,7 @@ def train_design(
     genome = Genome(
         task=task.name,
         sizes=Sizes(input=task.inputs, hidden=hidden, classes=task.classes),
-        genes=dict(genes),
+        genes=genes,
         folding=folding or Folding(),
     )
     start = model_of(genes)

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from gruhw.fixed import Fixed, quantise
 from gruhw.genome import Genes
-from gruhw.graph import Graph, build_graph
 from gruhw.model import Model, Normalisation
 from gruhw.quant.population import Population
 from gruhw.tasks import Split, Task, TaskData
@@ -102,7 +101,7 @@ def train_quantised(
         In the order of ``starts``.
     """
     population = Population(starts[0][1].sizes, [model for _, model in starts])
-    graphs = [graph_of(genes, model) for genes, model in starts]
+    graphs = [model.graph(genes) for genes, model in starts]
     population.assign(graphs)
     population.compile_steps()
     val = EncodedSplit(data.val, starts[0][1].normalisation)
@@ -130,8 +129,3 @@ def train_quantised(
         checkpoint=checkpoint,
     )
     return [population.member_model(member, model) for member, (_, model) in enumerate(starts)]
-
-
-def graph_of(genes: Genes, model: Model) -> Graph:
-    """The graph of a model at the widths of ``genes``."""
-    return build_graph(model.sizes, genes, model.fractions, input_signed=model.input_signed)

@@ -21,12 +21,7 @@ from gruhw.quant.population import Population
 from gruhw.tasks import Split, Task, TaskData
 from gruhw.training.fit import Batches, Progress, fit
 from gruhw.training.floating import FloatGRU, float_logits
-from gruhw.training.quantised import (
-    EncodedSplit,
-    count_correct,
-    distilled_loss,
-    graph_of,
-)
+from gruhw.training.quantised import EncodedSplit, count_correct, distilled_loss
 from gruhw.training.recipe import Recipe
 
 MEMBERS = 4
@@ -98,7 +93,7 @@ def train_shared(
 
     def assign(genes: Sequence[Genes], *, exact: bool) -> None:
         models = [replace(start, fractions=calibration.fractions(g)) for g in genes]
-        graphs = [graph_of(g, model) for g, model in zip(genes, models, strict=True)]
+        graphs = [model.graph(g) for g, model in zip(genes, models, strict=True)]
         population.assign(graphs, exact=exact)
 
     def loss_of(batch: Split) -> Tensor:

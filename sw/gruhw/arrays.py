@@ -1,0 +1,88 @@
+"""Arrays as the Python interface takes them: checked, copied, and read-only from then on."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gruhw.errors import InputError
+from gruhw.fixed import FloatArray, IntArray
+from gruhw.frozen import frozen
+
+REAL = "uif"
+"""NumPy's kinds of real numbers."""
+
+Shape = Sequence[int | None]
+"""The size of each dimension; None where any will do."""
+
+
+def real_array(name: str, values: ArrayLike, shape: Shape) -> FloatArray:
+    """A read-only copy of ``values``, which must be finite numbers of this shape.
+
+    Parameters
+    ----------
+    name
+        What they are, for messages: ``W_ir.weight``.
+    values
+        Anything that NumPy makes an array of, with any strides.
+    shape
+        What their shape must be.
+
+    Returns
+    -------
+    array
+        In the precision that it had, or double precision if it held whole numbers.
+
+    Raises
+    ------
+    InputError
+        If they are something else.
+    """
+    found = _array(name, values, shape, REAL, "real numbers")
+    if found.dtype.kind != "f":
+        found = found.astype(np.float64)
+    if not np.isfinite(found).all():
+        wrong = found[~np.isfinite(found)].flat[0]
+        raise InputError(f"every value of {name} must be finite, not {wrong}")
+    return frozen(found)
+
+
+def whole_array(name: str, values: ArrayLike, shape: Shape, low: int, high: int) -> IntArray:
+    """``values`` as 64-bit integers, which must be whole numbers of this shape and range.
+
+    Parameters
+    ----------
+    name, values, shape
+        As of :func:`real_array`.
+    low, high
+        The smallest and the largest value that they may have.
+
+    Raises
+    ------
+    InputError
+        If they are something else.
+    """
+    found = _array(name, values, shape, "ui", "whole numbers")
+    if found.size and (found.min() < low or found.max() > high):
+        wrong = found[(found < low) | (found > high)].flat[0]
+        raise InputError(f"{name} must be {low} to {high}, not {wrong}")
+    return np.ascontiguousarray(found, dtype=np.int64)
+
+
+def _array(
+    name: str, values: ArrayLike, shape: Shape, kinds: str, what: str
+) -> NDArray[np.integer[Any] | np.floating[Any]]:
+    try:
+        found = np.asarray(values)
+    except ValueError:
+        raise InputError(f"{name} must be {what}, not lists of different lengths") from None
+    if found.dtype.kind not in kinds:
+        raise InputError(f"{name} must be {what}, not {found.dtype}")
+    fits = len(shape) == found.ndim and all(
+        size in (None, given) for size, given in zip(shape, found.shape, strict=True)
+    )
+    if not fits:
+        required = ", ".join("any" if size is None else str(size) for size in shape)
+        raise InputError(f"shape of {name} must be [{required}], not {list(found.shape)}")
+    return found
