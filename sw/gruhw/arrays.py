@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gruhw.errors import InputError
-from gruhw.fixed import FloatArray, IntArray
+from gruhw.fixed import Fixed, FloatArray, IntArray
 from gruhw.frozen import frozen
 
 REAL = "uif"
@@ -18,7 +18,12 @@ Shape = Sequence[int | None]
 
 
 def real_array(name: str, values: ArrayLike, shape: Shape) -> FloatArray:
-    """A read-only copy of ``values``, which must be finite numbers of this shape.
+    """A read-only copy of what :func:`real_values` checks."""
+    return frozen(real_values(name, values, shape))
+
+
+def real_values(name: str, values: ArrayLike, shape: Shape) -> FloatArray:
+    """``values`` as an array, which must be finite numbers of this shape.
 
     Parameters
     ----------
@@ -39,22 +44,21 @@ def real_array(name: str, values: ArrayLike, shape: Shape) -> FloatArray:
     InputError
         If they are something else.
     """
-    found = _array(name, values, shape, REAL, "real numbers")
-    if found.dtype.kind != "f":
-        found = found.astype(np.float64)
+    checked = _array(name, values, shape, REAL, "real numbers")
+    found: FloatArray = checked if checked.dtype.kind == "f" else checked.astype(np.float64)
     if not np.isfinite(found).all():
         wrong = found[~np.isfinite(found)].flat[0]
         raise InputError(f"every value of {name} must be finite, not {wrong}")
-    return frozen(found)
+    return found
 
 
-def whole_array(name: str, values: ArrayLike, shape: Shape, low: int, high: int) -> IntArray:
+def whole_values(name: str, values: ArrayLike, shape: Shape, low: int, high: int) -> IntArray:
     """``values`` as 64-bit integers, which must be whole numbers of this shape and range.
 
     Parameters
     ----------
     name, values, shape
-        As of :func:`real_array`.
+        As of :func:`real_values`.
     low, high
         The smallest and the largest value that they may have.
 
@@ -70,9 +74,38 @@ def whole_array(name: str, values: ArrayLike, shape: Shape, low: int, high: int)
     return np.ascontiguousarray(found, dtype=np.int64)
 
 
-def _array(
-    name: str, values: ArrayLike, shape: Shape, kinds: str, what: str
-) -> NDArray[np.integer[Any] | np.floating[Any]]:
+def codes_and_lengths(
+    inputs: ArrayLike, lengths: ArrayLike | None, kind: Fixed, size: int
+) -> tuple[IntArray, IntArray]:
+    """Sequences as a network takes them: codes of the input's type, and the steps of each one.
+
+    Parameters
+    ----------
+    inputs
+        Whole numbers of type ``kind``, shape [N, T, size].
+    lengths
+        Shape [N], 1 to T; all T if None.
+
+    Returns
+    -------
+    tuple
+        Both as 64-bit integers.
+
+    Raises
+    ------
+    InputError
+        If they are something else: real numbers, say, which are not encoded yet.
+    """
+    try:
+        codes = whole_values("inputs", inputs, (None, None, size), kind.minimum, kind.maximum)
+    except InputError as error:
+        raise InputError(f"{error}: encode gives what a network takes") from None
+    count, steps, _ = codes.shape
+    given = np.full(count, steps) if lengths is None else lengths
+    return codes, whole_values("lengths", given, (count,), 1, steps)
+
+
+def _array(name: str, values: ArrayLike, shape: Shape, kinds: str, what: str) -> NDArray[Any]:
     try:
         found = np.asarray(values)
     except ValueError:

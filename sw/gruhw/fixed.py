@@ -116,7 +116,14 @@ def quantise(values: FloatArray, to: Fixed) -> IntArray:
     """The integers of ``to`` nearest to real ``values``: round half up, saturate.
 
     Computed in double precision, so that every caller gets the same integers.
+
+    Raises
+    ------
+    InputError
+        If a value is no number.
     """
     with np.errstate(over="ignore"):  # infinity saturates too
         scaled = np.floor(np.asarray(values, dtype=np.float64) * 2.0**to.frac + 0.5)
+    if np.isnan(scaled).any():
+        raise InputError("every value that is rounded must be a number, not nan")
     return np.clip(scaled, to.minimum, to.maximum).astype(np.int64)

@@ -18,7 +18,7 @@ from safetensors.numpy import save as format_safetensors
 from gruhw.arrays import real_array
 from gruhw.errors import GruhwWarning, InputError, naming
 from gruhw.files import check_sha256, parse_json, read_bytes
-from gruhw.fixed import FloatArray, IntArray, quantise
+from gruhw.fixed import Fixed, FloatArray, IntArray, quantise
 from gruhw.fractions import Fractions
 from gruhw.frozen import FrozenMapping
 from gruhw.genome import LINEAR, Genes, Genome, Sizes, first_problem
@@ -29,6 +29,9 @@ from gruhw.parameters import Parameters, fit_accumulators, quantise_parameters
 LAYERS = (*LINEAR, "head")
 """Every layer that has weights and a bias."""
 
+
+MOST = 0.5
+"""From so large a part of saturated input samples on, the normalisation is probably wrong."""
 
 METADATA = "gruhw"
 """The name of the model file's only metadata entry."""
@@ -103,6 +106,23 @@ class Layers(FrozenMapping[FloatArray]):
         )
 
 
+def check_layers(
+    sizes: Sizes, weights: Mapping[str, FloatArray], biases: Mapping[str, FloatArray]
+) -> None:
+    """Raise :class:`InputError` unless the layers have the shapes that ``sizes`` requires."""
+    for layer, shape in layer_shapes(sizes).items():
+        _check_shape(f"{layer}.weight", weights[layer], shape, sizes)
+        _check_shape(f"{layer}.bias", biases[layer], shape[:1], sizes)
+
+
+def _check_shape(name: str, array: FloatArray, shape: tuple[int, ...], sizes: Sizes) -> None:
+    if array.shape != shape:
+        raise InputError(
+            f"shape of {name} must be {list(shape)} for {sizes.input} inputs, {sizes.hidden} "
+            f"hidden units and {sizes.classes} classes, not {list(array.shape)}"
+        )
+
+
 @dataclass(frozen=True)
 class Model:
     """Float weights, the fraction bits that calibration chose, and the input normalisation.
@@ -156,20 +176,8 @@ class Model:
 
     def check_sizes(self, sizes: Sizes) -> None:
         """Raise :class:`InputError` unless every array has the shape that ``sizes`` requires."""
-        shapes = layer_shapes(sizes)
-        required: list[tuple[str, Any, tuple[int, ...]]] = [
-            *((f"{layer}.weight", self.weights[layer], shape) for layer, shape in shapes.items()),
-            *((f"{layer}.bias", self.biases[layer], shape[:1]) for layer, shape in shapes.items()),
-            ("input.scale", self.normalisation.scale, (sizes.input,)),
-            ("input.offset", self.normalisation.offset, (sizes.input,)),
-        ]
-        for name, array, shape in required:
-            if array.shape != shape:
-                raise InputError(
-                    f"shape of {name} must be {list(shape)} for {sizes.input} inputs, "
-                    f"{sizes.hidden} hidden units and {sizes.classes} classes, "
-                    f"not {list(array.shape)}"
-                )
+        check_layers(sizes, self.weights, self.biases)
+        _check_shape("input.scale", self.normalisation.scale, (sizes.input,), sizes)
 
     def graph(self, genes: Genes) -> Graph:
         """The graph of the network at the widths of ``genes``: see :func:`build_graph`."""
@@ -253,9 +261,48 @@ class Network:
         """The size of all weight matrices, head included, in bits."""
         return weight_bits(self.genome)
 
-    def encode(self, raw: np.ndarray) -> IntArray:
-        """Raw samples, of shape [..., inputs], as the integers that the hardware takes."""
-        return quantise(self.normalisation(raw), self.graph.input.type)
+    def encode(self, raw: ArrayLike, lengths: ArrayLike | None = None) -> IntArray:
+        """Raw samples as the integers that the hardware takes: see :func:`encode`."""
+        return encode(self.normalisation, self.graph.input.type, raw, lengths)
+
+
+def encode(
+    normalisation: Normalisation, kind: Fixed, raw: ArrayLike, lengths: ArrayLike | None = None
+) -> IntArray:
+    """Raw samples as integers of the input's type: normalised, rounded half up, saturated.
+
+    Warns where most of them saturate, which a wrong normalisation does.
+
+    Parameters
+    ----------
+    raw
+        Shape [..., inputs]; [N, T, inputs] where there are lengths.
+    lengths
+        The steps of each sequence, shape [N]. What follows them is encoded too, but is not looked
+        at for the warning.
+
+    Raises
+    ------
+    InputError
+        If ``raw`` holds something else than numbers, or has other elements.
+    """
+    values = normalisation(raw)
+    with naming("samples"):
+        codes = quantise(values, kind)
+    lowest, highest = (kind.minimum - 0.5) * kind.scale, (kind.maximum + 0.5) * kind.scale
+    saturated = (values < lowest) | (values >= highest)
+    if lengths is not None:
+        steps = np.arange(values.shape[1])
+        saturated = saturated[steps < np.asarray(lengths)[:, np.newaxis]]
+    if saturated.size and saturated.mean() > MOST:
+        warnings.warn(
+            f"most input samples saturate at {lowest + kind.scale / 2:g} or "
+            f"{highest - kind.scale / 2:g}: is the normalisation, raw * scale + offset, that of "
+            "these samples?",
+            GruhwWarning,
+            stacklevel=3,
+        )
+    return codes
 
 
 def weight_bits(genome: Genome) -> int:

@@ -19,7 +19,7 @@ from gruhw.genome import GENES, Genes, Genome, Sizes, homogeneous
 from gruhw.graph import calibrated_tensors
 from gruhw.model import LAYERS, Model, Network, Normalisation
 from gruhw.quant import QuantGRU, calibrate, float_layers, from_float
-from gruhw.quant.calibrate import FINER_CANDIDATES, best_fraction, float_activations
+from gruhw.quant.calibration import FINER_CANDIDATES, best_fraction, float_activations
 from gruhw.quant.functional import Grid, fake_quantise, tabulated
 from gruhw.reference import run_reference
 
@@ -209,22 +209,22 @@ def test_merged_biases_are_not_trained() -> None:
         (
             nn.GRU(3, 4, num_layers=2),
             nn.Linear(4, 2),
-            "GRU must have one layer and one direction, not 2 layers and 1 directions",
+            "gru must have one layer and one direction, not 2 layers and 1 directions",
         ),
         (
             nn.GRU(3, 4, bidirectional=True),
             nn.Linear(8, 2),
-            "GRU must have one layer and one direction, not 1 layers and 2 directions",
+            "gru must have one layer and one direction, not 1 layers and 2 directions",
         ),
         (
             nn.GRU(3, 4),
             nn.Linear(5, 2),
-            "inputs of the head must be the 4 hidden units, not 5",
+            "inputs of head must be the 4 hidden units, not 5",
         ),
     ],
 )
 def test_unsupported_float_layers(gru: nn.GRU, head: nn.Linear, message: str) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
         float_layers(gru, head)
 
 

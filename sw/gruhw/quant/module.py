@@ -5,14 +5,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from gruhw.fixed import IntArray, quantise
+from gruhw.arrays import codes_and_lengths
+from gruhw.errors import InputError
+from gruhw.fixed import IntArray
+from gruhw.fractions import Fractions
 from gruhw.genome import Genes, Genome, Sizes
-from gruhw.graph import Graph
-from gruhw.model import Model, Normalisation
+from gruhw.graph import Graph, calibrated_tensors
+from gruhw.model import Layers, Model, Normalisation, check_layers, encode
+from gruhw.quant.calibration import float_activations
 from gruhw.quant.operators import quantised
-from gruhw.quant.population import MERGED_BIASES, Population
+from gruhw.quant.population import MERGED_BIASES, Population, structure_of
 
 
 class QuantGRU(Population):
@@ -30,11 +35,12 @@ class QuantGRU(Population):
         Initial weights, the calibrated fraction bits and the input normalisation.
     """
 
-    def __init__(self, sizes: Sizes, genes: Genes, model: Model) -> None:
+    def __init__(self, sizes: Sizes, genes: Mapping[str, int], model: Model) -> None:
+        model.check_sizes(sizes)
         super().__init__(sizes, [model])
         self._start = model
-        self.genes = genes
-        self.graph: Graph = model.graph(genes)
+        self.genes = genes if isinstance(genes, Genes) else Genes(genes)
+        self.graph: Graph = model.graph(self.genes)
         self.assign([self.graph])
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -43,24 +49,31 @@ class QuantGRU(Population):
         Parameters
         ----------
         inputs
-            Integer codes of the input type, shape [N, T, inputs], as ``Network.encode`` gives.
+            Integer codes of the input type, shape [N, T, inputs], as :meth:`encode` gives.
         lengths
             Steps of each sequence, shape [N], 1 to T; all T if absent.
-        """
-        return super().forward(self._on_grid(inputs), lengths)[0]
 
-    def _on_grid(self, codes: Tensor) -> Tensor:
-        """Integer codes [N, T, inputs] as the values of the population's one member."""
-        return (codes * self.graph.input.type.scale).to(self.compute_type)[None]
+        Raises
+        ------
+        InputError
+            If inputs are no such codes (real numbers, say), or lengths are out of range.
+        """
+        return super().forward(*self._on_grid(inputs, lengths))[0]
+
+    def _on_grid(self, inputs: ArrayLike, lengths: ArrayLike | None) -> tuple[Tensor, Tensor]:
+        """Integer codes [N, T, inputs] as the values of the population's one member; lengths."""
+        source = self.graph.input
+        codes, steps = codes_and_lengths(inputs, lengths, source.type, source.size)
+        values = torch.from_numpy(codes) * source.type.scale
+        return values.to(self.compute_type)[None], torch.from_numpy(steps)
 
     @torch.no_grad()
-    def integers(self, inputs: IntArray, lengths: IntArray | None = None) -> dict[str, IntArray]:
+    def integers(self, inputs: ArrayLike, lengths: ArrayLike | None = None) -> dict[str, IntArray]:
         """The integers of every operator, of shape [N, T, elements], and the head's [N, classes].
 
-        Parameters are those of :meth:`forward`, as NumPy arrays.
+        Parameters and errors are those of :meth:`forward`.
         """
-        values = self._on_grid(torch.from_numpy(inputs))
-        steps = None if lengths is None else torch.from_numpy(lengths)
+        values, steps = self._on_grid(inputs, lengths)
         constants = self.constants()
         trace: dict[str, list[Tensor]] = {node.name: [] for node in self.graph.operators}
         for results, after in self.steps(values, steps, constants):
@@ -75,9 +88,9 @@ class QuantGRU(Population):
         integers = {name: integers_of(torch.stack(v, dim=1), name) for name, v in trace.items()}
         return integers | {"head": integers_of(logits, "head")}
 
-    def encode(self, raw: np.ndarray) -> IntArray:
-        """Raw samples, of shape [..., inputs], as integers of the input type."""
-        return quantise(self.normalisation(raw), self.graph.input.type)
+    def encode(self, raw: ArrayLike, lengths: ArrayLike | None = None) -> IntArray:
+        """Raw samples as integers of the input type: see :func:`gruhw.model.encode`."""
+        return encode(self.normalisation, self.graph.input.type, raw, lengths)
 
     def genome(self, **fields: Any) -> Genome:
         """A genome with the sizes and widths of this network, and other ``fields`` as given."""
@@ -93,55 +106,132 @@ def float_layers(
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """The weights and biases of a trained GRU and head, by layer.
 
-    The biases of :data:`MERGED_BIASES` are added to those of the input's layers.
+    Pruned, weight-normed and otherwise parametrised modules give the weights that they compute
+    with. The biases of :data:`MERGED_BIASES` are added to those of the input's layers.
 
     Raises
     ------
-    ValueError
-        If the GRU has more than one layer or direction, or sizes that do not fit the head.
+    InputError
+        If they are other modules, the GRU has more than one layer or direction, sizes do not fit
+        together, a weight is not finite, or the GRU computes something else than its weights say.
     """
+    for name, module, kind in (("gru", gru, nn.GRU), ("head", head, nn.Linear)):
+        if not isinstance(module, kind):
+            raise InputError(
+                f"{name} must be a torch.nn.{kind.__name__}, not {type(module).__name__}"
+            )
     if gru.num_layers != 1 or gru.bidirectional:
-        raise ValueError(
-            "GRU must have one layer and one direction, not "
+        raise InputError(
+            "gru must have one layer and one direction, not "
             f"{gru.num_layers} layers and {1 + gru.bidirectional} directions"
         )
     if head.in_features != gru.hidden_size:
-        raise ValueError(
-            f"inputs of the head must be the {gru.hidden_size} hidden units, not {head.in_features}"
+        raise InputError(
+            f"inputs of head must be the {gru.hidden_size} hidden units, not {head.in_features}"
         )
-    numbers = {
-        name: value.detach().cpu().double().numpy() for name, value in gru.named_parameters()
-    }
+    tried = _tried(gru, head)
     weights: dict[str, np.ndarray] = {}
     biases: dict[str, np.ndarray] = {}
-    for index, gate in enumerate("rzn"):
-        rows = slice(index * gru.hidden_size, (index + 1) * gru.hidden_size)
-        weights[f"W_i{gate}"] = numbers["weight_ih_l0"][rows]
-        weights[f"W_h{gate}"] = numbers["weight_hh_l0"][rows]
-        zero = np.zeros(gru.hidden_size)
-        input_bias = numbers["bias_ih_l0"][rows] if gru.bias else zero
-        state_bias = numbers["bias_hh_l0"][rows] if gru.bias else zero
-        merged = f"W_h{gate}" in MERGED_BIASES
-        biases[f"W_i{gate}"] = input_bias + state_bias if merged else input_bias
-        biases[f"W_h{gate}"] = zero if merged else state_bias
-    weights["head"] = head.weight.detach().cpu().double().numpy()
-    has_bias = head.bias is not None
-    biases["head"] = (
-        head.bias.detach().cpu().double().numpy() if has_bias else np.zeros(head.out_features)
-    )
+    # Attributes, not parameters: those of a pruned module are other ones.
+    for side in "ih":
+        weight = _numbers(getattr(gru, f"weight_{side}h_l0"))
+        bias = _numbers(getattr(gru, f"bias_{side}h_l0")) if gru.bias else np.zeros(len(weight))
+        for gate, rows in zip("rzn", np.split(np.arange(len(weight)), 3), strict=True):
+            weights[f"W_{side}{gate}"] = weight[rows]
+            biases[f"W_{side}{gate}"] = bias[rows]
+    for gate in "rzn":
+        if f"W_h{gate}" in MERGED_BIASES:
+            biases[f"W_i{gate}"] = biases[f"W_i{gate}"] + biases[f"W_h{gate}"]
+            biases[f"W_h{gate}"] = np.zeros(gru.hidden_size)
+    weights["head"] = _numbers(head.weight)
+    head_bias: Tensor | None = head.bias
+    biases["head"] = np.zeros(head.out_features) if head_bias is None else _numbers(head_bias)
+    sizes = Sizes(input=gru.input_size, hidden=gru.hidden_size, classes=head.out_features)
+    check_layers(sizes, Layers("weight", weights), Layers("bias", biases))
+    if tried is not None:
+        _check_trial(sizes, weights, biases, *tried)
     return weights, biases
+
+
+def _numbers(tensor: Tensor) -> np.ndarray:
+    """A copy in double precision, which later training does not change."""
+    return tensor.detach().cpu().double().clone().numpy()
+
+
+TRIAL = (2, 3)
+"""Sequences and steps on which a module is compared with its weights."""
+
+TRIAL_ERROR = 1e-3
+"""How far its logits may be off, beside the largest of them or 1: single precision is better."""
+
+
+@torch.no_grad()
+def _tried(gru: nn.GRU, head: nn.Linear) -> tuple[np.ndarray, np.ndarray] | None:
+    """Some inputs and the logits of every step: [N, T, inputs] and [N, T, classes].
+
+    It also brings the weights of pruned and weight-normed modules up to date, whose hooks compute
+    them when they are called. None for half precision, in which not every processor computes.
+    """
+    weight: Tensor = getattr(gru, "weight_hh_l0")  # noqa: B009  # untyped in torch
+    if weight.dtype not in (torch.float32, torch.float64):
+        return None
+    x = np.random.default_rng(1).normal(size=(*TRIAL, gru.input_size))
+    tensor = torch.from_numpy(x).to(weight)
+    states, _ = gru(tensor if gru.batch_first else tensor.transpose(0, 1))
+    logits = head((states if gru.batch_first else states.transpose(0, 1)).to(head.weight))
+    return x, _numbers(logits)
+
+
+def _check_trial(
+    sizes: Sizes,
+    weights: Mapping[str, np.ndarray],
+    biases: Mapping[str, np.ndarray],
+    x: np.ndarray,
+    logits: np.ndarray,
+) -> None:
+    """Raise :class:`InputError` unless the weights, used as gruhw does, give these logits."""
+    count, steps, _ = x.shape
+    found = float_activations(sizes, weights, biases, x, np.full(count, steps))
+    states = found[structure_of(sizes).state.source].reshape(steps, count, -1).swapaxes(0, 1)
+    difference = float(np.abs(states @ weights["head"].T + biases["head"] - logits).max())
+    if not difference <= TRIAL_ERROR * max(1.0, float(np.abs(logits).max())):
+        raise InputError(
+            "gru and head must compute what torch.nn.GRU and torch.nn.Linear do with their "
+            f"weights, but logits differ by {difference:.3g}"
+        )
 
 
 def from_float(
     gru: nn.GRU,
     head: nn.Linear,
-    genes: Genes,
+    genes: Mapping[str, int],
     fractions: Mapping[str, int],
     *,
     input_signed: bool,
     normalisation: Normalisation,
 ) -> QuantGRU:
-    """Quantise a trained single-layer ``nn.GRU`` and ``nn.Linear`` with given fraction bits."""
+    """Quantise a trained single-layer ``nn.GRU`` and ``nn.Linear`` with given fraction bits.
+
+    Parameters
+    ----------
+    gru, head
+        See :func:`float_layers`.
+    genes
+        The width of every operator and weight.
+    fractions, input_signed
+        As :func:`gruhw.quant.calibrate` gives them for these genes.
+    normalisation
+        Of raw samples, before anything sees them.
+
+    Raises
+    ------
+    InputError
+        If the modules are no such network, sizes do not fit together, or fraction bits are missing
+        or were chosen for other widths.
+    """
     weights, biases = float_layers(gru, head)
-    sizes = Sizes(input=gru.input_size, hidden=gru.hidden_size, classes=head.out_features)
-    return QuantGRU(sizes, genes, Model(weights, biases, fractions, input_signed, normalisation))
+    genes = genes if isinstance(genes, Genes) else Genes(genes)
+    if not isinstance(fractions, Fractions):
+        fractions = Fractions(fractions, calibrated_tensors(genes))
+    model = Model(weights, biases, fractions, input_signed, normalisation)
+    return QuantGRU(model.sizes, genes, model)

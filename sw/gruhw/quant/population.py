@@ -209,8 +209,8 @@ class Population(nn.Module):
         """The weights of a member, and what does not change of the model it started from."""
         return replace(
             start,
-            weights={layer: self.weights[layer][member].detach().numpy() for layer in LAYERS},
-            biases={layer: self.biases[layer][member].detach().numpy() for layer in LAYERS},
+            weights={layer: self.weights[layer][member].detach().cpu().numpy() for layer in LAYERS},
+            biases={layer: self.biases[layer][member].detach().cpu().numpy() for layer in LAYERS},
         )
 
     def _feedforward(self, inputs: Tensor, constants: Constants) -> dict[str, Tensor]:
