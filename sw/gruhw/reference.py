@@ -1,10 +1,13 @@
 """The integer reference: exact NumPy integers of every operator, and the cycle of each output."""
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import singledispatch
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gruhw.errors import InputError
 from gruhw.fixed import Fixed, IntArray, requantise
@@ -12,12 +15,13 @@ from gruhw.graph import Add, Complement, Graph, Linear, Multiply, Node, Table
 from gruhw.model import Network
 from gruhw.parameters import Parameters
 from gruhw.schedule import Schedule
+from gruhw.tasks.data import Split
 
 DOUBLE_PRECISION_BITS = 54
 """Signed integers of this width are exact in float64, whose matrix product is fast."""
 
-BATCH = 2000
-"""Sequences that are computed at a time."""
+BATCH = 500
+"""Sequences that :func:`classify` computes at a time."""
 
 
 @singledispatch
@@ -101,6 +105,20 @@ class Reference:
 
 def check_inputs(inputs: IntArray, lengths: IntArray, kind: Fixed, size: int) -> None:
     """Raise :class:`InputError` unless the cell can take ``inputs`` and ``lengths``."""
+    check_shapes(inputs, lengths, size)
+    _check_range("inputs", inputs, kind.minimum, kind.maximum)
+
+
+def check_shapes(inputs: NDArray[Any], lengths: IntArray, size: int) -> None:
+    """Raise :class:`InputError` unless ``inputs`` are sequences of these ``lengths``.
+
+    Parameters
+    ----------
+    inputs
+        Raw numbers or integers, shape [N, T, size].
+    lengths
+        1 to T, shape [N].
+    """
     if inputs.ndim != 3 or inputs.shape[2] != size:
         raise InputError(
             f"shape of the inputs must be [sequences, steps, {size}], not {list(inputs.shape)}"
@@ -109,13 +127,44 @@ def check_inputs(inputs: IntArray, lengths: IntArray, kind: Fixed, size: int) ->
         raise InputError(
             f"shape of the lengths must be [{inputs.shape[0]}], not {list(lengths.shape)}"
         )
-    for values, name, low, high in (
-        (inputs, "inputs", kind.minimum, kind.maximum),
-        (lengths, "lengths", 1, inputs.shape[1]),
-    ):
-        if values.size and (values.min() < low or values.max() > high):
-            outside = values[(values < low) | (values > high)].flat[0]
-            raise InputError(f"{name} must be {low} to {high}, not {outside}")
+    _check_range("lengths", lengths, 1, inputs.shape[1])
+
+
+def _check_range(name: str, values: IntArray, low: int, high: int) -> None:
+    if values.size and (values.min() < low or values.max() > high):
+        outside = values[(values < low) | (values > high)].flat[0]
+        raise InputError(f"{name} must be {low} to {high}, not {outside}")
+
+
+def _time_steps(
+    network: Network, vectors: Iterable[IntArray], lengths: IntArray
+) -> Iterator[tuple[dict[str, IntArray], IntArray]]:
+    """Compute one time step after the other, up to the end of the longest sequence.
+
+    Parameters
+    ----------
+    vectors
+        The input integers of each step, shape [N, inputs].
+    lengths
+        Steps of each sequence, shape [N].
+
+    Yields
+    ------
+    dict
+        The integers of every node by name, shape [N, elements]. What a sequence that has ended
+        has there means nothing.
+    array
+        The state after the step, shape [N, elements]: the last one of a sequence that has ended.
+    """
+    graph = network.graph
+    state = np.zeros((len(lengths), graph.state.size), dtype=np.int64)
+    for step, vector in zip(range(lengths.max(initial=0)), vectors, strict=False):
+        results = {graph.input.name: vector, graph.state.name: state}
+        for node in graph.operators:
+            operands = [results[name] for name in node.operands]
+            results[node.name] = evaluate(node, graph, operands, network.parameters)
+        state = np.where((step < lengths)[:, None], results[graph.state.source], state)
+        yield results, state
 
 
 def run_reference(network: Network, inputs: IntArray, lengths: IntArray) -> Reference:
@@ -133,23 +182,19 @@ def run_reference(network: Network, inputs: IntArray, lengths: IntArray) -> Refe
     InputError
         If shapes or values are out of range.
     """
-    graph, parameters = network.graph, network.parameters
+    graph = network.graph
     check_inputs(inputs, lengths, graph.input.type, graph.input.size)
     count, steps, _ = inputs.shape
     trace = {
         node.name: np.zeros((count, steps, graph.state.size), dtype=np.int64)
         for node in graph.operators
     }
-    state = np.zeros((count, graph.state.size), dtype=np.int64)
-    for step in range(steps):
+    for step, (results, _) in enumerate(_time_steps(network, inputs.swapaxes(0, 1), lengths)):
         alive = step < lengths
-        results = {graph.input.name: inputs[:, step], graph.state.name: state}
-        for node in graph.operators:
-            operands = [results[name] for name in node.operands]
-            results[node.name] = evaluate(node, graph, operands, parameters)
-            trace[node.name][alive, step] = results[node.name][alive]
-        state = np.where(alive[:, None], results[graph.state.source], state)
-    logits = evaluate(graph.head, graph, [state], parameters)
+        for name, recorded in trace.items():
+            recorded[alive, step] = results[name][alive]
+    final = trace[graph.state.source][np.arange(count), lengths - 1]
+    logits = evaluate(graph.head, graph, [final], network.parameters)
     schedule = Schedule(graph, network.genome.folding, network.genome.output)
     cycles = np.full((count, steps), -1, dtype=np.int64)
     predicted = schedule.state_cycles(lengths)
@@ -162,12 +207,24 @@ def run_reference(network: Network, inputs: IntArray, lengths: IntArray) -> Refe
     return Reference(trace, logits, logits.argmax(axis=1), cycles, output_cycles)
 
 
-def classify(network: Network, inputs: IntArray, lengths: IntArray) -> IntArray:
-    """The class of each sequence, shape [N]: :func:`run_reference` in memory-friendly batches."""
-    parts = [
-        run_reference(
-            network, inputs[start : start + BATCH], lengths[start : start + BATCH]
-        ).classes
-        for start in range(0, len(inputs), BATCH)
-    ]
-    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+def classify(network: Network, split: Split) -> IntArray:
+    """The class that the hardware finds for each sequence of raw numbers, shape [N].
+
+    Beside the result, memory grows neither with sequences nor with steps: :data:`BATCH` sequences
+    are computed at a time, a step's numbers become integers when it is their turn, and of what the
+    operators compute only the state is kept. :func:`run_reference` keeps everything.
+
+    Raises
+    ------
+    InputError
+        If shapes or lengths are out of range.
+    """
+    graph = network.graph
+    check_shapes(split.x, split.lengths, graph.input.size)
+    classes = np.empty(len(split.x), dtype=np.int64)
+    for start in range(0, len(classes), BATCH):
+        part = slice(start, start + BATCH)
+        vectors = map(network.encode, split.x[part].swapaxes(0, 1))
+        [(_, state)] = deque(_time_steps(network, vectors, split.lengths[part]), maxlen=1)
+        classes[part] = evaluate(graph.head, graph, [state], network.parameters).argmax(axis=1)
+    return classes

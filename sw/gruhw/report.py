@@ -173,7 +173,7 @@ def measure(
     tell(f"evaluating {design.name}")
     test = design.part("test")
     network: Network = design.network
-    correct = int(np.sum(classify(network, network.encode(test.x), test.lengths) == test.y))
+    correct = int(np.sum(classify(network, test) == test.y))
     steps = int(test.lengths.max())
     own = _footprint(design, steps, targets, tell)
     chosen = targets if folded_targets is None else folded_targets

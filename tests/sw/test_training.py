@@ -93,7 +93,7 @@ def test_quantised_training_helps_and_is_what_the_hardware_computes(
     assert [epoch.number for epoch in told] == [1, 2, 3, 4]
     assert told[-1].loss < told[0].loss
     network = Network.build(Genome(sizes=model.sizes, genes=dict(genes)), model)
-    found = classify(network, network.encode(data.val.x), data.val.lengths)
+    found = classify(network, data.val)
     assert told[-1].accuracy == np.mean(found == data.val.y)
 
 

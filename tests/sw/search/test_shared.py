@@ -79,9 +79,7 @@ def test_accuracies_are_those_of_the_reference(task: str, folder: Path) -> None:
     assert len(set(found)) > 1
     for candidate, correct in zip(chosen, found, strict=True):
         network = Network.build(candidate, evaluator.model(candidate.widths))
-        assert correct == int(
-            (classify(network, network.encode(val.x), val.lengths) == val.y).sum()
-        )
+        assert correct == int((classify(network, val) == val.y).sum())
     assert [evaluator.correct([candidate])[0] for candidate in chosen] == found
     wide = chosen[0].model_copy(update={"folding": Folding(pe=3)})
     assert evaluator.correct([wide, *chosen[:0:-1]]) == [found[0], *found[:0:-1]]
@@ -151,7 +149,7 @@ def test_fine_tuning_is_the_same_for_any_number_of_processes(task: str, folder: 
         for (refined,) in refiner([chosen[:1]], lambda done, of: None):
             network = Network.build(refined.genome, refined.model)
             val = load_task(task).load().val
-            expected = classify(network, network.encode(val.x), val.lengths) == val.y
+            expected = classify(network, val) == val.y
             assert refined.correct == int(expected.sum())
     assert found[1] == found[2]
 
