@@ -10,9 +10,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from gruhw.arrays import codes_and_lengths
 from gruhw.fixed import IntArray
 from gruhw.model import Network
-from gruhw.reference import Reference, check_inputs, run_reference
+from gruhw.reference import Reference, run_reference
 from gruhw.schedule import STREAM_CYCLES, Schedule
 from gruhw_hw.datapath import output_type
 from gruhw_hw.top import TOP
@@ -52,7 +53,8 @@ class Scenario:
         cls, network: Network, inputs: IntArray, lengths: IntArray, extreme: int, seed: int
     ) -> "Scenario":
         """Sequences, and so many extreme ones behind them."""
-        check_inputs(inputs, lengths, network.graph.input.type, network.graph.input.size)
+        source = network.graph.input
+        inputs, lengths = codes_and_lengths(inputs, lengths, source.type, source.size)
         return cls.of(network, *extreme_sequences(network, inputs, lengths, extreme, seed), extreme)
 
     def part(self, first: int, end: int) -> "Scenario":

@@ -1,7 +1,7 @@
 """Arrays as the Python interface takes them: checked, copied, and read-only from then on."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,8 +13,8 @@ from gruhw.frozen import frozen
 REAL = "uif"
 """NumPy's kinds of real numbers."""
 
-Shape = Sequence[int | None]
-"""The size of each dimension; None where any will do."""
+Shape: TypeAlias = Sequence[int | str]
+"""The size of each dimension, or what it counts where any size will do: ``("steps", 3)``."""
 
 
 def real_array(name: str, values: ArrayLike, shape: Shape) -> FloatArray:
@@ -97,7 +97,9 @@ def codes_and_lengths(
         If they are something else: real numbers, say, which are not encoded yet.
     """
     try:
-        codes = whole_values("inputs", inputs, (None, None, size), kind.minimum, kind.maximum)
+        codes = whole_values(
+            "inputs", inputs, ("sequences", "steps", size), kind.minimum, kind.maximum
+        )
     except InputError as error:
         raise InputError(f"{error}: encode gives what a network takes") from None
     count, steps, _ = codes.shape
@@ -113,9 +115,10 @@ def _array(name: str, values: ArrayLike, shape: Shape, kinds: str, what: str) ->
     if found.dtype.kind not in kinds:
         raise InputError(f"{name} must be {what}, not {found.dtype}")
     fits = len(shape) == found.ndim and all(
-        size in (None, given) for size, given in zip(shape, found.shape, strict=True)
+        isinstance(size, str) or size == given
+        for size, given in zip(shape, found.shape, strict=True)
     )
     if not fits:
-        required = ", ".join("any" if size is None else str(size) for size in shape)
+        required = ", ".join(map(str, shape))
         raise InputError(f"shape of {name} must be [{required}], not {list(found.shape)}")
     return found

@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 
 from gruhw import __version__
 from gruhw.errors import InputError
-from gruhw.files import npz_bytes, output_folder, read_bytes, sha256, write_atomic
+from gruhw.files import (
+    PathLike,
+    as_path,
+    npz_bytes,
+    output_folder,
+    read_bytes,
+    sha256,
+    write_atomic,
+)
 from gruhw.genome import FileReference, Folding, Genome, Output
 from gruhw.model import Model, Network, load_model, read_reference
 from gruhw.reference import run_reference
@@ -56,7 +64,9 @@ class Design:
     network: Network
 
     @classmethod
-    def load(cls, path: Path, *, pe: int | None = None, output: Output | None = None) -> "Design":
+    def load(
+        cls, path: PathLike, *, pe: int | None = None, output: Output | None = None
+    ) -> "Design":
         """Load the genome at ``path`` and its model, optionally with another folding or output.
 
         Raises
@@ -64,6 +74,7 @@ class Design:
         InputError
             If a file is wrong, or the folding does not suit the network.
         """
+        path = as_path(path)
         genome = Genome.load(path)
         changes: dict[str, Any] = {}
         if pe is not None:
@@ -83,7 +94,7 @@ class Design:
         """What people call the design: the name of its folder."""
         return self.path.resolve().parent.name
 
-    def samples(self, data: Path | None = None, *, wanted: int = 1) -> Split:
+    def samples(self, data: PathLike | None = None, *, wanted: int = 1) -> Split:
         """Real test sequences: from ``data``, from the design's own samples, or from its task.
 
         The task's are used where the design's own are fewer than ``wanted``.
@@ -186,7 +197,9 @@ def tool_versions() -> dict[str, str]:
     }
 
 
-def generate(design: Design, out: Path, samples: Split, *, blocks: bool = False) -> dict[str, int]:
+def generate(
+    design: Design, out: PathLike, samples: Split, *, blocks: bool = False
+) -> dict[str, int]:
     """Write the design folder ``out``; the same arguments give the same bytes.
 
     ``blocks`` leaves products to the multiplier blocks of the device.
@@ -201,6 +214,7 @@ def generate(design: Design, out: Path, samples: Split, *, blocks: bool = False)
     InputError
         If the folder cannot be written.
     """
+    out = as_path(out)
     with output_folder(out):
         pass
     if out.resolve() == design.path.resolve().parent:
@@ -238,7 +252,7 @@ def generate(design: Design, out: Path, samples: Split, *, blocks: bool = False)
     return {name: len(content) for name, content in sorted(contents.items())}
 
 
-def save_design(out: Path, genome: Genome, model: Model, samples: Split | None) -> Genome:
+def save_design(out: PathLike, genome: Genome, model: Model, samples: Split | None) -> Genome:
     """Write ``genome.json``, the model and, if given, the samples into the folder ``out``.
 
     Returns
@@ -250,7 +264,7 @@ def save_design(out: Path, genome: Genome, model: Model, samples: Split | None) 
     if samples is not None:
         arrays = {"x_test": samples.x, "y_test": samples.y, "length_test": samples.lengths}
         contents["samples"] = ("samples.npz", npz_bytes(arrays))
-    references = {}
+    references, out = {}, as_path(out)
     for kind, (name, data) in contents.items():
         write_atomic(out / name, data)
         references[kind] = FileReference(file=name, sha256=sha256(data))

@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,17 @@ MALFORMED = (
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the operating system says when no more can be written."""
+
+
+PathLike: TypeAlias = str | os.PathLike[str]
+"""A path as the Python interface takes it."""
+
+
+def as_path(path: PathLike) -> Path:
+    """``path`` as a :class:`Path`; :class:`InputError` if it is something else."""
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"path must be a str or a Path, not {path!r}")
+    return Path(path)
 
 
 def describe(error: Exception) -> str:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import (
@@ -19,7 +18,7 @@ from pydantic import (
 from pydantic._internal._model_construction import ModelMetaclass
 
 from gruhw.errors import InputError
-from gruhw.files import parse_json, read_bytes
+from gruhw.files import PathLike, as_path, parse_json, read_bytes
 from gruhw.frozen import FrozenMapping
 
 LINEAR = ("W_ir", "W_iz", "W_in", "W_hr", "W_hz", "W_hn")
@@ -295,9 +294,9 @@ class Genome(_Strict):
             raise InputError(f"{source}: {first_problem(error)}") from error
 
     @classmethod
-    def load(cls, path: Path) -> "Genome":
+    def load(cls, path: PathLike) -> "Genome":
         """Read and validate the genome file at ``path``; :class:`InputError` if it is wrong."""
-        return cls.from_json(read_bytes(path), str(path))
+        return cls.from_json(read_bytes(as_path(path)), str(path))
 
 
 def first_problem(error: ValidationError) -> str:

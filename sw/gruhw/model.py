@@ -16,9 +16,10 @@ from safetensors.numpy import load as parse_safetensors
 from safetensors.numpy import save as format_safetensors
 
 from gruhw.arrays import real_array
+from gruhw.encoding import encode
 from gruhw.errors import GruhwWarning, InputError, naming
-from gruhw.files import check_sha256, parse_json, read_bytes
-from gruhw.fixed import Fixed, FloatArray, IntArray, quantise
+from gruhw.files import PathLike, as_path, check_sha256, parse_json, read_bytes
+from gruhw.fixed import FloatArray, IntArray
 from gruhw.fractions import Fractions
 from gruhw.frozen import FrozenMapping
 from gruhw.genome import LINEAR, Genes, Genome, Sizes, first_problem
@@ -29,9 +30,6 @@ from gruhw.parameters import Parameters, fit_accumulators, quantise_parameters
 LAYERS = (*LINEAR, "head")
 """Every layer that has weights and a bias."""
 
-
-MOST = 0.5
-"""From so large a part of saturated input samples on, the normalisation is probably wrong."""
 
 METADATA = "gruhw"
 """The name of the model file's only metadata entry."""
@@ -97,7 +95,7 @@ class Layers(FrozenMapping[FloatArray]):
     """
 
     def __init__(self, kind: Literal["weight", "bias"], arrays: Mapping[str, ArrayLike]) -> None:
-        shape = (None, None) if kind == "weight" else (None,)
+        shape = ("outputs", "inputs") if kind == "weight" else ("outputs",)
         for layer in LAYERS:
             if layer not in arrays:
                 raise InputError(f"{layer}.{kind} is required, but missing")
@@ -262,47 +260,8 @@ class Network:
         return weight_bits(self.genome)
 
     def encode(self, raw: ArrayLike, lengths: ArrayLike | None = None) -> IntArray:
-        """Raw samples as the integers that the hardware takes: see :func:`encode`."""
+        """Raw samples as the hardware takes them: see :func:`gruhw.encoding.encode`."""
         return encode(self.normalisation, self.graph.input.type, raw, lengths)
-
-
-def encode(
-    normalisation: Normalisation, kind: Fixed, raw: ArrayLike, lengths: ArrayLike | None = None
-) -> IntArray:
-    """Raw samples as integers of the input's type: normalised, rounded half up, saturated.
-
-    Warns where most of them saturate, which a wrong normalisation does.
-
-    Parameters
-    ----------
-    raw
-        Shape [..., inputs]; [N, T, inputs] where there are lengths.
-    lengths
-        The steps of each sequence, shape [N]. What follows them is encoded too, but is not looked
-        at for the warning.
-
-    Raises
-    ------
-    InputError
-        If ``raw`` holds something else than numbers, or has other elements.
-    """
-    values = normalisation(raw)
-    with naming("samples"):
-        codes = quantise(values, kind)
-    lowest, highest = (kind.minimum - 0.5) * kind.scale, (kind.maximum + 0.5) * kind.scale
-    saturated = (values < lowest) | (values >= highest)
-    if lengths is not None:
-        steps = np.arange(values.shape[1])
-        saturated = saturated[steps < np.asarray(lengths)[:, np.newaxis]]
-    if saturated.size and saturated.mean() > MOST:
-        warnings.warn(
-            f"most input samples saturate at {lowest + kind.scale / 2:g} or "
-            f"{highest - kind.scale / 2:g}: is the normalisation, raw * scale + offset, that of "
-            "these samples?",
-            GruhwWarning,
-            stacklevel=3,
-        )
-    return codes
 
 
 def weight_bits(genome: Genome) -> int:
@@ -319,7 +278,7 @@ def read_reference(folder: Path, file: str, sha256: str) -> tuple[Path, bytes]:
     return path, data
 
 
-def load_model(genome: Genome, genome_path: Path) -> Model:
+def load_model(genome: Genome, genome_path: PathLike) -> Model:
     """The model that the genome at ``genome_path`` names.
 
     Raises
@@ -329,7 +288,8 @@ def load_model(genome: Genome, genome_path: Path) -> Model:
     """
     if genome.model is None:
         raise InputError(f"{genome_path}: model is required, but missing: train one first")
-    path, data = read_reference(genome_path.parent, genome.model.file, genome.model.sha256)
+    folder = as_path(genome_path).parent
+    path, data = read_reference(folder, genome.model.file, genome.model.sha256)
     model = Model.from_bytes(data, path)
     with naming(path):
         model.check_sizes(genome.sizes)
@@ -343,7 +303,7 @@ def load_model(genome: Genome, genome_path: Path) -> Model:
     return model
 
 
-def load_network(genome_path: Path) -> Network:
+def load_network(genome_path: PathLike) -> Network:
     """The network of the genome at ``genome_path``; :class:`InputError` if a file is wrong."""
     genome = Genome.load(genome_path)
     model = load_model(genome, genome_path)

@@ -32,7 +32,7 @@ class Normalisation:
 
     def __post_init__(self) -> None:
         for name in ("scale", "offset"):
-            values = real_array(f"input.{name}", getattr(self, name), (None,))
+            values = real_array(f"input.{name}", getattr(self, name), ("inputs",))
             object.__setattr__(self, name, values)
         if self.scale.shape != self.offset.shape:
             raise InputError(
@@ -59,7 +59,7 @@ class Normalisation:
         InputError
             If their shapes differ, a value is not finite, or a standard deviation is not positive.
         """
-        means = real_array("mean", mean, (None,))
+        means = real_array("mean", mean, ("inputs",))
         deviations = real_array("standard deviation", std, means.shape)
         if (deviations <= 0).any():
             found = deviations[deviations <= 0][0]

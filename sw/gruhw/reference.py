@@ -4,13 +4,14 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import singledispatch
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
+from gruhw.arrays import codes_and_lengths, whole_values
+from gruhw.encoding import Saturation, rounded
 from gruhw.errors import InputError
-from gruhw.fixed import Fixed, IntArray, requantise
+from gruhw.fixed import IntArray, requantise
 from gruhw.graph import Add, Complement, Graph, Linear, Multiply, Node, Table
 from gruhw.model import Network
 from gruhw.parameters import Parameters
@@ -103,39 +104,6 @@ class Reference:
     output_cycles: IntArray
 
 
-def check_inputs(inputs: IntArray, lengths: IntArray, kind: Fixed, size: int) -> None:
-    """Raise :class:`InputError` unless the cell can take ``inputs`` and ``lengths``."""
-    check_shapes(inputs, lengths, size)
-    _check_range("inputs", inputs, kind.minimum, kind.maximum)
-
-
-def check_shapes(inputs: NDArray[Any], lengths: IntArray, size: int) -> None:
-    """Raise :class:`InputError` unless ``inputs`` are sequences of these ``lengths``.
-
-    Parameters
-    ----------
-    inputs
-        Raw numbers or integers, shape [N, T, size].
-    lengths
-        1 to T, shape [N].
-    """
-    if inputs.ndim != 3 or inputs.shape[2] != size:
-        raise InputError(
-            f"shape of the inputs must be [sequences, steps, {size}], not {list(inputs.shape)}"
-        )
-    if lengths.shape != inputs.shape[:1]:
-        raise InputError(
-            f"shape of the lengths must be [{inputs.shape[0]}], not {list(lengths.shape)}"
-        )
-    _check_range("lengths", lengths, 1, inputs.shape[1])
-
-
-def _check_range(name: str, values: IntArray, low: int, high: int) -> None:
-    if values.size and (values.min() < low or values.max() > high):
-        outside = values[(values < low) | (values > high)].flat[0]
-        raise InputError(f"{name} must be {low} to {high}, not {outside}")
-
-
 def _time_steps(
     network: Network, vectors: Iterable[IntArray], lengths: IntArray
 ) -> Iterator[tuple[dict[str, IntArray], IntArray]]:
@@ -167,7 +135,9 @@ def _time_steps(
         yield results, state
 
 
-def run_reference(network: Network, inputs: IntArray, lengths: IntArray) -> Reference:
+def run_reference(
+    network: Network, inputs: ArrayLike, lengths: ArrayLike | None = None
+) -> Reference:
     """Compute a batch of sequences exactly as the hardware does.
 
     Parameters
@@ -175,21 +145,21 @@ def run_reference(network: Network, inputs: IntArray, lengths: IntArray) -> Refe
     inputs
         Integers of the input type, shape [N, T, inputs].
     lengths
-        Steps of each sequence, 1 to T, shape [N].
+        Steps of each sequence, 1 to T, shape [N]; all T if absent.
 
     Raises
     ------
     InputError
-        If shapes or values are out of range.
+        If they are no integers of the input's type, or shapes or lengths are out of range.
     """
     graph = network.graph
-    check_inputs(inputs, lengths, graph.input.type, graph.input.size)
-    count, steps, _ = inputs.shape
+    codes, lengths = codes_and_lengths(inputs, lengths, graph.input.type, graph.input.size)
+    count, steps, _ = codes.shape
     trace = {
         node.name: np.zeros((count, steps, graph.state.size), dtype=np.int64)
         for node in graph.operators
     }
-    for step, (results, _) in enumerate(_time_steps(network, inputs.swapaxes(0, 1), lengths)):
+    for step, (results, _) in enumerate(_time_steps(network, codes.swapaxes(0, 1), lengths)):
         alive = step < lengths
         for name, recorded in trace.items():
             recorded[alive, step] = results[name][alive]
@@ -219,12 +189,25 @@ def classify(network: Network, split: Split) -> IntArray:
     InputError
         If shapes or lengths are out of range.
     """
-    graph = network.graph
-    check_shapes(split.x, split.lengths, graph.input.size)
-    classes = np.empty(len(split.x), dtype=np.int64)
+    graph, kind = network.graph, network.graph.input.type
+    x = split.x
+    if x.ndim != 3 or x.shape[2] != graph.input.size:
+        raise InputError(
+            f"shape of inputs must be [sequences, steps, {graph.input.size}], not {list(x.shape)}"
+        )
+    lengths = whole_values("lengths", split.lengths, x.shape[:1], 1, x.shape[1])
+    classes = np.empty(len(x), dtype=np.int64)
+    saturation = Saturation()
+
+    def encoded(part: slice) -> Iterator[IntArray]:
+        for step, raw in enumerate(x[part].swapaxes(0, 1)):
+            codes, saturated = rounded(network.normalisation, kind, raw)
+            saturation.note(saturated[step < lengths[part]])
+            yield codes
+
     for start in range(0, len(classes), BATCH):
         part = slice(start, start + BATCH)
-        vectors = map(network.encode, split.x[part].swapaxes(0, 1))
-        [(_, state)] = deque(_time_steps(network, vectors, split.lengths[part]), maxlen=1)
+        [(_, state)] = deque(_time_steps(network, encoded(part), lengths[part]), maxlen=1)
         classes[part] = evaluate(graph.head, graph, [state], network.parameters).argmax(axis=1)
+    saturation.warn(kind)
     return classes

@@ -151,7 +151,7 @@ def test_the_bulk_is_all_but_one_in_two_thousand(count: int, seed: int, scale: f
         ),
         (
             lambda x: x[..., :2],
-            "shape of the calibration sequences must be [any, any, 3], not [400, 10, 2]",
+            "shape of the calibration sequences must be [sequences, steps, 3], not [400, 10, 2]",
         ),
         (
             lambda x: np.where(x > 3, np.nan, x),

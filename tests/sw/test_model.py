@@ -182,8 +182,8 @@ def test_values_must_be_finite(name: str, value: float) -> None:
         ("head.weight", [2, 5], "[2, 4] for 3 inputs, 4 hidden units and 2 classes"),
         ("W_hr.bias", [5], "[4] for 3 inputs, 4 hidden units and 2 classes"),
         ("head.bias", [5], "[2] for 3 inputs, 4 hidden units and 2 classes"),
-        ("head.bias", [5, 4], "[any]"),
-        ("input.scale", [5, 4], "[any]"),
+        ("head.bias", [5, 4], "[outputs]"),
+        ("input.scale", [5, 4], "[inputs]"),
         ("input.offset", [2], "[3] like that of input.scale"),
     ],
 )
@@ -361,8 +361,8 @@ def test_tensors_must_be_floating_point(dtype: str) -> None:
 @pytest.mark.parametrize(
     ("name", "shape", "message"),
     [
-        ("W_in", (3,), "shape of W_in.weight must be [any, any], not [3]"),
-        ("head", (), "shape of head.weight must be [any, any], not []"),
+        ("W_in", (3,), "shape of W_in.weight must be [outputs, inputs], not [3]"),
+        ("head", (), "shape of head.weight must be [outputs, inputs], not []"),
         ("head", (1, 4), "sizes.classes: input should be greater than or equal to 2, not 1"),
         ("W_in", (2000, 3), "sizes.hidden: input should be less than or equal to 1024, not 2000"),
     ],

@@ -200,7 +200,9 @@ class Calibration:
         """
         checked = Layers("weight", weights)
         check_layers(sizes, checked, biases := Layers("bias", biases))
-        values = real_values("the calibration sequences", inputs, (None, None, sizes.input))
+        values = real_values(
+            "the calibration sequences", inputs, ("sequences", "steps", sizes.input)
+        )
         count, steps, _ = values.shape
         if not count or not steps:
             raise InputError(

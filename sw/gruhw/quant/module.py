@@ -9,12 +9,13 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from gruhw.arrays import codes_and_lengths
+from gruhw.encoding import encode
 from gruhw.errors import InputError
 from gruhw.fixed import IntArray
 from gruhw.fractions import Fractions
 from gruhw.genome import Genes, Genome, Sizes
 from gruhw.graph import Graph, calibrated_tensors
-from gruhw.model import Layers, Model, Normalisation, check_layers, encode
+from gruhw.model import Layers, Model, Normalisation, check_layers
 from gruhw.quant.calibration import float_activations
 from gruhw.quant.operators import quantised
 from gruhw.quant.population import MERGED_BIASES, Population, structure_of
@@ -89,7 +90,7 @@ class QuantGRU(Population):
         return integers | {"head": integers_of(logits, "head")}
 
     def encode(self, raw: ArrayLike, lengths: ArrayLike | None = None) -> IntArray:
-        """Raw samples as integers of the input type: see :func:`gruhw.model.encode`."""
+        """Raw samples as integers of the input type: see :func:`gruhw.encoding.encode`."""
         return encode(self.normalisation, self.graph.input.type, raw, lengths)
 
     def genome(self, **fields: Any) -> Genome:

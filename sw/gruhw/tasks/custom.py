@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gruhw.errors import InputError
-from gruhw.files import read_npz
+from gruhw.files import PathLike, as_path, read_npz
 from gruhw.fixed import IntArray
 from gruhw.tasks.data import Split, Task, TaskData, hold_out
 
@@ -19,7 +19,7 @@ HELD_OUT = 10
 """One in this many training sequences becomes validation data where a file has none."""
 
 
-def load_npz_task(path: Path) -> Task:
+def load_npz_task(path: PathLike) -> Task:
     """The task in the ``.npz`` at ``path``, its data already read and checked.
 
     It holds ``x_train, y_train, x_test, y_test`` and may hold ``x_val, y_val`` (otherwise a
@@ -32,6 +32,7 @@ def load_npz_task(path: Path) -> Task:
     InputError
         One line naming the file, the array, what was required and what was found.
     """
+    path = as_path(path)
     arrays = read_npz(path)
     train = _read_split(path, arrays, "train")
     test = _read_split(path, arrays, "test")
@@ -66,7 +67,7 @@ def load_npz_task(path: Path) -> Task:
     )
 
 
-def load_samples(path: Path, data: bytes | None = None) -> Split:
+def load_samples(path: PathLike, data: bytes | None = None) -> Split:
     """The sequences that travel with a design: ``x_test, y_test`` and maybe ``length_test``.
 
     Parameters
@@ -81,6 +82,7 @@ def load_samples(path: Path, data: bytes | None = None) -> Split:
     InputError
         If the file cannot be read or holds something else.
     """
+    path = as_path(path)
     return _read_split(path, read_npz(path, data), "test")
 
 
