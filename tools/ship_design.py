@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from gruhw.design import Design, save_design
+from gruhw.design import VECTORS, Design, save_design
 from gruhw.files import sha256, write_atomic
 from gruhw.genome import Folding, Genes, Genome, homogeneous
 from gruhw.model import Model, Network
@@ -41,7 +41,7 @@ DESIGNS = Path(__file__).parent.parent / "designs"
 SMALL, BASELINE, EIGHT = "small", "8-bit", 8
 FRONT = ("pareto.json", "pareto.csv", "pareto.png", "genomes.png")
 LARGEST_SAMPLES = 200_000
-"""Bytes of test sequences that may travel with a design."""
+"""Bytes of test sequences that may travel with a design; 8 bits get only the few that it needs."""
 
 ERRORS = 2
 """Standard errors from which on a difference counts."""
@@ -187,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     paths = []
     for number, out in shown.items():
         genome = template.model_copy(update={"genes": genes[number]})
-        samples = _samples(task) if out != folder / BASELINE else None
+        samples = _samples(task, VECTORS if out == folder / BASELINE else SAMPLES)
         save_design(out, genome, trained[0].models[number], samples)
         paths.append(out / "genome.json")
     record = _record(recipe, [out.name for out in shown.values()], genes, list(shown), trained)
@@ -243,11 +243,11 @@ def _record(
     }
 
 
-def _samples(task_name: str) -> Split:
-    """As many test sequences as travel with a design."""
+def _samples(task_name: str, wanted: int) -> Split:
+    """The first ``wanted`` test sequences, or as many as travel with a design."""
     test = load_task(task_name).load().test
     count = max(1, LARGEST_SAMPLES // test.x[0].nbytes)
-    return test.take(np.arange(min(SAMPLES, len(test), count)))
+    return test.take(np.arange(min(wanted, len(test), count)))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 from tiny_task import write_tiny_task
 
 import ship_design
-from gruhw.design import Design
+from gruhw.design import VECTORS, Design
 from gruhw.genome import Genome, Sizes, homogeneous
 from gruhw.training.recipe import Recipe
 
@@ -48,7 +48,7 @@ def test_a_design_is_shipped_beside_its_twin_of_8_bits(
     assert (folder / "small").exists() == (shipped.genome.widths == homogeneous(5))
     assert shipped.genome.widths in (homogeneous(4), homogeneous(5))
     assert twin.genome.widths == homogeneous(8)
-    assert len(twin.samples()) == len(shipped.samples()) == 24
+    assert (len(shipped.samples()), len(twin.samples())) == (24, VECTORS)
     training = json.loads((folder / "training.json").read_text())
     assert [seed["seed"] for seed in training["seeds"]] == [1, 2]
     assert [c["genes"]["add_h"] for c in training["candidates"]] == [4, 5, 8]
