@@ -2,6 +2,7 @@
 # make demo     generate, synthesise and simulate an accelerator
 # make test     every check: lint, types, layers, tests
 # make lint     only the style of the code; likewise make types, layers, pytest
+# make lock     the newest versions that pyproject.toml allows, into requirements.lock
 
 PYTHON ?= $(shell for p in python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -13,7 +14,7 @@ DEMO := designs/mnist-rows/genome.json
 DEMO_OUT := build/demo
 
 .DELETE_ON_ERROR:
-.PHONY: setup demo test lint types layers pytest
+.PHONY: setup demo test lint types layers pytest lock
 
 setup: $(READY)
 
@@ -22,12 +23,11 @@ ifneq "$(shell cat .venv/.folder 2>/dev/null)" "$(CURDIR)"
 .PHONY: $(READY)
 endif
 
-$(READY): pyproject.toml tools/install_torch.py
+$(READY): pyproject.toml requirements.lock tools/install.py
 	@test -n "$(PYTHON)" || { echo "gruhw needs Python 3.11 or newer: make PYTHON=..." >&2; exit 2; }
 	@test "$$(cat .venv/.folder 2>/dev/null)" = "$(CURDIR)" || { \
 		"$(PYTHON)" -m venv --clear .venv && echo "$(CURDIR)" > .venv/.folder; }
-	$(BIN)/python tools/install_torch.py
-	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	$(BIN)/python tools/install.py
 	@touch $@
 
 demo: setup
@@ -50,3 +50,7 @@ layers: setup
 
 pytest: setup
 	$(BIN)/python -m pytest -n $(JOBS)
+
+lock:
+	"$(PYTHON)" -m venv --clear build/lock
+	build/lock/bin/python tools/install.py --lock
