@@ -7,7 +7,9 @@ Every figure is read from ``designs/TASK/training.json`` and ``designs/TASK/repo
 import json
 import statistics
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,77 +24,120 @@ TARGET = "ice40"
 PE = 8
 """The other folding that is shown."""
 
+NAMES = {
+    "activity": "human activity, from a phone's sensors",
+    "keyword-spotting": "ten keywords, silence, other words",
+    "mnist-1d": "digits drawn as curves",
+    "mnist-rows": "handwritten digits, row by row",
+    "spoken-digits": "spoken digits",
+}
+"""What is recognised, by the name of the task."""
+
 
 def designs() -> list[Path]:
     """The folders of shipped designs that were trained beside 8 bits."""
     return sorted(path.parent for path in ROOT.glob("designs/*/8-bit"))
 
 
-def accuracy(training: dict[str, Any], place: int) -> str:
-    """The test accuracy over the seeds, with its spread."""
-    found = [seed["test"][place] for seed in training["seeds"]]
-    if len(found) == 1:
-        return f"{found[0]:.2%}"
-    return f"{statistics.mean(found):.2%} ± {statistics.stdev(found):.2%}"
+def accuracies(training: dict[str, Any], place: int) -> list[float]:
+    """The test accuracy of one genome, with each seed, in percent."""
+    return [100 * seed["test"][place] for seed in training["seeds"]]
 
 
-def rows(folder: Path) -> list[str]:
-    """The lines of a task's designs, which are compared with the last one, 8 bits."""
+def spread(found: Sequence[float]) -> str:
+    """The mean and the standard deviation over the seeds."""
+    return f"{statistics.mean(found):.2f} ± {statistics.stdev(found):.2f} %"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A design, and the same network with 8 bits everywhere.
+
+    Parameters
+    ----------
+    name
+        The design's folder below ``designs``.
+    accuracy, accuracy8
+        Over the seeds, in percent.
+    figures, figures8
+        Weight bits, LUTs, and LUTs at the other folding.
+    """
+
+    name: str
+    accuracy: list[float]
+    accuracy8: list[float]
+    figures: tuple[int, ...]
+    figures8: tuple[int, ...]
+
+    @property
+    def lost(self) -> float:
+        """Points of accuracy."""
+        return statistics.mean(self.accuracy8) - statistics.mean(self.accuracy)
+
+    @property
+    def saved(self) -> tuple[float, ...]:
+        """The part of each figure."""
+        return tuple(1 - new / old for new, old in zip(self.figures, self.figures8, strict=True))
+
+    def cells(self) -> list[str]:
+        """What stands in the table."""
+        task, _, variant = self.name.partition("/")
+        saved = zip(self.figures, self.saved, strict=True)
+        return [
+            "" if variant else NAMES[task],
+            f"[`{self.name}`](designs/{task}/report.md)",
+            spread(self.accuracy),
+            spread(self.accuracy8),
+            *(f"{figure:,} (-{part:.0%})" for figure, part in saved),
+        ]
+
+
+def rows(folder: Path) -> list[Row]:
+    """A task's designs beside the last one, 8 bits."""
     training = json.loads((folder / "training.json").read_text())
-    *searched, eight = json.loads((folder / "report.json").read_text())["designs"]
-    return [row(folder, place, design, eight, training) for place, design in enumerate(searched)]
+    *mixed, eight = json.loads((folder / "report.json").read_text())["designs"]
+    return [
+        Row(
+            folder.name if place == 0 else f"{folder.name}/{training['genomes'][place]}",
+            accuracies(training, place),
+            accuracies(training, -1),
+            figures(design),
+            figures(eight),
+        )
+        for place, design in enumerate(mixed)
+    ]
 
 
-def row(
-    folder: Path,
-    place: int,
-    searched: dict[str, Any],
-    eight: dict[str, Any],
-    training: dict[str, Any],
-) -> str:
-    """The line of one design."""
+def figures(design: dict[str, Any]) -> tuple[int, ...]:
+    """A design's weight bits, its LUTs, and its LUTs at the other folding."""
 
     def luts(at: dict[str, Any]) -> int:
-        (report,) = (r for r in at["synthesis"] if r["target"] == TARGET)
+        (report,) = (report for report in at["synthesis"] if report["target"] == TARGET)
         return int(report["total"]["luts"])
 
-    def folded(design: dict[str, Any]) -> dict[str, Any]:
-        (found,) = (other for other in design["other_foldings"] if other["pe"] == PE)
-        return dict(found)
-
-    def less(new: int, old: int) -> str:
-        return f"{1 - new / old:.0%}"
-
-    bits, bits8 = searched["weight_bits"], eight["weight_bits"]
-    name = folder.name if place == 0 else f"{folder.name}, {training['genomes'][place]}"
-    cells = [
-        f"[{name}](designs/{folder.name}/report.md)",
-        accuracy(training, place),
-        accuracy(training, -1),
-        f"{bits:,}",
-        less(bits, bits8),
-        f"{luts(searched):,}",
-        less(luts(searched), luts(eight)),
-        f"{luts(folded(searched)):,}",
-        less(luts(folded(searched)), luts(folded(eight))),
-        str(len(training["seeds"])),
-    ]
-    return "| " + " | ".join(cells) + " |"
+    (folded,) = (other for other in design["other_foldings"] if other["pe"] == PE)
+    return int(design["weight_bits"]), luts(design), luts(folded)
 
 
-def marked(heading: Sequence[str], rows: Iterable[str]) -> str:
-    """A table with the markers between which it stands on a page."""
-    lines = ["| " + " | ".join(heading) + " |", "|---|" + "---:|" * (len(heading) - 1), *rows]
-    return "\n".join([BEGIN, "", *lines, "", END])
+def marked(block: str) -> str:
+    """A block with the markers between which it stands on a page."""
+    return "\n".join([BEGIN, "", block, "", END])
+
+
+def grid(heading: Sequence[str], words: int, lines: Iterable[Sequence[str]]) -> str:
+    """A table, whose first columns hold so many words and whose others hold figures."""
+    rule = "|" + "---|" * words + "---:|" * (len(heading) - words)
+    head, *rest = ("| " + " | ".join(cells) + " |" for cells in (heading, *lines))
+    return "\n".join([head, rule, *rest])
 
 
 def fronts() -> str:
     """The block of search.md: the fewest LUTs of each front at a loss of accuracy."""
-    heading = ("task", *(f"{loss:g} points" if loss else "no loss" for loss in LOSSES))
-    return marked(heading, map(front, designs()))
+    heading = ("task", *(f"{loss:g} points lost" if loss else "nothing lost" for loss in LOSSES))
+    return marked(grid(heading, 1, map(front, designs())))
 
 
-def front(folder: Path) -> str:
+def front(folder: Path) -> list[str]:
     """The line of one front, whose members are compared with 8 bits, fine-tuned as they were."""
     found = json.loads((folder / "pareto.json").read_text())
     (eight,) = (member for member in found["homogeneous"] if member["homogeneous"] == 8)
@@ -104,26 +149,35 @@ def front(folder: Path) -> str:
             (member for member in found["front"] if member["correct"] >= least),
             key=lambda member: member["costs"]["luts"],
         )
-        return f"{member['costs']['luts'] / luts - 1:.0%}, {member['costs']['size'] / size - 1:.0%}"
+        saved = (1 - member["costs"][name] / old for name, old in (("luts", luts), ("size", size)))
+        return ", ".join(f"{part:.0%}" for part in saved)
 
-    return "| " + " | ".join([f"`{folder.name}`", *map(cell, LOSSES)]) + " |"
+    return [f"`{folder.name}`", *map(cell, LOSSES)]
 
 
 def table() -> str:
     """The block of README.md."""
     heading = (
-        "task",
-        "test accuracy",
+        "what is recognised",
+        "design",
+        "accuracy",
         "of 8 bits",
         "weight bits",
-        "fewer",
-        "LUT4",
-        "fewer",
-        f"LUT4, {PE} PEs",
-        "fewer",
-        "seeds",
+        "LUTs",
+        f"LUTs, {PE} units at a time",
     )
-    return marked(heading, (line for folder in designs() for line in rows(folder)))
+    found = [row for folder in designs() for row in rows(folder)]
+    (seeds,) = {len(row.accuracy) for row in found}
+    lost = [row.lost for row in found]
+    bits, luts, _ = zip(*(row.saved for row in found), strict=True)
+    summary = (
+        f"These designs have {min(bits):.0%} to {max(bits):.0%} fewer weight bits and "
+        f"{min(luts):.0%} to {max(luts):.0%} fewer LUTs than 8 bits everywhere. Their accuracy is "
+        f"between {-min(lost):.1f} points higher and {max(lost):.1f} points lower. Accuracies are "
+        f"means of {seeds} trainings, with the standard deviation, on test data that nothing was "
+        f"chosen by."
+    )
+    return marked(grid(heading, 2, (row.cells() for row in found)) + "\n\n" + fill(summary, 100))
 
 
 if __name__ == "__main__":

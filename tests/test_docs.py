@@ -160,6 +160,7 @@ def test_every_page_has_code() -> None:
         "integration.md",
         "verification.md",
         "search.md",
+        "search-results.md",
     }
     for page in PAGES:
         assert any(block.language == "python" for block in blocks(page)), identify(page)
