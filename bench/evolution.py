@@ -16,6 +16,7 @@ from rich.table import Table
 from gruhw.genome import PRESETS
 from gruhw.search.accelerators import Accelerators
 from gruhw.search.descent import descend
+from gruhw.search.evaluation import accuracy_of
 from gruhw.search.evolve import Begin, Evaluate, evolve
 from gruhw.search.front import Candidate, Reference
 from gruhw.search.objectives import make_costs
@@ -66,7 +67,7 @@ def main() -> None:
     def evaluate(vectors: Sequence[Vector]) -> list[Candidate]:
         genomes = [space.genome(vector) for vector in vectors]
         return [
-            Candidate(g, correct, evaluator.total, tuple(c(made(g)) for c in costs))
+            Candidate(g, accuracy_of(evaluator, correct), tuple(c(made(g)) for c in costs))
             for g, correct in zip(genomes, evaluator.correct(genomes), strict=True)
         ]
 

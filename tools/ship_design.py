@@ -112,13 +112,13 @@ def train(
         Network.build(Genome(sizes=model.sizes, genes=g), model)
         for g, model in zip(genes, models, strict=True)
     ]
-    validation = validation_of(task)
+    validation, _ = validation_of(task)
     found = Trained(
         seed=recipe.seed,
-        float_test=float_accuracy(teacher, task, data.test),
+        float_test=float_accuracy(teacher, task, data.test).share,
         models=models,
-        validation=[accuracy(network, validation) for network in networks],
-        test=[accuracy(network, data.test) for network in networks],
+        validation=[accuracy(network, validation).share for network in networks],
+        test=[accuracy(network, data.test).share for network in networks],
     )
     found.save(folder)
     return found

@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
+from gruhw.accuracy import Accuracy
 from gruhw.fixed import IntArray
 from gruhw_sim.simulators import SimulatorName
 
@@ -98,7 +99,7 @@ class SimulationReport:
         The class that the hardware gave each sequence, -1 if it gave none; shape [N]. None if
         its output is the states.
     accuracy, reference_accuracy
-        The share of right classes; None without labels or classes.
+        How many classes are right; None without labels or classes.
     build_seconds, run_seconds
         Wall time; building takes none if the cache held it.
     """
@@ -111,8 +112,8 @@ class SimulationReport:
     tests: tuple[TestOutcome, ...]
     mismatches: tuple[Mismatch, ...]
     classes: IntArray | None
-    accuracy: float | None
-    reference_accuracy: float | None
+    accuracy: Accuracy | None
+    reference_accuracy: Accuracy | None
     build_seconds: float
     run_seconds: float
 
@@ -139,8 +140,9 @@ class SimulationReport:
             "tests": [asdict(test) for test in self.tests],
             "mismatches": [asdict(mismatch) for mismatch in self.mismatches],
             "classes": None if self.classes is None else self.classes.tolist(),
-            "accuracy": self.accuracy,
-            "reference_accuracy": self.reference_accuracy,
+            "accuracy": self.accuracy and self.accuracy.share,
+            "accuracy_interval": self.accuracy and list(self.accuracy.interval),
+            "reference_accuracy": self.reference_accuracy and self.reference_accuracy.share,
             "build_seconds": self.build_seconds,
             "run_seconds": self.run_seconds,
         }
@@ -151,10 +153,8 @@ class SimulationReport:
         compared = "" if self.inside else ", compared at the ports only"
         caption = [f"{self.sequences} sequences{extreme}{compared}"]
         if self.accuracy is not None and self.reference_accuracy is not None:
-            caption.append(
-                f"accuracy {self.accuracy:.2%} in hardware, "
-                f"{self.reference_accuracy:.2%} in the reference"
-            )
+            caption.append(f"accuracy in hardware {self.accuracy}")
+            caption.append(f"in the reference {self.reference_accuracy}")
         caption += [str(mismatch) for mismatch in self.mismatches[:SHOWN]]
         table = Table(
             title=f"Simulation with {self.simulator} {self.version}",

@@ -19,6 +19,7 @@ from xml.etree import ElementTree
 import cocotb_tools.config
 import numpy as np
 
+from gruhw.accuracy import Accuracy
 from gruhw.compiled import is_whole, keep
 from gruhw.errors import InputError, ToolError
 from gruhw.files import npz_bytes, scratch_folder, sha256, write_atomic
@@ -139,10 +140,10 @@ def simulate(
     )
 
 
-def _accuracy(classes: IntArray | None, labels: IntArray | None) -> float | None:
+def _accuracy(classes: IntArray | None, labels: IntArray | None) -> Accuracy | None:
     if classes is None or labels is None:
         return None
-    return float((classes == labels).mean())
+    return Accuracy.of(classes, labels)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import Any
 
 from rich.table import Table
 
+from gruhw.accuracy import Accuracy
 from gruhw.errors import InputError
 from gruhw.files import write_atomic
 from gruhw.fixed import IntArray
@@ -61,13 +62,13 @@ class Verification:
     waveform
         The waveform of the step in which the mismatch arose.
     accuracy
-        The share of right classes; None without labels, without classes, or if anything differs.
+        How many classes are right; None without labels, without classes, or if anything differs.
     """
 
     counts: Counts
     mismatch: Mismatch | None = None
     waveform: Path | None = None
-    accuracy: float | None = None
+    accuracy: Accuracy | None = None
 
     @property
     def passed(self) -> bool:
@@ -81,7 +82,8 @@ class Verification:
         return {
             "passed": self.passed,
             **counts,
-            "accuracy": self.accuracy,
+            "accuracy": self.accuracy and self.accuracy.share,
+            "accuracy_interval": self.accuracy and list(self.accuracy.interval),
             "mismatch": self.mismatch and asdict(self.mismatch),
             "waveform": self.waveform and str(self.waveform),
         }
@@ -96,7 +98,7 @@ class Verification:
             "clock cycles": f"{self.counts.cycles:,}",
         }
         if self.accuracy is not None:
-            rows["accuracy"] = f"{self.accuracy:.2%}"
+            rows["accuracy"] = str(self.accuracy)
         if self.mismatch is not None:
             rows |= {"first mismatch": str(self.mismatch), "waveform": str(self.waveform)}
         table = Table(title=title, show_header=False)
@@ -184,7 +186,7 @@ def verify(
                 mismatch = replace(mismatch, sequence=first + mismatch.sequence)
             return Verification(done, mismatch, path)
     known = labels is not None and network.genome.output == "class"
-    return Verification(done, accuracy=done.right / len(inputs) if known else None)
+    return Verification(done, accuracy=Accuracy(done.right, len(inputs)) if known else None)
 
 
 def _run(

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import numpy as np
 from rich.table import Table
 
+from gruhw.accuracy import Accuracy
 from gruhw.design import Design
 from gruhw.errors import InputError
 from gruhw.model import Network
@@ -64,8 +64,8 @@ class Measurement:
     ----------
     name
         The design.
-    correct, sequences
-        Test sequences classified correctly in integers, and all of them.
+    accuracy
+        On the test sequences, computed in integers.
     weight_bits
         The size of all weight matrices, head included.
     footprint
@@ -75,8 +75,7 @@ class Measurement:
     """
 
     name: str
-    correct: int
-    sequences: int
+    accuracy: Accuracy
     weight_bits: int
     footprint: Footprint
     others: tuple[Footprint, ...] = ()
@@ -84,8 +83,9 @@ class Measurement:
     def rows(self) -> dict[str, str]:
         """The figures for people, by name."""
         rows = {
-            "test accuracy": f"{self.correct / self.sequences:.2%}",
-            "test sequences": f"{self.sequences:,}",
+            "test accuracy": self.accuracy.percent,
+            "95 % interval": self.accuracy.bounds,
+            "test sequences": f"{self.accuracy.total:,}",
             "weight bits": f"{self.weight_bits:,}",
         } | self.footprint.rows()
         for other in self.others:
@@ -96,9 +96,7 @@ class Measurement:
         """The figures for programs."""
         return {
             "name": self.name,
-            "test_correct": self.correct,
-            "test_sequences": self.sequences,
-            "test_accuracy": self.correct / self.sequences,
+            **self.accuracy.to_json("test"),
             "weight_bits": self.weight_bits,
             **self.footprint.to_json(),
             "other_foldings": [{"pe": other.pe, **other.to_json()} for other in self.others],
@@ -173,12 +171,12 @@ def measure(
     tell(f"evaluating {design.name}")
     test = design.part("test")
     network: Network = design.network
-    correct = int(np.sum(classify(network, test) == test.y))
+    accuracy = Accuracy.of(classify(network, test), test.y)
     steps = int(test.lengths.max())
     own = _footprint(design, steps, targets, tell)
     chosen = targets if folded_targets is None else folded_targets
     further = tuple(_footprint(other, steps, chosen, tell) for other in others)
-    return Measurement(design.name, correct, len(test), network.weight_bits, own, further)
+    return Measurement(design.name, accuracy, network.weight_bits, own, further)
 
 
 def _footprint(design: Design, steps: int, targets: Sequence[str], tell: Progress) -> Footprint:

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from broken_verilog import wrong_operator
-from command_line import DESIGN, CommandLine, contents, run_process
+from command_line import DESIGN, CommandLine, Result, contents, run_process
 from other_reference import OtherReference
 from tiny_task import CLASSES, STEPS, write_tiny_task
 
 from gruhw import __version__
+from gruhw.accuracy import Accuracy
 from gruhw.model import Network
 from gruhw_hw.top import Hardware, generate_verilog
 from gruhw_sim.simulators import SimulatorName, probe
@@ -126,13 +127,23 @@ def test_train(trained: Path) -> None:
     assert record["recipe"]["quantised_epochs"] == 1
     assert {k.replace(" ", "_"): v for k, v in record["figures"].items()} == found
 
-    shown = f"{found['test_accuracy']:.2%}"
-    assert re.search(rf"│ test accuracy +│ {shown} *│", (trained / "out.txt").read_text())
+    text = (trained / "out.txt").read_text()
+    calibrated = Accuracy(round(found["test_accuracy_before_quantised_training"] * 24), 24)
+    name = "test_accuracy_interval_before_quantised_training"
+    assert found[name] == [*calibrated.interval]
+    assert re.search(rf"│ test accuracy, calibrated +│ {re.escape(str(calibrated))} *│", text)
+    for part, count in (("validation", 9), ("test", 24)):
+        accuracy = Accuracy(found[f"{part}_correct"], count)
+        assert found[f"{part}_sequences"] == count
+        assert found[f"{part}_accuracy"] == accuracy.share
+        assert found[f"{part}_accuracy_interval"] == [*accuracy.interval]
+        assert re.search(rf"│ {part} accuracy +│ {re.escape(str(accuracy))} *│", text)
     epochs = (trained / "err.txt").read_text().splitlines()
     expected = [("float", str(n + 1), str(EPOCHS)) for n in range(EPOCHS)] + [
         ("quantised", "1", "1")
     ]
-    pattern = re.compile(r" *(\w+) +(\d+)/(\d+)  loss \d\.\d{4}  validation \d+\.\d\d%")
+    accuracy = r"\d+\.\d\d % \(\d+\.\d to \d+\.\d %, 9 sequences\)"
+    pattern = re.compile(rf" *(\w+) +(\d+)/(\d+)  loss \d\.\d{{4}}  validation {accuracy}")
     assert [match.groups() for line in epochs if (match := pattern.fullmatch(line))] == expected
     assert len(epochs) == len(expected)
 
@@ -169,7 +180,9 @@ def test_evaluate_counts_what_train_did(
         assert found["sequences"] == sequences[split]
         assert (found["task"], found["split"]) == ("task.npz", split)
         assert found["weight_bits"] == figures["weight_bits"]
-        assert ["accuracy", f"{found['accuracy']:.2%}"] in result.rows()
+        accuracy = Accuracy(found["correct"], sequences[split])
+        assert found["accuracy_interval"] == [*accuracy.interval]
+        assert ["accuracy", str(accuracy)] in result.rows()
         assert ["correct", str(found["correct"])] in result.rows()
 
 
@@ -205,11 +218,15 @@ def test_its_plain_testbench_passes(trained: Path, gruhw: CommandLine, tmp_path:
     assert finished.stdout.startswith("PASS: 4 sequences, ")
 
 
-def check_simulation(found: dict[str, Any], rows: list[list[str]], sequences: int) -> None:
+def check_simulation(found: dict[str, Any], result: Result, sequences: int) -> None:
+    rows, out = result.rows(), result.out
     assert found["passed"]
     assert found["sequences"] == sequences
     assert found["mismatches"] == []
     assert found["accuracy"] == found["reference_accuracy"]
+    accuracy = Accuracy(round(found["accuracy"] * sequences), sequences)
+    assert found["accuracy_interval"] == [*accuracy.interval]
+    assert f"accuracy in hardware {accuracy}\nin the reference {accuracy}\n" in out
     assert len(found["classes"]) == sequences
     expected = [[test["name"], "equal", f"{test['cycles']:,}", "0"] for test in found["tests"]]
     assert [row[:4] for row in rows] == expected
@@ -223,7 +240,7 @@ def test_simulate_a_trained_design(trained: Path, gruhw: CommandLine, tmp_path: 
     result = gruhw.succeeds("simulate", "--genome", genome, "--samples", "3", "--json", "s.json")
     found = read_json(tmp_path / "s.json")
     assert found["simulator"] == "verilator"
-    check_simulation(found, result.rows(), 3)
+    check_simulation(found, result, 3)
 
 
 @pytest.mark.slow
@@ -231,7 +248,7 @@ def test_simulate_the_first_design(gruhw: CommandLine, tmp_path: Path) -> None:
     require("verilator")
     result = gruhw.succeeds("simulate", "--genome", DESIGN, "--samples", "3", "--json", "s.json")
     found = read_json(tmp_path / "s.json")
-    check_simulation(found, result.rows(), 3)
+    check_simulation(found, result, 3)
     assert found["accuracy"] > 0.6
 
 
@@ -318,7 +335,11 @@ def test_report_compares_with_a_baseline(
     assert found["name"] == "design"
     (synthesis,) = found["synthesis"]
     rows = dict(result.rows())
-    assert rows["test accuracy"] == f"{figures['test_accuracy']:.2%}"
+    accuracy = Accuracy(found["test_correct"], found["test_sequences"])
+    assert found["test_accuracy_interval"] == [*accuracy.interval]
+    assert rows["test accuracy"] == accuracy.percent
+    assert rows["95 % interval"] == accuracy.bounds
+    assert rows["test sequences"] == "24"
     assert rows["ice40 luts"] == f"{synthesis['total']['luts']:,}"
     assert rows["cycles a sequence"] == f"{found['sequence_cycles']:,}"
     (other,) = found["other_foldings"]

@@ -10,6 +10,7 @@ from command_line import CommandLine, contents
 from toy_command import ARGUMENTS, SMALL
 from toy_search import SIZES, STEPS, toy_model
 
+from gruhw.accuracy import Accuracy
 from gruhw.cli.request import QUICK
 from gruhw.design import save_design
 from gruhw.errors import ToolError
@@ -17,6 +18,8 @@ from gruhw.genome import Genome, Sizes, homogeneous
 from gruhw.search.store import FILE
 
 pytestmark = pytest.mark.usefixtures("toy")
+
+SHOWN = r"\d+\.\d\d % \(\d+\.\d to \d+\.\d %, 1,000 sequences\)"
 
 RESULTS = {
     "best.json", "best.safetensors", "genomes.png", "pareto.csv", "pareto.json", "pareto.png", FILE
@@ -39,17 +42,20 @@ def test_search(gruhw: CommandLine, tmp_path: Path) -> None:
     assert [objective["name"] for objective in found["objectives"]] == ["size"]
     (chosen,) = (member for member in found["front"] if member["selected"])
     rows = dict(result.rows())
-    assert rows["validation accuracy"] == f"{chosen['accuracy']:.2%}"
+    accuracy = Accuracy(chosen["correct"], found["validation_sequences"])
+    assert rows["validation accuracy"] == str(accuracy)
+    assert chosen["accuracy_interval"] == [*accuracy.interval]
     assert rows["model size / weight bits"].startswith(f"{chosen['costs']['size']:,} ")
 
     lines = result.err.splitlines()
     assert lines[0] == "training what all share"
     generations = [line for line in lines if line.startswith("generation ")]
     assert [line.split()[1] for line in generations] == [f"{n}/4" for n in range(5)]
-    for words in ("evaluations/s", "hypervolume", "best", "left"):
+    for words in ("evaluations/s", "hypervolume", "left"):
         assert words in generations[2]
+    assert re.search(rf"best [\d,]+ at {SHOWN}  ", generations[2])
     (tuned,) = (line for line in lines if line.startswith("fine-tuned 1 of "))
-    assert re.search(r"validation [\d.]+%  \d+:\d\d left$", tuned)
+    assert re.search(rf"validation {SHOWN}  \d+:\d\d left$", tuned)
     assert "written: pareto.json, " in result.err
 
 

@@ -17,6 +17,7 @@ from broken_verilog import (
 )
 from random_networks import random_network, random_sequences
 
+from gruhw.accuracy import Accuracy
 from gruhw.errors import InputError, ToolError
 from gruhw.genome import Output
 from gruhw.reference import run_reference
@@ -89,7 +90,7 @@ def test_verilator_agrees_with_the_reference(pe: int, output: Output, builds: Pa
     report = simulate(network, inputs, lengths, labels, build_folder=builds)
     assert report.passed, explain(report)
     expected = run_reference(network, inputs, lengths).classes
-    assert report.reference_accuracy == (expected == labels).mean()
+    assert report.reference_accuracy == Accuracy.of(expected, labels)
     if output == "class":
         assert report.classes is not None
         assert report.classes.tolist() == expected.tolist()

@@ -55,6 +55,7 @@ class ToyEvaluator:
     delay: float = 0.0
     log: str | None = None
     total: int = TOTAL
+    times: int = 1
     fingerprint: str = "toy"
 
     def correct(self, candidates: Sequence[Genome]) -> list[int]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from gruhw.accuracy import Accuracy
 from gruhw.cli.console import (
     GenomePath,
     JsonPath,
@@ -15,6 +16,7 @@ from gruhw.cli.console import (
     SplitOption,
     TaskOption,
     check_unicode,
+    errors,
     figures,
     progress,
     results,
@@ -117,18 +119,14 @@ def train(
         _print_epoch,
         folding=template.folding if template else None,
     )
-    rows = {
-        name: f"{figure:.2%}" if "accuracy" in name else f"{figure:,}"
-        for name, figure in found.items()
-    }
-    results.print(figures(f"Design {out / 'genome.json'}", rows))
-    write_json(json, {name.replace(" ", "_"): figure for name, figure in found.items()})
+    results.print(figures(f"Design {out / 'genome.json'}", found.rows()))
+    write_json(json, found.to_json())
 
 
 def _print_epoch(epoch: "Epoch") -> None:
-    progress.print(
+    errors.print(
         f"{epoch.phase:>9} {epoch.number:3}/{epoch.of}  loss {epoch.loss:.4f}  "
-        f"validation {epoch.accuracy:.2%}"
+        f"validation {epoch.accuracy}"
     )
 
 
@@ -146,19 +144,14 @@ def evaluate(
     with working("evaluating"):
         part = design.part(split.value, task)
         network = design.network
-        correct = int((classify(network, part) == part.y).sum())
-    rows = {
-        "task": task or design.genome.task,
-        "split": split.value,
-        "sequences": len(part),
-        "correct": correct,
-        "accuracy": correct / len(part),
-        "weight bits": network.weight_bits,
-    }
-    shown = rows | {
-        "accuracy": f"{correct / len(part):.2%}",
+        accuracy = Accuracy.of(classify(network, part), part.y)
+    of = {"task": task or design.genome.task, "split": split.value}
+    shown = of | {
+        "sequences": f"{accuracy.total:,}",
+        "correct": f"{accuracy.correct:,}",
+        "accuracy": str(accuracy),
         "weight bits": f"{network.weight_bits:,}",
     }
     results.print(figures(f"Accuracy of {design.name}, computed in integers", shown))
     progress.print(f"evaluated in {time.monotonic() - started:.1f} s")
-    write_json(json, {key.replace(" ", "_"): value for key, value in rows.items()})
+    write_json(json, of | accuracy.to_json() | {"weight_bits": network.weight_bits})

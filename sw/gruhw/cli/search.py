@@ -309,7 +309,7 @@ def _line(now: "Progress") -> str:
             f"hypervolume {now.gain:.3f} of homogeneous",
         ]
     if now.best is not None:
-        parts.append(f"best {now.best.costs[0]:,} at {now.best.accuracy:.2%}")
+        parts.append(f"best {now.best.costs[0]:,} at {now.best.accuracy}")
     if now.left is not None:
         minutes, seconds = divmod(round(now.left), 60)
         parts.append(f"{minutes}:{seconds:02} left")

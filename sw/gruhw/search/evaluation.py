@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
+from gruhw.accuracy import Accuracy
 from gruhw.genome import Genes, Genome, Sizes
 from gruhw.model import Model
 
@@ -16,6 +17,8 @@ class Evaluator(Protocol):
     ----------
     total
         Validation sequences.
+    times
+        How often each is among them, with variations of itself: see :class:`Accuracy`.
     fingerprint
         Of everything that accuracies depend on: task, model, settings. What was stored under
         another fingerprint is not used.
@@ -23,6 +26,9 @@ class Evaluator(Protocol):
 
     @property
     def total(self) -> int: ...
+
+    @property
+    def times(self) -> int: ...
 
     @property
     def fingerprint(self) -> str: ...
@@ -41,6 +47,11 @@ class Evaluator(Protocol):
         Those of a tensor depend on its own width alone.
         """
         ...
+
+
+def accuracy_of(evaluator: Evaluator, correct: int) -> Accuracy:
+    """The accuracy of a candidate that classifies ``correct`` of an evaluator's sequences right."""
+    return Accuracy(correct, evaluator.total, evaluator.times)
 
 
 EvaluatorFactory: TypeAlias = Callable[[], Evaluator]

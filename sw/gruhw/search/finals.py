@@ -8,7 +8,7 @@ from gruhw.files import sha256
 from gruhw.genome import Genome
 from gruhw.model import Model, Network
 from gruhw.search.accelerators import Accelerator
-from gruhw.search.evaluation import Evaluator, Refiner, by_widths, widths_text
+from gruhw.search.evaluation import Evaluator, Refiner, accuracy_of, by_widths, widths_text
 from gruhw.search.front import Candidate, Number
 from gruhw.search.objectives import Cost
 from gruhw.search.pace import Pace
@@ -79,8 +79,8 @@ class Finals:
             )
             for refined in group:
                 number += 1
-                share = refined.correct / self.evaluator.total
-                line = f"fine-tuned {number} of {missing}: validation {share:.2%}"
+                accuracy = accuracy_of(self.evaluator, refined.correct)
+                line = f"fine-tuned {number} of {missing}: validation {accuracy}"
                 self.tell(Progress(line, left=left, finished=True))
 
     def _with_model(self, member: Member, key: str) -> Member:
@@ -99,7 +99,7 @@ class Finals:
         with naming(self.store.path):
             accelerator = Accelerator.of(Network.build(genome, model))
         costs = tuple(cost(accelerator) for cost in self.costs)
-        candidate = Candidate(genome, correct, self.evaluator.total, costs)
+        candidate = Candidate(genome, accuracy_of(self.evaluator, correct), costs)
         return Member(candidate, member.shared, model, homogeneous=member.homogeneous)
 
     def measured(self, members: Sequence[Member]) -> list[Member]:

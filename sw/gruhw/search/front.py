@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 import moocore
 import numpy as np
 
+from gruhw.accuracy import Accuracy
 from gruhw.errors import InputError
 from gruhw.genome import Genome
 from gruhw.search.evaluation import genome_text
@@ -35,15 +36,14 @@ class Candidate:
     ----------
     genome
         Its widths and folding.
-    correct, total
-        Validation sequences classified right, and all of them.
+    accuracy
+        On the validation sequences.
     costs
         One figure for each cost of the search.
     """
 
     genome: Genome
-    correct: int
-    total: int
+    accuracy: Accuracy
     costs: tuple[Number, ...]
 
     @property
@@ -54,12 +54,12 @@ class Candidate:
     @property
     def objectives(self) -> tuple[Number, ...]:
         """What is minimised: sequences classified wrong, then the costs."""
-        return (self.total - self.correct, *self.costs)
+        return (self.accuracy.total - self.correct, *self.costs)
 
     @property
-    def accuracy(self) -> float:
-        """The part of the validation sequences that is classified right."""
-        return self.correct / self.total
+    def correct(self) -> int:
+        """Validation sequences classified right."""
+        return self.accuracy.correct
 
 
 def non_dominated(candidates: Sequence[Candidate]) -> list[Candidate]:

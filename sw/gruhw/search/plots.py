@@ -41,17 +41,18 @@ def draw_front(result: Result) -> bytes:
     axes = figure.subplots(1, count, sharey=True, squeeze=False)[0]
     for place, (axis, cost) in enumerate(zip(axes, result.costs, strict=True)):
         _draw_cost(axis, result, cost, place, steps=count == 1)
-    axes[0].set_ylabel("validation accuracy")
+    axes[0].set_ylabel(f"validation accuracy of {result.selected.candidate.accuracy.sequences}")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(
-        handles, labels, loc="outside upper left", ncols=2 if count == 1 else 4, frameon=False
+        handles, labels, loc="outside upper left", ncols=2 if count == 1 else 3, frameon=False
     )
     return _png(figure)
 
 
 def _wrong(candidate: Candidate) -> float:
     """The part that is classified wrong; what a logarithm has no place for counts half a one."""
-    return max(candidate.total - candidate.correct, 0.5) / candidate.total
+    total = candidate.accuracy.total
+    return max(total - candidate.correct, 0.5) / total
 
 
 def _draw_cost(axis: Axes, result: Result, cost: Cost, place: int, *, steps: bool) -> None:
@@ -72,6 +73,11 @@ def _draw_cost(axis: Axes, result: Result, cost: Cost, place: int, *, steps: boo
         *points(front), color=FRONT, marker="o", markersize=5, linewidth=1.3,
         linestyle="-" if steps else "none", drawstyle="steps-post", label="front",
     )  # fmt: skip
+    lows, highs = zip(*(candidate.accuracy.interval for candidate in front), strict=True)
+    axis.vlines(
+        points(front)[0], 1 - np.array(highs), 1 - np.array(lows), color=FRONT, linewidth=5,
+        alpha=0.2, label="95 % intervals of the front",
+    )  # fmt: skip
     chosen = result.selected.candidate
     axis.plot(
         *points([chosen]), color=SELECTED, marker="o", markersize=12, linestyle="none",
@@ -82,7 +88,7 @@ def _draw_cost(axis: Axes, result: Result, cost: Cost, place: int, *, steps: boo
     worst, best = max(map(_wrong, shown)), min(map(_wrong, shown))
     axis.set_yscale("log")
     axis.set_ylim(min(1.0, worst * 1.25), best / 1.35)
-    perfect = any(c.correct == c.total for c in shown)
+    perfect = any(c.correct == c.accuracy.total for c in shown)
     nearest, farthest = best * (1.1 if perfect else 1 / 1.35), min(1.0, worst * 1.25)
     ticks = {1 - a / 100: f"{a:g} %" for a in ACCURACIES if nearest <= 1 - a / 100 <= farthest}
     if perfect:
@@ -154,7 +160,9 @@ def draw_genomes(result: Result) -> bytes:
     axis.set_xticks(range(len(front)), labels, rotation=90, fontsize=8)
     axis.get_xticklabels()[front.index(result.selected)].set_fontweight("bold")
     axis.set_xlabel(
-        f"{with_unit(result.costs[0])}, validation accuracy (bold: selected)", fontsize=9
+        f"{with_unit(result.costs[0])}, validation accuracy of "
+        f"{result.selected.candidate.accuracy.sequences} (bold: selected)",
+        fontsize=9,
     )
     names = [f"cluster {chr(ord('A') + group)}" for group in range(count)]
     average.set_xticks(range(count), names, rotation=90, fontsize=8)
@@ -205,7 +213,7 @@ def _gene_label(gene: str) -> str:
 
 def _column_label(member: Member, cost: Cost) -> str:
     bits = f" ({member.homogeneous} bits)" if member.homogeneous else ""
-    return f"{member.candidate.costs[0]:,}, {member.candidate.accuracy:.2%}{bits}"
+    return f"{member.candidate.costs[0]:,}, {member.candidate.accuracy.percent}{bits}"
 
 
 def _boundaries(groups: Sequence[int]) -> list[float]:

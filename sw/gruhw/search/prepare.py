@@ -103,7 +103,7 @@ def _telling(tell: Callable[[str], None]) -> Progress:
     def progress(epoch: Epoch) -> None:
         tell(
             f"{epoch.phase} training, epoch {epoch.number} of {epoch.of}: "
-            f"validation {epoch.accuracy:.2%}"
+            f"validation {epoch.accuracy}"
         )
 
     return progress

@@ -30,22 +30,18 @@ def describe_member(result: Result, member: Member) -> dict[str, Any]:
     described: dict[str, Any] = {
         "selected": member == result.selected,
         "homogeneous": member.homogeneous,
-        **_accuracy(member.candidate),
+        **member.candidate.accuracy.to_json(),
         "costs": _costs(result, member.candidate),
     }
     if result.fine_tuned:
         described["before_fine_tuning"] = {
-            **_accuracy(member.shared),
+            **member.shared.accuracy.to_json(),
             "costs": _costs(result, member.shared),
         }
     if member.estimated:
         described["estimated"] = dict(member.estimated)
     genome = member.candidate.genome
     return described | {"folding": genome.folding.model_dump(), "genes": dict(genome.genes)}
-
-
-def _accuracy(candidate: Candidate) -> dict[str, Any]:
-    return {"correct": candidate.correct, "accuracy": candidate.accuracy}
 
 
 def _costs(result: Result, candidate: Candidate) -> dict[str, Any]:
@@ -67,7 +63,8 @@ def describe(result: Result) -> dict[str, Any]:
             {"name": cost.name, "label": cost.label, "unit": cost.unit, "identity": cost.identity}
             for cost in result.costs
         ],
-        "validation_sequences": result.selected.candidate.total,
+        "validation_sequences": result.selected.candidate.accuracy.total,
+        "validation_variations": result.selected.candidate.accuracy.times,
         "population": settings.population,
         "generations": settings.generations,
         "seed": settings.seed,
@@ -99,7 +96,8 @@ def front_csv(result: Result) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
         [
-            *("part", "selected", "homogeneous", "correct", "accuracy"),
+            *("part", "selected", "homogeneous"),
+            *("correct", "sequences", "accuracy", "accuracy_low", "accuracy_high"),
             *(("shared_correct", "shared_accuracy") if result.fine_tuned else ()),
             *costs,
             *(f"estimated_{name}" for name in estimated),
@@ -110,11 +108,13 @@ def front_csv(result: Result) -> str:
     for part, members in (("front", result.front), ("homogeneous", result.baseline)):
         for member in members:
             found, shared, genome = member.candidate, member.shared, member.candidate.genome
-            before = (shared.correct, shared.accuracy) if result.fine_tuned else ()
+            accuracy = found.accuracy
+            before = (shared.correct, shared.accuracy.share) if result.fine_tuned else ()
             writer.writerow(
                 [
                     *(part, int(member == result.selected), member.homogeneous or ""),
-                    *(found.correct, found.accuracy, *before, *found.costs),
+                    *(accuracy.correct, accuracy.total, accuracy.share, *accuracy.interval),
+                    *(*before, *found.costs),
                     *(member.estimated[name] for name in estimated),
                     genome.folding.pe,
                     *(genome.genes[gene] for gene in GENES),
@@ -162,8 +162,8 @@ def summary(result: Result) -> dict[str, str]:
     bits = baseline_bits(result.space)
     rows = {
         "selected": str(result.settings.selection),
-        "validation accuracy": f"{selected.candidate.accuracy:.2%}",
-        f"validation accuracy of {bits} bits": f"{eight.candidate.accuracy:.2%}",
+        "validation accuracy": str(selected.candidate.accuracy),
+        f"validation accuracy of {bits} bits": str(eight.candidate.accuracy),
     }
     pairs = zip(selected.candidate.costs, eight.candidate.costs, strict=True)
     for cost, (figure, other) in zip(result.costs, pairs, strict=True):

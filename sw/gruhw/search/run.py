@@ -9,7 +9,13 @@ import numpy as np
 from gruhw.errors import InputError
 from gruhw.genome import GENES, Genome
 from gruhw.search.descent import descend
-from gruhw.search.evaluation import Prepared, by_widths, genome_text, widths_text
+from gruhw.search.evaluation import (
+    Prepared,
+    accuracy_of,
+    by_widths,
+    genome_text,
+    widths_text,
+)
 from gruhw.search.evolve import Generation, check_population, evolve
 from gruhw.search.finals import Finals
 from gruhw.search.front import Candidate, Reference, Selection, non_dominated
@@ -217,7 +223,7 @@ class _Search:
                 f"{self.store.path}: must hold the figures of every evaluated genome, "
                 f"but those of {genome_text(genome)} are missing or wrong"
             )
-        return Candidate(genome, correct, self.total, costs)
+        return Candidate(genome, accuracy_of(self.evaluator, correct), costs)
 
     def _eight(self, baselines: Sequence[Candidate]) -> Candidate:
         place = self.space.baselines().index(self.space.homogeneous(baseline_bits(self.space))[0])

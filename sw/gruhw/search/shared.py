@@ -29,18 +29,18 @@ VARIATION_SEED = 20241122
 """Seeds the variations of validation sequences, the same ones in every search."""
 
 
-def validation_of(task: Task) -> Split:
-    """The sequences by which candidates are compared.
+def validation_of(task: Task) -> tuple[Split, int]:
+    """The sequences by which candidates are compared, and how often each is among them.
 
     A few hundred of them tell genomes apart that differ by one in a hundred, and no finer; nor
     do they once all are right. So a small validation part is followed by variations of itself.
     """
     val = task.load().val
     if task.augment is None:
-        return val
+        return val, 1
     generator = np.random.default_rng(VARIATION_SEED)
-    copies = -(-VALIDATION // len(val)) - 1
-    return joined([val, *(task.augment(val, generator) for _ in range(copies))])
+    times = -(-VALIDATION // len(val))
+    return joined([val, *(task.augment(val, generator) for _ in range(times - 1))]), times
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,18 @@ class SharedWeights:
         """The task's sequences."""
         return load_task(self.task).load()
 
-    @cached_property
+    @property
     def validation(self) -> Split:
         """The sequences by which candidates are compared: see :func:`validation_of`."""
+        return self._validation[0]
+
+    @property
+    def validation_times(self) -> int:
+        """How often each is among them."""
+        return self._validation[1]
+
+    @cached_property
+    def _validation(self) -> tuple[Split, int]:
         return validation_of(load_task(self.task))
 
     def of(self, genes: Genes) -> Model:
@@ -130,6 +139,11 @@ class SharedEvaluator:
     def total(self) -> int:
         """Validation sequences."""
         return len(self._weights.validation)
+
+    @property
+    def times(self) -> int:
+        """How often each is among them: see :func:`validation_of`."""
+        return self._weights.validation_times
 
     @property
     def fingerprint(self) -> str:

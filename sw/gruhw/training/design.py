@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from gruhw.accuracy import Accuracy
 from gruhw.design import save_design
 from gruhw.files import output_folder, write_atomic
 from gruhw.genome import Folding, Genes, Genome, Sizes
@@ -21,6 +23,45 @@ from gruhw.training.recipe import Recipe
 
 SAMPLES = 300
 """Test sequences that travel with a design, so that it can be simulated without its data."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What became of a training.
+
+    Parameters
+    ----------
+    before
+        The test accuracy before quantised training, right after calibration.
+    validation, test
+        After it.
+    weight_bits
+        The size of all weight matrices, head included.
+    """
+
+    before: Accuracy
+    validation: Accuracy
+    test: Accuracy
+    weight_bits: int
+
+    def rows(self) -> dict[str, str]:
+        """The figures for people, by name."""
+        return {
+            "test accuracy, calibrated": str(self.before),
+            "validation accuracy": str(self.validation),
+            "test accuracy": str(self.test),
+            "weight bits": f"{self.weight_bits:,}",
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures for programs."""
+        return {
+            "test_accuracy_before_quantised_training": self.before.share,
+            "test_accuracy_interval_before_quantised_training": list(self.before.interval),
+            **self.validation.to_json("validation"),
+            **self.test.to_json("test"),
+            "weight_bits": self.weight_bits,
+        }
 
 
 def calibration_of(
@@ -56,16 +97,16 @@ def train_design(
     progress: Progress,
     *,
     folding: Folding | None = None,
-) -> dict[str, float]:
+) -> Figures:
     """Train a network for ``task`` with the widths of ``genes`` and save its design in ``out``.
 
     Besides genome, model and sample sequences, ``training.json`` records how it was trained.
 
     Returns
     -------
-    dict
-        Accuracies and size by name. The test part of the data is only measured, never trained
-        on or chosen by.
+    Figures
+        Accuracies and size. The test part of the data is only measured, never trained on or chosen
+        by.
     """
     with output_folder(out):
         pass
@@ -82,18 +123,19 @@ def train_design(
     before = Network.build(genome, start)
     (model,) = train_quantised([(genes, start)], task, data, recipe, progress, teacher=network)
     after = Network.build(genome, model)
-    figures = {
-        "test accuracy before quantised training": accuracy(before, data.test),
-        "validation accuracy": accuracy(after, data.val),
-        "test accuracy": accuracy(after, data.test),
-        "weight bits": after.weight_bits,
-    }
-    record = {"task": task.name, "recipe": asdict(recipe), "figures": figures}
+    figures = Figures(
+        accuracy(before, data.test),
+        accuracy(after, data.val),
+        accuracy(after, data.test),
+        after.weight_bits,
+    )
+    named = {name.replace("_", " "): figure for name, figure in figures.to_json().items()}
+    record = {"task": task.name, "recipe": asdict(recipe), "figures": named}
     write_atomic(out / "training.json", json.dumps(record, indent=2) + "\n")
     save_design(out, genome, model, data.test.take(np.arange(min(SAMPLES, len(data.test)))))
     return figures
 
 
-def accuracy(network: Network, split: Split) -> float:
-    """The part of ``split`` that the hardware's integers classify right."""
-    return float(np.mean(classify(network, split) == split.y))
+def accuracy(network: Network, split: Split) -> Accuracy:
+    """How much of ``split`` the hardware's integers classify right."""
+    return Accuracy.of(classify(network, split), split.y)

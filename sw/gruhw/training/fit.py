@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gruhw.accuracy import Accuracy
 from gruhw.errors import InputError
 from gruhw.files import check_unpacked, exists, read_bytes, reading, write_atomic
 from gruhw.tasks import Split, Task
@@ -42,7 +43,7 @@ class Epoch:
     number: int
     of: int
     loss: float
-    accuracy: float
+    accuracy: Accuracy
 
 
 Progress: TypeAlias = Callable[[Epoch], None]
@@ -139,7 +140,7 @@ def fit(
     network: nn.Module,
     batches: Batches,
     loss_of: Loss,
-    accuracy_of: Callable[[], float],
+    accuracy_of: Callable[[], Accuracy],
     recipe: Recipe,
     *,
     phase: str,

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gruhw.accuracy import Accuracy
 from gruhw.genome import Sizes
 from gruhw.model import Model
 from gruhw.tasks import Split, Task, TaskData
@@ -75,14 +76,14 @@ def float_logits(network: FloatGRU, task: Task, batch: Split) -> Tensor:
 
 
 @torch.no_grad()
-def float_accuracy(network: FloatGRU, task: Task, split: Split) -> float:
-    """The part of ``split`` that a float network classifies right."""
+def float_accuracy(network: FloatGRU, task: Task, split: Split) -> Accuracy:
+    """How much of ``split`` a float network classifies right."""
     correct = 0
     with one_thread():
         for start in range(0, len(split), EVALUATION_BATCH):
             part = split.take(np.arange(start, min(start + EVALUATION_BATCH, len(split))))
             correct += int((float_logits(network, task, part).argmax(1).numpy() == part.y).sum())
-    return correct / len(split)
+    return Accuracy(correct, len(split))
 
 
 def train_float(

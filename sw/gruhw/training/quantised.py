@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gruhw.accuracy import Accuracy
 from gruhw.fixed import Fixed, quantise
 from gruhw.genome import Genes
 from gruhw.model import Model, Normalisation
@@ -115,11 +116,15 @@ def train_quantised(
         labels = torch.from_numpy(batch.y)
         return distilled_loss(logits, soft, labels, recipe.distillation, recipe.temperature)
 
+    def accuracy() -> Accuracy:
+        counts = count_correct(population, val)
+        return Accuracy(sum(counts), len(counts) * len(data.val), times=len(counts))
+
     fit(
         population,
         Batches(task, data.train, min(recipe.batch, len(data.train))),
         loss_of,
-        lambda: float(np.mean(count_correct(population, val))) / len(data.val),
+        accuracy,
         recipe,
         phase="quantised",
         epochs=recipe.quantised_epochs,

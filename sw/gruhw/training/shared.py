@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gruhw.accuracy import Accuracy
 from gruhw.genome import GENES, SEARCHED_BITS, Genes, homogeneous
 from gruhw.model import Model
 from gruhw.quant import Calibration
@@ -106,9 +107,10 @@ def train_shared(
         loss = distilled_loss(logits, soft, labels, recipe.shared_distillation, recipe.temperature)
         return loss / MEMBERS
 
-    def accuracy() -> float:
+    def accuracy() -> Accuracy:
         assign([homogeneous(4)], exact=True)
-        return count_correct(population, val)[0] / len(data.val)
+        (correct,) = count_correct(population, val)
+        return Accuracy(correct, len(data.val))
 
     fit(
         population,

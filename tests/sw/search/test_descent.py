@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from toy_search import SIZES, TinySpace
 
+from gruhw.accuracy import Accuracy
 from gruhw.genome import PRESETS
 from gruhw.search.descent import descend
 from gruhw.search.front import Candidate
@@ -25,7 +26,11 @@ class Steps:
     def __call__(self, vectors: Sequence[Vector]) -> list[Candidate]:
         self.asked.append(vectors)
         return [
-            Candidate(self.space.genome(v), TOTAL - self.wrong(v), TOTAL, (sum(v), 7 * sum(v)))
+            Candidate(
+                self.space.genome(v),
+                Accuracy(TOTAL - self.wrong(v), TOTAL),
+                (sum(v), 7 * sum(v)),
+            )
             for v in vectors
         ]
 

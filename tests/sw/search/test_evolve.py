@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from toy_search import SIZES, TOTAL, TinySpace, toy_correct
 
+from gruhw.accuracy import Accuracy
 from gruhw.errors import InputError
 from gruhw.genome import GENES, PRESETS, Genome
 from gruhw.search.evolve import Generation, evolve
@@ -26,7 +27,7 @@ def figures(genome: Genome, costs: int) -> Candidate:
         sum(w * bits for w, bits in zip(row, genome.genes.values(), strict=True))
         for row in weights[:costs]
     ]
-    return Candidate(genome, toy_correct(genome), TOTAL, tuple(found))
+    return Candidate(genome, Accuracy(toy_correct(genome), TOTAL), tuple(found))
 
 
 class Counted:

@@ -9,6 +9,7 @@ import pytest
 from deap import base, tools
 from toy_search import SIZES, TinySpace
 
+from gruhw.accuracy import Accuracy
 from gruhw.errors import InputError
 from gruhw.genome import GENES, Genome
 from gruhw.search.front import (
@@ -27,7 +28,7 @@ GENOMES = [SPACE.genome(vector) for vector in SPACE.every()]
 
 
 def candidate(correct: int, *costs: Number, genome: Genome | None = None) -> Candidate:
-    return Candidate(genome or GENOMES[0], correct, TOTAL, costs)
+    return Candidate(genome or GENOMES[0], Accuracy(correct, TOTAL), costs)
 
 
 def some_candidates(generator: random.Random, count: int, costs: int) -> list[Candidate]:
@@ -123,8 +124,8 @@ def test_the_knee_is_farthest_from_the_chord() -> None:
         )
         if len(found) < 3:
             continue
-        ends = np.array([[c.costs[0], c.total - c.correct] for c in (found[0], found[-1])], float)
-        points = np.array([[c.costs[0], c.total - c.correct] for c in found], float)
+        ends = np.array([[c.costs[0], c.objectives[0]] for c in (found[0], found[-1])], float)
+        points = np.array([[c.costs[0], c.objectives[0]] for c in found], float)
         span = np.abs(ends[1] - ends[0])
         (x0, y0), (x1, y1) = ends / span
         distances = [(x1 - x0) * (y0 - y) - (x0 - x) * (y1 - y0) for x, y in points / span]

@@ -12,6 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 from toy_search import PAPER_SPACE, STEPS, TOTAL, Estimate, toy_prepared
 
+from gruhw.accuracy import Accuracy
 from gruhw.errors import InputError
 from gruhw.genome import GENES, Genome
 from gruhw.model import Network
@@ -64,6 +65,10 @@ def test_json_and_csv_agree(result: Result) -> None:
     for row, member in zip(rows, members, strict=True):
         assert int(row["correct"]) == member["correct"]
         assert float(row["accuracy"]) == member["accuracy"] == member["correct"] / TOTAL
+        assert int(row["sequences"]) == member["sequences"] == TOTAL
+        interval = [float(row["accuracy_low"]), float(row["accuracy_high"])]
+        assert interval == member["accuracy_interval"]
+        assert interval == [*Accuracy(member["correct"], TOTAL).interval]
         assert int(row["shared_correct"]) == member["before_fine_tuning"]["correct"]
         assert int(row["luts"]) == member["costs"]["luts"]
         assert int(row["size"]) == member["costs"]["size"]
@@ -74,6 +79,8 @@ def test_json_and_csv_agree(result: Result) -> None:
         assert row["homogeneous"] == str(member["homogeneous"] or "")
         assert row["selected"] == str(int(member["selected"]))
     assert sum(member["selected"] for member in described["front"]) == 1
+    assert described["validation_sequences"] == TOTAL
+    assert described["validation_variations"] == 1
     assert [step["generation"] for step in described["history"]] == list(range(6))
     # Finalists may be evaluated after the last generation.
     assert described["history"][-1]["evaluations"] <= described["evaluations"]
@@ -126,7 +133,7 @@ def test_labels_of_points_that_nearly_coincide_are_one() -> None:
 def test_the_summary_compares_with_eight_bits(result: Result) -> None:
     rows = summary(result)
     eight = result.eight.candidate
-    assert rows["validation accuracy of 8 bits"] == f"{eight.accuracy:.2%}"
+    assert rows["validation accuracy of 8 bits"] == str(eight.accuracy)
     chosen = result.selected.candidate
     assert rows["toy LUTs"].startswith(f"{chosen.costs[0]:,} (of 8 bits: {eight.costs[0]:,}, ")
     estimated = result.selected.estimated["luts"], result.eight.estimated["luts"]

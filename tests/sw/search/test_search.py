@@ -19,6 +19,7 @@ from toy_search import (
     toy_prepared,
 )
 
+from gruhw.accuracy import Accuracy
 from gruhw.errors import InputError, ToolError
 from gruhw.genome import Genome
 from gruhw.model import Network
@@ -133,7 +134,7 @@ def test_a_small_space_gives_the_true_front(tmp_path: Path) -> None:
     every = []
     for genome in map(space.genome, space.every()):
         costs = tuple(cost(accelerators(genome)) for cost in COSTS)
-        every.append(Candidate(genome, toy_correct(genome), TOTAL, costs))
+        every.append(Candidate(genome, Accuracy(toy_correct(genome), TOTAL), costs))
     expected = non_dominated(every)
     assert [member.candidate for member in result.front] == expected
     whole = non_dominated(list(result.evaluated))

@@ -91,13 +91,14 @@ def test_few_validation_sequences_are_varied(task: str) -> None:
 
     plain = load_task(task)
     val = plain.load().val
-    assert validation_of(plain) is val
-    varied = validation_of(replace(plain, augment=louder))
+    assert validation_of(plain) == (val, 1)
+    varied, times = validation_of(replace(plain, augment=louder))
+    assert len(varied) == times * len(val)
     assert VALIDATION <= len(varied) < VALIDATION + len(val)
     assert (varied.x[: len(val)] == val.x).all()
     assert (varied.x[len(val) : 2 * len(val)] != val.x).any()
     assert (varied.y.reshape(-1, len(val)) == val.y).all()
-    again = validation_of(replace(plain, augment=louder))
+    again, _ = validation_of(replace(plain, augment=louder))
     assert (again.x == varied.x).all()
 
 
