@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from task_files import absent, assert_same_data, data_folder, pin
 
@@ -75,6 +77,30 @@ def test_held_out_samples_are_always_the_same() -> None:
     assert (np.diff(val.y) > 0).all()
     # Reported accuracies are tied to this choice: it must not move.
     assert hashlib.sha256(val.y.astype("<i8").tobytes()).hexdigest() == HELD_OUT_SHA256
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=9), st.data())
+def test_classes_keep_their_proportion(sizes: list[int], drawn: st.DataObject) -> None:
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    labels = np.random.default_rng(1).permutation(labels)
+    count = drawn.draw(st.integers(0, len(labels) - len(sizes)))
+    x = np.arange(len(labels)).reshape(-1, 1, 1)
+    data = split_of(x, labels)
+    train, val = hold_out(data, count, by_class=True)
+    assert len(val) == count
+    for part in (train, val):
+        assert (np.diff(part.x.ravel()) > 0).all()
+        np.testing.assert_array_equal(part.y, labels[part.x.ravel()])
+    assert sorted([*train.x.ravel(), *val.x.ravel()]) == list(range(len(labels)))
+    kept, held = (np.bincount(part.y, minlength=len(sizes)) for part in (train, val))
+    assert kept.min() >= 1
+    # Webster's method: with one divisor for all, each class has its rounded part, unless that is
+    # all of it.
+    room = np.array(sizes) - 1 > held
+    lowest = max((2 * held[c] - 1) / sizes[c] for c in range(len(sizes)))
+    assert all((2 * held[c] + 1) / sizes[c] >= lowest for c in np.flatnonzero(room))
+    again = hold_out(data, count, by_class=True)
+    np.testing.assert_array_equal(again[1].x, val.x)
 
 
 def test_mnist_is_scaled_to_one() -> None:

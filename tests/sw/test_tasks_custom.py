@@ -63,6 +63,52 @@ def test_own_validation_data_and_lengths(tmp_path: Path) -> None:
     np.testing.assert_allclose(normalised.std(axis=(0, 1)), [1, 0, 1])
 
 
+def of_classes(*sizes: int) -> Arrays:
+    """A task with so many training sequences of each class, and two of each to test."""
+    train, test = (np.repeat(np.arange(len(sizes)), counts) for counts in (sizes, 2))
+    return {
+        "x_train": np.arange(len(train), dtype=float).reshape(-1, 1, 1),
+        "y_train": np.random.default_rng(3).permutation(train),
+        "x_test": np.zeros((len(test), 1, 1)),
+        "y_test": test,
+    }
+
+
+@pytest.mark.parametrize(
+    ("sizes", "held"),
+    [
+        ((200, 200), [20, 20]),
+        ((380, 16, 4), [38, 2, 0]),
+        ((376, 18, 6), [37, 2, 1]),
+        ((399, 1), [40, 0]),  # a class stays in training
+        ((300, 2), [30, 0]),
+        ((4, 3, 3, 3), [1, 0, 0, 0]),
+        ((1, 2), [0, 1]),
+        ((1, 1, 3, 1), [0, 0, 1, 0]),
+        ((*[1] * 30, 2), [*[0] * 30, 1]),  # a tenth would be 3
+    ],
+)
+def test_each_class_stays_in_training(
+    tmp_path: Path, sizes: tuple[int, ...], held: list[int]
+) -> None:
+    data = load(tmp_path, of_classes(*sizes))
+    counts = np.bincount(data.val.y, minlength=len(sizes))
+    assert counts.tolist() == held
+    np.testing.assert_array_equal(np.bincount(data.train.y), sizes - counts)
+
+
+def test_nothing_can_be_held_out(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as raised:
+        load(tmp_path, of_classes(1, 1, 1))
+    assert str(raised.value) == (
+        f"{tmp_path / 'own.npz'}: array x_val is required, but missing: y_train has each of its 3 "
+        "classes once, so that none of its sequences can be held out for validation"
+    )
+    arrays = of_classes(1, 1, 1)
+    arrays |= {"x_val": arrays["x_test"], "y_val": arrays["y_test"]}
+    assert len(load(tmp_path, arrays).train) == 3
+
+
 def changed(array: NDArray[Any], index: Any, value: object) -> NDArray[Any]:
     copy = array.copy()
     copy[index] = value

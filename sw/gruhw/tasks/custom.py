@@ -23,9 +23,9 @@ def load_npz_task(path: PathLike) -> Task:
     """The task in the ``.npz`` at ``path``, its data already read and checked.
 
     It holds ``x_train, y_train, x_test, y_test`` and may hold ``x_val, y_val`` (otherwise a
-    seeded tenth of the training sequences becomes validation data) and ``length_train,
-    length_val, length_test`` (otherwise every sequence has all T steps). ``x`` is [N, T, I],
-    ``y`` and ``length`` are [N].
+    seeded tenth of the training sequences becomes validation data, by class: see
+    :func:`gruhw.tasks.data.hold_out`) and ``length_train, length_val, length_test`` (otherwise
+    every sequence has all T steps). ``x`` is [N, T, I], ``y`` and ``length`` are [N].
 
     Raises
     ------
@@ -40,7 +40,7 @@ def load_npz_task(path: PathLike) -> Task:
     if "x_val" in arrays or "y_val" in arrays:
         val = _read_split(path, arrays, "val")
     else:
-        train, val = hold_out(train, max(1, len(train) // HELD_OUT))
+        train, val = _hold_out(path, train, classes)
     for name, part in (("val", val), ("test", test)):
         if part.x.shape[2] != train.x.shape[2]:
             raise InputError(
@@ -136,6 +136,17 @@ def _check_integers(
     if len(outside):
         raise InputError(f"{path}: {what} in {name} must be {low} to {high}, not {outside[0]}")
     return values.astype(np.int64)
+
+
+def _hold_out(path: Path, train: Split, classes: int) -> tuple[Split, Split]:
+    """The part to train on, in which each class stays, and that for validation."""
+    most = len(train) - classes
+    if most == 0:
+        raise InputError(
+            f"{path}: array x_val is required, but missing: y_train has each of its {classes} "
+            "classes once, so that none of its sequences can be held out for validation"
+        )
+    return hold_out(train, min(max(1, len(train) // HELD_OUT), most), by_class=True)
 
 
 def _check_classes(path: Path, train: Split) -> int:

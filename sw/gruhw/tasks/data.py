@@ -14,7 +14,6 @@ from gruhw.model import Normalisation
 SPLIT_SEED = 20240601
 """Seeds the choice of validation samples, so that every machine holds out the same ones."""
 
-
 @dataclass(frozen=True, eq=False)
 class Split:
     """Labelled sequences.
@@ -151,14 +150,35 @@ def divide(data: Split, in_val: NDArray[np.bool], in_test: NDArray[np.bool]) -> 
     return TaskData(data.where(~(in_val | in_test)), data.where(in_val), data.where(in_test))
 
 
-def hold_out(data: Split, count: int) -> tuple[Split, Split]:
+def hold_out(data: Split, count: int, *, by_class: bool = False) -> tuple[Split, Split]:
     """Split ``data`` into the part to train on and ``count`` sequences for validation.
 
-    The choice is seeded, and both parts keep the order of ``data``.
+    The choice is seeded, and both parts keep the order of ``data``. Large sets in which classes
+    have about equal parts need no more than chance. With ``by_class``, both parts have classes in
+    their proportion, as near as whole sequences allow, and each class keeps a sequence to train
+    on: ``count`` must not be greater than sequences less classes.
     """
     # NumPy promises that RandomState's stream never changes; Generator's may.
     order = np.random.RandomState(SPLIT_SEED).permutation(len(data))
+    if by_class:
+        order = order[_in_proportion(data.y[order])]
     return data.take(np.sort(order[count:])), data.take(np.sort(order[:count]))
+
+
+def _in_proportion(labels: IntArray) -> IntArray:
+    """An order of sequences of which every beginning has classes in their proportion.
+
+    Classes take turns as parties get seats by Webster's method: the k-th sequence of a class of n
+    comes by (2k - 1) / n. The last of each class comes at the end. Among equals, the order stays.
+    """
+    sizes = np.bincount(labels)
+    by_class = np.argsort(labels, kind="stable")
+    place = np.empty_like(by_class)
+    place[by_class] = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    size = sizes[labels]
+    turn = (2 * place + 1) / size
+    turn[place == size - 1] = np.inf
+    return np.argsort(turn, kind="stable")
 
 
 def standardise(data: Split) -> Normalisation:
