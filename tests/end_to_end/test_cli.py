@@ -16,7 +16,8 @@ from tiny_task import CLASSES, STEPS, write_tiny_task
 
 from gruhw import __version__
 from gruhw.accuracy import Accuracy
-from gruhw.model import Network
+from gruhw.model import Model, Network
+from gruhw.tasks import load_task
 from gruhw_hw.top import Hardware, generate_verilog
 from gruhw_sim.simulators import SimulatorName, probe
 
@@ -146,6 +147,36 @@ def test_train(trained: Path) -> None:
     pattern = re.compile(rf" *(\w+) +(\d+)/(\d+)  loss \d\.\d{{4}}  validation {accuracy}")
     assert [match.groups() for line in epochs if (match := pattern.fullmatch(line))] == expected
     assert len(epochs) == len(expected)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_numbers_of_any_size_are_learnt_from(gruhw: CommandLine, tmp_path: Path) -> None:
+    write_tiny_task(tmp_path / "plain.npz")
+    with np.load(tmp_path / "plain.npz") as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    for part in ("train", "test"):
+        x, lengths = arrays[f"x_{part}"].astype(np.float64), arrays[f"length_{part}"]
+        none, once = np.zeros((2, *x.shape[:2], 1))
+        once[0, 0] = 1e-200
+        told = x * [1e200, 1e-200, 5e-300]
+        # Padding counts for nothing, whatever it holds.
+        told[np.arange(STEPS) >= lengths[:, np.newaxis]] = np.finfo(np.float64).max
+        arrays[f"x_{part}"] = np.concatenate([told, once, none + 1e308, none + 5e-324], axis=2)
+    arrays["x_test"][0, 0, 3] = -1e308  # nothing like it was ever seen
+    np.savez(tmp_path / "task.npz", **arrays)
+    result = gruhw.succeeds(
+        *("train", "--task", "task.npz", "--out", "design", "--hidden", str(HIDDEN)),
+        *("--float-epochs", "60", "--epochs", "1", "--json", "train.json"),
+    )
+    assert all(re.match(r" *(float|quantised) +\d+/", line) for line in result.err.splitlines())
+    assert read_json(tmp_path / "train.json")["test_accuracy"] > 0.9
+    for split in ("train", "val", "test"):
+        gruhw.succeeds("evaluate", "--genome", "design/genome.json", "--split", split)
+    model = Model.from_bytes((tmp_path / "design" / "model.safetensors").read_bytes(), Path("m"))
+    expected = load_task("task.npz").normalisation()
+    np.testing.assert_array_equal(model.normalisation.scale, expected.scale)
+    np.testing.assert_array_equal(model.normalisation.offset, expected.offset)
 
 
 def test_train_keeps_the_widths_and_the_folding_of_a_genome(

@@ -2,14 +2,16 @@
 
 import gzip
 import hashlib
+import operator
 import os
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from task_files import absent, assert_same_data, data_folder, pin
@@ -17,13 +19,21 @@ from task_files import absent, assert_same_data, data_folder, pin
 from gruhw.download import PinnedFile
 from gruhw.errors import InputError, ToolError
 from gruhw.files import npz_bytes
+from gruhw.fixed import Fixed, quantise
+from gruhw.model import Normalisation
 from gruhw.tasks import TASKS, Split, TaskData, load_task
-from gruhw.tasks.data import Task, hold_out, split_of
+from gruhw.tasks.data import Task, hold_out, split_of, standardise
 from gruhw.tasks.mnist import ARCHIVE, PARTS, load_mnist, parse_idx
 
 __all__ = ["data_folder"]
 
 Arrays = dict[str, NDArray[Any]]
+
+REFUSED = (
+    r"^standard deviation of element 0 of x_train must be 0 or at least "
+    r"(5\.56e-309|2\*\*-40 of its mean -?\d[\d.]*(e[+-]\d+)?), not \d[\d.]*(e[+-]\d+)?$"
+)
+SMALLEST_DEVIATION = Fraction(1) / Fraction(np.finfo(np.float64).max)
 
 HELD_OUT_SHA256 = "47303c1dc1d37c462ee352708915972e68bdd3ccb97e52055a22ff10011fa5ae"
 
@@ -190,6 +200,106 @@ def test_data_are_read_once_and_inputs_are_standardised() -> None:
     expected = (np.array([1, 3, 90, 5, 7, 9]) - 5) / np.sqrt(8)
     np.testing.assert_allclose(normalised[:, :, 0].reshape(-1), expected)
     np.testing.assert_array_equal(normalised[:, :, 1], [[0, 0, 83], [0, 0, 0]])
+
+
+MAGNITUDES = st.integers(-1074, 1023).map(lambda exponent: 2.0**exponent)
+NUMBERS = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.builds(operator.mul, st.floats(-1, 1), MAGNITUDES),
+    st.sampled_from([0.0, 5e-324, 1e-200, 1.0, 1e200, np.finfo(np.float64).max]),
+)
+"""Finite numbers of every magnitude: Hypothesis' own lie near 1 for the most part."""
+
+
+@st.composite
+def channels(draw: st.DrawFn) -> NDArray[Any]:
+    """Values of one input element: alike in magnitude, of all magnitudes, of any type."""
+    if draw(st.booleans()):
+        values = np.array(draw(st.lists(NUMBERS, min_size=1, max_size=30)))
+    elif draw(st.booleans()):
+        size = draw(MAGNITUDES)
+        values = np.array(draw(st.lists(st.floats(-1, 1), min_size=1, max_size=30))) * size
+    else:
+        kind = draw(st.sampled_from([np.uint8, np.int16, np.int64, np.uint64]))
+        limits = np.iinfo(kind)
+        drawn = st.lists(st.integers(int(limits.min), int(limits.max)), min_size=1, max_size=30)
+        return np.array(draw(drawn), dtype=kind)
+    if draw(st.booleans()):
+        with np.errstate(over="ignore"):
+            narrow = values.astype(draw(st.sampled_from([np.float32, np.float16])))
+        return narrow[np.isfinite(narrow)] if np.isfinite(narrow).any() else values
+    return values
+
+
+def normalised(values: NDArray[Any]) -> Normalisation:
+    """The normalisation of these values of a single input element."""
+    return standardise(split_of(values.reshape(1, -1, 1), np.zeros(1, int)))
+
+
+@pytest.mark.filterwarnings("error")
+@given(
+    values=channels(),
+    later=st.lists(NUMBERS, max_size=20),
+    bits=st.integers(1, 12),
+    frac=st.integers(-40, 40),
+)
+@example(values=np.array([2**62, 2**62 + 1]), later=[], bits=8, frac=4)  # equal as doubles
+@example(values=np.array([0.0, 1e-200]), later=[1.0], bits=8, frac=4)
+@example(values=np.array([5e-324, 0.0]), later=[], bits=8, frac=4)
+def test_every_finite_number_is_normalised_or_named(
+    values: NDArray[Any], later: list[float], bits: int, frac: int
+) -> None:
+    exact = [Fraction(float(value)) for value in values]
+    mean = sum(exact) / len(exact)
+    variance = sum((value - mean) ** 2 for value in exact) / len(exact)
+    # Less than that cannot be normalised, or hardly.
+    differ = values.min() != values.max()
+    if differ and variance < max(SMALLEST_DEVIATION**2, mean**2 / 2**80):
+        with pytest.raises(InputError, match=REFUSED):
+            normalised(values)
+        return
+    normalise = normalised(values)
+    assert np.isfinite([normalise.scale, normalise.offset]).all()
+    found = normalise(values.reshape(-1, 1))
+    if not differ:
+        assert not found.any()
+    else:
+        lost = 2.0**-50 * (1 + abs(normalise.offset[0]))
+        assert abs(found.mean()) < lost * len(values)
+        assert found.std() == pytest.approx(1, abs=lost * len(values))
+        assert np.abs(found.astype(np.float32)).max() <= len(values)
+    # Any other number becomes the code nearest to it, and order stays order.
+    kind = Fixed(bits, frac)
+    raw = np.sort(np.array([*later, *values.astype(np.float64)]))
+    normal = normalise(raw[:, np.newaxis])[:, 0]
+    codes = quantise(normal, kind)
+    assert (np.diff(codes) >= 0).all()
+    for value, code in zip(normal, codes, strict=True):
+        assert kind.minimum <= code <= kind.maximum
+        if np.isinf(value) or abs(Fraction(value) * Fraction(2) ** frac) > 2**40:
+            assert code == (kind.maximum if value > 0 else kind.minimum)
+        else:
+            nearest = np.clip(value * 2.0**frac, kind.minimum, kind.maximum)
+            assert abs(code - nearest) <= 0.5
+
+
+def test_what_cannot_be_normalised_is_named_with_its_file(tmp_path: Path) -> None:
+    x = np.arange(12.0).reshape(6, 1, 2)
+    path = tmp_path / "own.npz"
+    for factor, shift, required in (
+        (1e-310, 0, "at least 5.56e-309, not 3.42e-310"),
+        (1, 1e15, "at least 2**-40 of its mean 1e+15, not 3.42"),
+    ):
+        x[:, 0, 1] = np.arange(0, 12, 2) * factor + shift
+        y = np.arange(6) % 2
+        arrays = {"x_train": x, "y_train": y, "x_val": x, "y_val": y, "x_test": x, "y_test": y}
+        path.write_bytes(npz_bytes(arrays))
+        own = load_task(path)
+        with pytest.raises(InputError) as raised:
+            own.normalisation()
+        assert str(raised.value) == (
+            f"{path}: standard deviation of element 1 of x_train must be 0 or {required}"
+        )
 
 
 def test_a_failure_is_not_remembered() -> None:

@@ -151,6 +151,14 @@ C = custom()
             {"x_test": changed(C["x_test"], (3, 2, 1), -np.inf)},
             "every value of x_test must be finite, not -inf",
         ),
+        pytest.param(
+            {"x_train": np.full((30, 1, 1), np.longdouble("1e400"))},
+            "every value of x_train must be finite in double precision, not 1e+400",
+            marks=pytest.mark.skipif(
+                np.finfo(np.longdouble).max <= np.finfo(np.float64).max,
+                reason="needs a longer type than double precision",
+            ),
+        ),
         (
             {"x_test": C["x_test"][:, :, :2]},
             "x_test must have 3 input elements like x_train, not 2",

@@ -171,7 +171,9 @@ def check(request: Request) -> list["Cost"]:
     space = make_space(request, sizes)
     for genome in request.genomes:
         space.vector(genome)
-    return make_costs(request.objective, target=request.target, steps=task.steps)
+    costs = make_costs(request.objective, target=request.target, steps=task.steps)
+    task.normalisation()
+    return costs
 
 
 def make_space(request: Request, sizes: Sizes) -> "SearchSpace":

@@ -110,9 +110,14 @@ def _check_x(path: Path, name: str, x: NDArray[Any]) -> NDArray[Any]:
         raise InputError(
             f"{path}: {name} must have at most {MAXIMUM_SIZE} input elements, not {x.shape[2]}"
         )
-    if x.dtype.kind == "f" and not np.isfinite(x).all():
-        found = x[~np.isfinite(x)].flat[0]
-        raise InputError(f"{path}: every value of {name} must be finite, not {found}")
+    # Longer types than double precision hold numbers that nothing here can compute with.
+    longer = x.dtype.itemsize > np.dtype(np.float64).itemsize
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(x.astype(np.float64) if longer else x)
+    if not finite.all():
+        found = x[~finite].flat[0]
+        where = " in double precision" if np.isfinite(found) else ""
+        raise InputError(f"{path}: every value of {name} must be finite{where}, not {found!s}")
     return x
 
 

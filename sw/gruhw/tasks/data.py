@@ -8,11 +8,20 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from gruhw.errors import InputError
 from gruhw.fixed import IntArray
 from gruhw.model import Normalisation
 
 SPLIT_SEED = 20240601
 """Seeds the choice of validation samples, so that every machine holds out the same ones."""
+
+LARGEST_OFFSET = 2.0**40
+"""The most standard deviations that the mean of an input element may lie from 0: double precision
+leaves 12 more bits, the most that an input element can have, for its normalised values."""
+
+SMALLEST_DEVIATION = 1 / np.finfo(np.float64).max
+"""The smallest standard deviation with a finite inverse."""
+
 
 @dataclass(frozen=True, eq=False)
 class Split:
@@ -105,7 +114,10 @@ class Task:
         return self._data
 
     def normalisation(self) -> Normalisation:
-        """What turns raw samples into the network's input; this may need the data."""
+        """What turns raw samples into the network's input; this may need the data.
+
+        :class:`~gruhw.errors.InputError` if they cannot be normalised.
+        """
         return self._normalisation
 
     # Neither is kept if it fails, so that a user may put the file right and try again.
@@ -115,7 +127,13 @@ class Task:
 
     @cached_property
     def _normalisation(self) -> Normalisation:
-        return self.fixed_normalisation or standardise(self._data.train)
+        if self.fixed_normalisation is not None:
+            return self.fixed_normalisation
+        data = self._data
+        try:
+            return standardise(data.train)
+        except InputError as error:
+            raise InputError(f"{self.name}: {error}") from error
 
 
 def split_of(x: NDArray[Any], y: NDArray[Any], lengths: NDArray[Any] | None = None) -> Split:
@@ -185,13 +203,38 @@ def standardise(data: Split) -> Normalisation:
     """The normalisation that gives each input element mean 0 and variance 1 over ``data``.
 
     Padding does not count, and an element that never changes is only shifted to 0.
+
+    Raises
+    ------
+    InputError
+        If an element varies by less than double precision can normalise.
     """
     steps = np.arange(data.x.shape[1]) < data.lengths[:, np.newaxis]
-    scale = np.ones(data.x.shape[2])
-    mean = np.zeros(data.x.shape[2])
+    scale, offset = np.ones(data.x.shape[2]), np.zeros(data.x.shape[2])
     for element in range(data.x.shape[2]):
-        values = data.x[:, :, element][steps].astype(np.float64)
-        mean[element] = values.mean()
-        if values.min() != values.max():
-            scale[element] = 1.0 / values.std()
-    return Normalisation(scale, -mean * scale)
+        try:
+            scale[element], offset[element] = _standard(data.x[:, :, element][steps])
+        except InputError as error:
+            raise InputError(
+                f"standard deviation of element {element} of x_train must be 0 or {error}"
+            ) from error
+    return Normalisation(scale, offset)
+
+
+def _standard(values: NDArray[Any]) -> tuple[float, float]:
+    """The scale and the offset that give ``values`` mean 0 and variance 1."""
+    low, high = values.min(), values.max()
+    if low == high:
+        return 1.0, -float(low)
+    # A power of two changes no digit, and squares of what it leaves neither overflow nor vanish.
+    exponent = np.frexp(max(abs(float(low)), abs(float(high))))[1]
+    values = np.ldexp(values.astype(np.float64), -exponent)
+    mean, deviation = float(values.mean()), float(values.std())
+    with np.errstate(over="ignore"):
+        real_mean, real_deviation = (np.ldexp(figure, exponent) for figure in (mean, deviation))
+        scale = np.ldexp(1 / deviation, -exponent) if deviation else np.inf
+    if deviation * LARGEST_OFFSET < abs(mean):
+        raise InputError(f"at least 2**-40 of its mean {real_mean:.3g}, not {real_deviation:.3g}")
+    if not np.isfinite(scale):
+        raise InputError(f"at least {SMALLEST_DEVIATION:.3g}, not {real_deviation:.3g}")
+    return float(scale), -mean * (1 / deviation)

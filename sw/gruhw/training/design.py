@@ -111,6 +111,7 @@ def train_design(
     with output_folder(out):
         pass
     data = task.load()
+    task.normalisation()  # known before the work, not after it
     network = train_float(task, data, hidden, recipe, progress)
     _, model_of = calibration_of(network, task, data, recipe)
     genome = Genome(

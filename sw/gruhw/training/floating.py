@@ -19,6 +19,10 @@ from gruhw.training.recipe import Recipe
 EVALUATION_BATCH = 1000
 """Sequences that are classified at a time."""
 
+LARGEST_INPUT = 2.0**60
+"""What raw numbers far beyond those of training, or padding, may become: sums of products with it
+are still single-precision numbers, while infinite ones would make weights of padding no numbers."""
+
 UPDATE_BIAS = 1.0
 """The initial bias of the update gate: states are kept for a while from the start."""
 
@@ -65,8 +69,9 @@ class FloatGRU(nn.Module):
 
 
 def float_inputs(task: Task, raw: NDArray[Any]) -> Tensor:
-    """Raw sequences as a float network takes them."""
-    return torch.from_numpy(task.normalisation()(raw).astype(np.float32))
+    """Raw sequences as a float network takes them: in single precision, no number beyond it."""
+    normalised = np.clip(task.normalisation()(raw), -LARGEST_INPUT, LARGEST_INPUT)
+    return torch.from_numpy(normalised.astype(np.float32))
 
 
 def float_logits(network: FloatGRU, task: Task, batch: Split) -> Tensor:
