@@ -283,6 +283,24 @@ def test_every_finite_number_is_normalised_or_named(
             assert abs(code - nearest) <= 0.5
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", [50.0, -1e3, 1e30, 1e200])
+def test_outliers_do_not_decide_the_normalisation(size: float) -> None:
+    values = np.random.default_rng(1).normal(1013, 2, 10_000)
+    clean = normalised(values)
+    values[777] += size
+    found = normalised(values)
+    assert found.scale[0] == pytest.approx(clean.scale[0], rel=1e-3)
+    assert found.offset[0] == pytest.approx(clean.offset[0], rel=1e-3)
+    assert abs(found(values[:, np.newaxis])[777]) > 20  # it saturates, if anything does
+
+
+def test_rare_events_decide_the_normalisation() -> None:
+    values = np.zeros(10_000)
+    values[5] = 3.0
+    assert normalised(values).scale[0] == pytest.approx(1 / values.std())
+
+
 def test_what_cannot_be_normalised_is_named_with_its_file(tmp_path: Path) -> None:
     x = np.arange(12.0).reshape(6, 1, 2)
     path = tmp_path / "own.npz"

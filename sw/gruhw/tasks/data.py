@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gruhw.errors import InputError
 from gruhw.fixed import IntArray
 from gruhw.model import Normalisation
+from gruhw.outliers import outlier_limit
 
 SPLIT_SEED = 20240601
 """Seeds the choice of validation samples, so that every machine holds out the same ones."""
@@ -202,7 +203,8 @@ def _in_proportion(labels: IntArray) -> IntArray:
 def standardise(data: Split) -> Normalisation:
     """The normalisation that gives each input element mean 0 and variance 1 over ``data``.
 
-    Padding does not count, and an element that never changes is only shifted to 0.
+    Padding does not count, nor do outliers (see :mod:`gruhw.outliers`, here from the median on).
+    An element that never changes is only shifted to 0.
 
     Raises
     ------
@@ -222,7 +224,10 @@ def standardise(data: Split) -> Normalisation:
 
 
 def _standard(values: NDArray[Any]) -> tuple[float, float]:
-    """The scale and the offset that give ``values`` mean 0 and variance 1."""
+    """The scale and the offset that give ``values``, outliers left out, mean 0 and variance 1."""
+    with np.errstate(over="ignore"):  # infinity is far, too
+        distances = values.astype(np.float64) - np.median(values.astype(np.float64))
+        values = values[np.abs(distances) <= outlier_limit(distances)]
     low, high = values.min(), values.max()
     if low == high:
         return 1.0, -float(low)
