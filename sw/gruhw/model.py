@@ -279,7 +279,24 @@ def read_reference(folder: Path, file: str, sha256: str) -> tuple[Path, bytes]:
 
 
 def load_model(genome: Genome, genome_path: PathLike) -> Model:
-    """The model that the genome at ``genome_path`` names.
+    """The model of :func:`read_model`, to be bound to its genome.
+
+    Warns if its file does not say for which widths its fraction bits were chosen.
+    """
+    model = read_model(genome, genome_path)
+    if Fractions.of(model.fractions).widths is None and genome.model is not None:
+        warnings.warn(
+            f"{as_path(genome_path).parent / genome.model.file}: does not say for which widths its "
+            "fraction bits were chosen: if widths were changed since, calibrate with gruhw "
+            "calibrate",
+            GruhwWarning,
+            stacklevel=2,
+        )
+    return model
+
+
+def read_model(genome: Genome, genome_path: PathLike) -> Model:
+    """The model that the genome at ``genome_path`` names, whose fraction bits may be of others.
 
     Raises
     ------
@@ -293,13 +310,6 @@ def load_model(genome: Genome, genome_path: PathLike) -> Model:
     model = Model.from_bytes(data, path)
     with naming(path):
         model.check_sizes(genome.sizes)
-    if Fractions.of(model.fractions).widths is None:
-        warnings.warn(
-            f"{path}: does not say for which widths its fraction bits were chosen: if widths were "
-            "changed since, calibrate with gruhw calibrate",
-            GruhwWarning,
-            stacklevel=2,
-        )
     return model
 
 

@@ -33,6 +33,7 @@ app = typer.Typer(
 for command in (
     learning.tasks,
     learning.train,
+    learning.calibrate,
     search.search,
     hardware.generate,
     hardware.simulate,

@@ -3,7 +3,7 @@
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 from rich.table import Table
@@ -30,6 +30,14 @@ from gruhw.tasks.custom import MAXIMUM_SIZE
 
 if TYPE_CHECKING:
     from gruhw.training import Epoch
+
+OutlierOption: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--keep-outliers",
+        help="Let calibration represent every sample, however rare and far out.",
+    ),
+]
 
 LARGEST_SEED = 2**63 - 1
 """The largest seed that PyTorch takes."""
@@ -95,6 +103,7 @@ def train(
             help="Seed of weights, order and variation.", min=0, max=LARGEST_SEED, metavar="N"
         ),
     ] = 1,
+    keep_outliers: OutlierOption = False,
     json: JsonPath = None,
 ) -> None:
     """Train a network, then its quantised form, and save the design."""
@@ -109,16 +118,68 @@ def train(
         )
     found_task = load_task(task)
     epochs_given = {"float_epochs": float_epochs, "quantised_epochs": epochs}
-    given = {name: count for name, count in epochs_given.items() if count is not None}
+    given: dict[str, Any] = {n: count for n, count in epochs_given.items() if count is not None}
     found = train_design(
         found_task,
         template.sizes.hidden if template else hidden or found_task.hidden,
         template.widths if template else homogeneous(bits),
-        replace(recipe_for(task), **given, seed=seed),
+        replace(recipe_for(task), **given, seed=seed, keep_outliers=keep_outliers),
         out,
         _print_epoch,
         folding=template.folding if template else None,
     )
+    results.print(figures(f"Design {out / 'genome.json'}", found.rows()))
+    write_json(json, found.to_json())
+
+
+def calibrate(
+    genome: GenomePath,
+    task: TaskOption = None,
+    out: Annotated[Path, typer.Option(help="The design folder to write.", metavar="DIR")] = Path(
+        "build/calibrated"
+    ),
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            help="How many training sequences to calibrate on; as in training if absent.",
+            min=1,
+            metavar="N",
+        ),
+    ] = None,
+    keep_outliers: OutlierOption = False,
+    json: JsonPath = None,
+) -> None:
+    """Choose fraction bits for the widths of a genome, without training."""
+    from gruhw.tasks import load_task
+    from gruhw.training import recipe_for
+    from gruhw.training.recalibrate import recalibrate
+
+    chosen = task or Genome.load(genome).task
+    if chosen is None:
+        raise InputError(f"{genome}: task is required, but missing: give --task")
+    check_unicode("task", chosen)
+    with working("calibrating"):
+        found = recalibrate(
+            genome,
+            load_task(chosen),
+            out,
+            sequences=samples or recipe_for(chosen).calibration,
+            keep_outliers=keep_outliers,
+        )
+    table = Table(title="How samples fit the types")
+    for heading in ("tensor", "bits", "fraction bits", "samples", "saturate", "outliers", "range"):
+        table.add_column(heading, justify="left" if heading == "tensor" else "right")
+    for tensor in found.tensors:
+        counts = (tensor.samples, tensor.saturating, tensor.outliers)
+        table.add_row(
+            tensor.tensor,
+            str(tensor.bits),
+            str(tensor.frac),
+            *(f"{count:,}" for count in counts),
+            f"{100 * tensor.used:.0f} %",
+        )
+    table.caption = "range: the part of the type's that all but one sample in 2,000 use"
+    results.print(table)
     results.print(figures(f"Design {out / 'genome.json'}", found.rows()))
     write_json(json, found.to_json())
 

@@ -1,7 +1,8 @@
 """The choice of fraction bits for every tensor and width, from float weights and real inputs."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -136,6 +137,10 @@ class TensorReport:
     outliers: int
     used: float
     decisive: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The report for programs."""
+        return asdict(self)
 
     @property
     def warning(self) -> str | None:

@@ -9,7 +9,7 @@ from gruhw.errors import InputError
 from gruhw.files import exists, write_atomic
 from gruhw.genome import SEARCHED_BITS, Genome, homogeneous
 from gruhw.graph import calibrated_tensors
-from gruhw.model import Model, load_model
+from gruhw.model import Model, read_model
 from gruhw.search.evaluation import Preparation, Prepared
 from gruhw.search.fine_tuning import FineTuning
 from gruhw.search.folder import (
@@ -132,7 +132,7 @@ def given_model(path: Path, task: Task, hidden: int | None) -> Model:
         If a file is wrong, or the model has other sizes than ``task`` or ``hidden`` units.
     """
     genome = Genome.load(path)
-    found = load_model(genome, path)
+    found = read_model(genome, path)
     _check_model(found, path, task, hidden)
     return found
 
@@ -140,13 +140,6 @@ def given_model(path: Path, task: Task, hidden: int | None) -> Model:
 def _check_model(model: Model, path: Path, task: Task, hidden: int | None) -> None:
     """Raise :class:`InputError` unless the model that ``path`` gives has the sizes of ``task``."""
     sizes = model.sizes
-    required = [
-        ("input", task.inputs, f"in task {task.name}"),
-        ("classes", task.classes, f"in task {task.name}"),
-        ("hidden", hidden or sizes.hidden, "asked for"),
-    ]
-    for name, count, where in required:
-        if getattr(sizes, name) != count:
-            raise InputError(
-                f"{path}: sizes.{name} must be {count}, as {where}, not {getattr(sizes, name)}"
-            )
+    task.check_sizes(sizes, path)
+    if hidden not in (None, sizes.hidden):
+        raise InputError(f"{path}: sizes.hidden must be {hidden}, as asked for, not {sizes.hidden}")

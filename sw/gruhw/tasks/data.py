@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gruhw.errors import InputError
+from gruhw.files import PathLike
 from gruhw.fixed import IntArray
+from gruhw.genome import Sizes
 from gruhw.model import Normalisation
 from gruhw.outliers import outlier_limit
 
@@ -113,6 +115,14 @@ class Task:
     def load(self) -> TaskData:
         """The data, read once; :class:`~gruhw.errors.GruhwError` if wrong or out of reach."""
         return self._data
+
+    def check_sizes(self, sizes: Sizes, source: PathLike) -> None:
+        """Raise :class:`InputError` unless a network of ``sizes``, from ``source``, suits it."""
+        for name, count in (("input", self.inputs), ("classes", self.classes)):
+            if (found := getattr(sizes, name)) != count:
+                raise InputError(
+                    f"{source}: sizes.{name} must be {count}, as in task {self.name}, not {found}"
+                )
 
     def normalisation(self) -> Normalisation:
         """What turns raw samples into the network's input; this may need the data.

@@ -1,7 +1,8 @@
 """From a task to a trained design: float training, calibration, quantised training."""
 
 import json
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ import numpy as np
 
 from gruhw.accuracy import Accuracy
 from gruhw.design import save_design
+from gruhw.errors import GruhwWarning
 from gruhw.files import output_folder, write_atomic
 from gruhw.genome import Folding, Genes, Genome, Sizes
 from gruhw.model import Model, Network
-from gruhw.quant import Calibration, float_layers
+from gruhw.quant import Calibration, TensorReport, float_layers
 from gruhw.reference import classify
 from gruhw.tasks import Split, Task, TaskData
 from gruhw.training.fit import Progress
@@ -23,6 +25,9 @@ from gruhw.training.recipe import Recipe
 
 SAMPLES = 300
 """Test sequences that travel with a design, so that it can be simulated without its data."""
+
+CALIBRATION = "calibration.json"
+"""The file of a design folder that says how samples fit the types that calibration chose."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +84,27 @@ def calibration_of(
     few = slice(0, recipe.calibration)
     normalise = task.normalisation()
     found = Calibration.measure(
-        sizes, weights, biases, normalise(data.train.x[few]), data.train.lengths[few]
+        sizes,
+        weights,
+        biases,
+        normalise(data.train.x[few]),
+        data.train.lengths[few],
+        keep_outliers=recipe.keep_outliers,
     )
 
     def model(genes: Genes) -> Model:
         return Model(weights, biases, found.fractions(genes), found.input_signed, normalise)
 
     return found, model
+
+
+def record_calibration(tensors: Sequence[TensorReport], out: Path) -> None:
+    """Write :data:`CALIBRATION` into the folder ``out``, and warn where one sample decides."""
+    content = {"tensors": [tensor.to_json() for tensor in tensors]}
+    write_atomic(out / CALIBRATION, json.dumps(content, indent=2) + "\n")
+    for tensor in tensors:
+        if tensor.warning is not None:
+            warnings.warn(tensor.warning, GruhwWarning, stacklevel=3)
 
 
 def train_design(
@@ -100,7 +119,8 @@ def train_design(
 ) -> Figures:
     """Train a network for ``task`` with the widths of ``genes`` and save its design in ``out``.
 
-    Besides genome, model and sample sequences, ``training.json`` records how it was trained.
+    Besides genome, model and sample sequences, ``training.json`` records how it was trained, and
+    :data:`CALIBRATION` how samples fit the types of the float network that training began with.
 
     Returns
     -------
@@ -113,7 +133,8 @@ def train_design(
     data = task.load()
     task.normalisation()  # known before the work, not after it
     network = train_float(task, data, hidden, recipe, progress)
-    _, model_of = calibration_of(network, task, data, recipe)
+    calibration, model_of = calibration_of(network, task, data, recipe)
+    record_calibration(calibration.report(genes), out)
     genome = Genome(
         task=task.name,
         sizes=Sizes(input=task.inputs, hidden=hidden, classes=task.classes),

@@ -29,6 +29,8 @@ class Recipe:
         Epochs of quantised training of what a search finds.
     calibration
         Training sequences from which fraction bits are chosen.
+    keep_outliers
+        Whether calibration represents every sample: see :class:`gruhw.quant.Calibration`.
     seed
         Of the initial weights, of the order of sequences and of their variation.
     """
@@ -45,6 +47,7 @@ class Recipe:
     shared_epochs: int = 40
     fine_tuning_epochs: int = 20
     calibration: int = 1024
+    keep_outliers: bool = False
     seed: int = 1
 
 

@@ -1,0 +1,117 @@
+"""Fraction bits chosen anew for a design whose widths were changed, without training."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from gruhw.accuracy import Accuracy
+from gruhw.design import save_design
+from gruhw.errors import InputError
+from gruhw.files import PathLike, as_path, output_folder
+from gruhw.genome import Genome
+from gruhw.model import Model, Network, read_model
+from gruhw.quant import Calibration, TensorReport
+from gruhw.tasks import Task
+from gruhw.training.design import SAMPLES, accuracy, record_calibration
+
+
+@dataclass(frozen=True)
+class Recalibrated:
+    """What became of a design.
+
+    Parameters
+    ----------
+    tensors
+        How the samples of each tensor fit its type.
+    validation, test
+        Its accuracy.
+    weight_bits
+        The size of all weight matrices, head included.
+    """
+
+    tensors: tuple[TensorReport, ...]
+    validation: Accuracy
+    test: Accuracy
+    weight_bits: int
+
+    def rows(self) -> dict[str, str]:
+        """The figures for people, by name."""
+        return {
+            "validation accuracy": str(self.validation),
+            "test accuracy": str(self.test),
+            "weight bits": f"{self.weight_bits:,}",
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures for programs."""
+        return {
+            **self.validation.to_json("validation"),
+            **self.test.to_json("test"),
+            "weight_bits": self.weight_bits,
+            "tensors": [tensor.to_json() for tensor in self.tensors],
+        }
+
+
+def recalibrate(
+    path: PathLike,
+    task: Task,
+    out: PathLike,
+    *,
+    sequences: int,
+    keep_outliers: bool = False,
+) -> Recalibrated:
+    """Choose the fraction bits of a design for the widths of its genome, and save it in ``out``.
+
+    Weights and normalisation stay as they are.
+
+    Parameters
+    ----------
+    path
+        The genome file, whose widths may be others than its model was calibrated for.
+    task
+        What to calibrate on.
+    out
+        Another folder than that of ``path``.
+    sequences
+        How many of the first training sequences to calibrate on.
+    keep_outliers
+        As of :meth:`gruhw.quant.Calibration.measure`.
+
+    Raises
+    ------
+    InputError
+        If a file is wrong, the task has other sizes, or ``out`` cannot be written.
+    """
+    path, out = as_path(path), as_path(out)
+    genome = Genome.load(path)
+    model = read_model(genome, path)
+    task.check_sizes(genome.sizes, path)
+    with output_folder(out):
+        pass
+    if out.resolve() == path.resolve().parent:
+        raise InputError(f"{out}: must be another folder than that of {path}")
+    data = task.load()
+    few = data.train.take(np.arange(min(sequences, len(data.train))))
+    calibration = Calibration.measure(
+        genome.sizes,
+        model.weights,
+        model.biases,
+        model.normalisation(few.x),
+        few.lengths,
+        keep_outliers=keep_outliers,
+    )
+    chosen: Model = replace(
+        model,
+        fractions=calibration.fractions(genome.genes),
+        input_signed=calibration.input_signed,
+    )
+    network = Network.build(genome, chosen)
+    tensors = calibration.report(genome.genes)
+    found = Recalibrated(
+        tensors, accuracy(network, data.val), accuracy(network, data.test), network.weight_bits
+    )
+    record_calibration(tensors, out)
+    samples = data.test.take(np.arange(min(SAMPLES, len(data.test))))
+    save_design(out, genome.model_copy(update={"task": task.name}), chosen, samples)
+    return found
