@@ -61,6 +61,12 @@ def describe_interface(accelerator: Accelerator) -> dict[str, Any]:
         "input": {
             "element": describe_type(accelerator.input_type),
             "order": f"{graph.input.size} elements a time step; tlast with a sequence's last",
+            "code": (
+                "floor((raw * scale[i] + offset[i]) * 2**frac + 0.5), limited to the element's "
+                "range, for raw sample number i of a time step"
+            ),
+            "scale": accelerator.normalisation.scale.tolist(),
+            "offset": accelerator.normalisation.offset.tolist(),
         },
         "output": {
             "contents": schedule.output,

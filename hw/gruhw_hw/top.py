@@ -39,6 +39,7 @@ class Accelerator(wiring.Component):
     def __init__(self, network: Network, *, blocks: bool = False) -> None:
         self.datapath = Datapath(network, blocks=blocks)
         self.input_type = network.graph.input.type
+        self.normalisation = network.normalisation
         self.output_type = self.datapath.output_type
         super().__init__(
             {

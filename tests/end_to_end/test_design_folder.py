@@ -128,6 +128,17 @@ def test_ports_json_agrees_with_the_verilog(folder: Path) -> None:
     assert {"clk", "rst", "s_axis_tready", "m_axis_tlast"} <= listed.keys()
 
 
+def test_ports_json_says_how_raw_samples_become_codes(folder: Path) -> None:
+    entry = json.loads((folder / "ports.json").read_text())["input"]
+    with np.load(folder / "samples.npz") as samples, np.load(folder / "vectors.npz") as vectors:
+        raw, codes = samples["x_test"], vectors["x"]
+    normalised = raw[: len(codes)] * np.array(entry["scale"]) + np.array(entry["offset"])
+    kind = entry["element"]
+    low = -(1 << (kind["bits"] - 1)) if kind["signed"] else 0
+    found = np.floor(normalised * 2.0 ** kind["frac"] + 0.5)
+    assert (np.clip(found, low, low + (1 << kind["bits"]) - 1) == codes).all()
+
+
 def test_memories_have_the_sizes_that_ports_json_gives(folder: Path) -> None:
     described = json.loads((folder / "ports.json").read_text())
     parameters = load(folder / "parameters.npz")
