@@ -5,8 +5,9 @@ In the folder of a design::
     iverilog -g2005 -o testbench.vvp testbench.v gruhw.v && vvp testbench.vvp
 
 prints one line that begins with ``PASS`` and exits with status 0, or lines that begin with
-``FAIL`` and exits with status 1. The exit status needs an extension of Icarus Verilog, which
-``__ICARUS__`` guards: other simulators end with ``$finish``, and their output must be read.
+``FAIL`` and exits with status 1; with ``-g2012`` and the standards between, too. The exit status
+needs an extension of Icarus Verilog, which ``__ICARUS__`` guards: other simulators end with
+``$finish``, and their output must be read.
 """
 
 from string import Template
@@ -48,7 +49,7 @@ module testbench;
   localparam REPORTED = 10;               // differences that are printed
 
   reg clk = 1'b0;
-  reg rst = 1'b1;
+  reg rst = 1'b0;
   reg s_valid = 1'b0;
   reg [INPUT_BITS:0] s_payload;  // tlast, tdata
   reg m_ready = 1'b0;
@@ -88,6 +89,10 @@ module testbench;
   integer predicted = 0;   // cycles of the first pass
 
   always #5 clk = ~clk;
+
+  // The block must see rst rise. In SystemVerilog an initial value is no event: what the block
+  // computes from its registers is unknown there until one of its inputs changes.
+  initial #1 rst = 1'b1;
 
   task fail;
     begin

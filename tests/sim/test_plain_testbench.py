@@ -1,5 +1,8 @@
+"""The testbench that needs no Python: in every standard of Verilog, and in Verilator."""
+
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +11,11 @@ from broken_verilog import accepts_every_second_cycle
 from random_networks import random_network, random_sequences
 
 from gruhw.genome import Output
-from gruhw.model import Network
 from gruhw_hw.top import generate_verilog
-from gruhw_sim.plain_testbench import EXPECTED, TESTBENCH, plain_testbench
+from gruhw_sim.harness import run_tool
+from gruhw_sim.plain_testbench import EXPECTED, STIMULUS, TESTBENCH, plain_testbench
+from gruhw_sim.runner import link_tools, tool_environment, work_folder
+from gruhw_sim.simulators import probe
 
 FOLDINGS = [
     # inputs, hidden units, classes, pe, output
@@ -20,29 +25,38 @@ FOLDINGS = [
     (6, 5, 4, 2, "class"),
     (2, 4, 3, 4, "class"),
 ]
+SMALL = (3, 4, 3, 1)
+"""The first of these."""
+
+STANDARDS = ["-g2005", "-g2005-sv", "-g2009", "-g2012"]
 
 
-def design(seed: int, *shape: int, output: Output, folder: Path) -> tuple[Network, dict[str, str]]:
-    rng = np.random.default_rng(seed)
-    inputs, hidden, classes, pe = shape
+@cache
+def files_of(inputs: int, hidden: int, classes: int, pe: int, output: Output) -> dict[str, str]:
+    rng = np.random.default_rng(pe)
     network = random_network(
         rng, inputs=inputs, hidden=hidden, classes=classes, pe=pe, output=output
     )
     arguments = network, *random_sequences(rng, network, 4, 5)
     files = {name: str(text) for name, text in plain_testbench(*arguments).items()}
     assert plain_testbench(*arguments) == files
-    files["gruhw.v"] = generate_verilog(network).verilog
+    return files | {"gruhw.v": generate_verilog(network).verilog}
+
+
+def design(folder: Path, *shape: int, output: Output = "class") -> dict[str, str]:
+    """Write a design into ``folder``; its files."""
+    files = files_of(*shape, output)
     for name, text in files.items():
         (folder / name).write_text(text)
-    return network, files
+    return files
 
 
-def run(folder: Path) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, standard: str = "-g2005") -> subprocess.CompletedProcess[str]:
     """The two commands that the testbench's first lines give."""
     if shutil.which("iverilog") is None:
         pytest.skip("icarus needs iverilog")
     build = subprocess.run(
-        ["iverilog", "-g2005", "-Wall", "-o", "testbench.vvp", TESTBENCH, "gruhw.v"],
+        ["iverilog", standard, "-Wall", "-o", "testbench.vvp", TESTBENCH, "gruhw.v"],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -54,21 +68,92 @@ def run(folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def spoil_the_first_value(folder: Path, expected: str) -> None:
+    first, *others = expected.splitlines()
+    other = f"{int(first, 16) ^ 1:0{len(first)}x}"  # the value stands in the lowest bits
+    (folder / EXPECTED).write_text("\n".join([other, *others]) + "\n")
+
+
+@pytest.mark.parametrize("standard", STANDARDS)
 @pytest.mark.parametrize(("inputs", "hidden", "classes", "pe", "output"), FOLDINGS)
 def test_it_passes_for_right_hardware(
-    inputs: int, hidden: int, classes: int, pe: int, output: Output, tmp_path: Path
+    inputs: int, hidden: int, classes: int, pe: int, output: Output, standard: str, tmp_path: Path
 ) -> None:
-    design(pe, inputs, hidden, classes, pe, output=output, folder=tmp_path)
-    result = run(tmp_path)
+    design(tmp_path, inputs, hidden, classes, pe, output=output)
+    result = run(tmp_path, standard)
     assert result.returncode == 0, result.stdout
     assert [line[:6] for line in result.stdout.splitlines()] == ["PASS: "]
 
 
+HIGH = ("reg rst = 1'b0;", "reg rst = 1'b1;")
+NO_RISE = ("initial #1 rst = 1'b1;", "")
+RESETS = {
+    # What docs/integration.md lists: changes of the testbench, and whether SystemVerilog works.
+    "rises, one edge": ([], True),
+    "rises later, one edge": (
+        [
+            NO_RISE,
+            ("rst <= 1'b0;", "rst <= cycle == 3 & ~stalls;"),
+            ("if (rst) begin", "if (rst | (cycle < 6 & ~stalls)) begin"),
+        ],
+        True,
+    ),
+    "high from the start, two edges": (
+        [HIGH, NO_RISE, ("rst <= 1'b0;", "rst <= cycle < 1;")],
+        True,
+    ),
+    "high from the start, one edge": ([HIGH, NO_RISE], False),
+    "never high": ([NO_RISE], False),
+}
+
+
+@pytest.mark.parametrize("standard", STANDARDS)
+@pytest.mark.parametrize("reset", RESETS)
+def test_what_reset_needs(reset: str, standard: str, tmp_path: Path) -> None:
+    changes, everywhere = RESETS[reset]
+    files = design(tmp_path, *SMALL)
+    text = files[TESTBENCH]
+    for old, new in changes:
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    (tmp_path / TESTBENCH).write_text(text)
+    result = run(tmp_path, standard)
+    works = everywhere or standard == "-g2005"
+    assert (result.returncode == 0) == works, result.stdout
+    if not works:
+        assert "FAIL: m_axis_tvalid is unknown" in result.stdout
+
+
+@pytest.mark.slow
+def test_verilator_takes_it() -> None:
+    verilator = probe("verilator")
+    if not verilator.usable:
+        pytest.skip(f"verilator needs {', '.join(verilator.missing)}")
+    with work_folder() as folder:
+        files = design(folder, *SMALL)
+        link_tools(folder, verilator)
+        command = ["verilator", "--binary", "--timing", "-Wno-fatal", "--output-split", "0"]
+        options = ["-CFLAGS", "-std=c++20 -O0", "-MAKEFLAGS", "OPT_FAST=-O0 OPT_GLOBAL=-O0"]
+        run_tool(
+            [*command, *options, "-Mdir", "build", "-o", "bench", TESTBENCH, "gruhw.v"],
+            folder,
+            tool_environment(folder, verilator),
+        )
+
+        def output() -> str:
+            return subprocess.run(
+                [folder / "build" / "bench"], cwd=folder, capture_output=True, text=True, check=True
+            ).stdout
+
+        elements = len(files[STIMULUS].splitlines())
+        assert output().startswith(f"PASS: 4 sequences, {elements} elements in, ")
+        spoil_the_first_value(folder, files[EXPECTED])
+        assert output().startswith("FAIL: element 0: expected data ")
+
+
 def test_it_fails_for_another_value(tmp_path: Path) -> None:
-    _, files = design(3, 3, 4, 3, 2, output="states", folder=tmp_path)
-    first, *others = files[EXPECTED].splitlines()
-    other = f"{int(first, 16) ^ 1:0{len(first)}x}"  # the value stands in the lowest bits
-    (tmp_path / EXPECTED).write_text("\n".join([other, *others]) + "\n")
+    files = design(tmp_path, 3, 5, 3, 3, output="states")
+    spoil_the_first_value(tmp_path, files[EXPECTED])
     result = run(tmp_path)
     assert result.returncode == 1
     lines = result.stdout.splitlines()
@@ -77,7 +162,7 @@ def test_it_fails_for_another_value(tmp_path: Path) -> None:
 
 
 def test_it_fails_for_another_cycle(tmp_path: Path) -> None:
-    _, files = design(3, 3, 4, 3, 2, output="class", folder=tmp_path)
+    files = design(tmp_path, *SMALL)
     verilog = accepts_every_second_cycle(files["gruhw.v"])
     (tmp_path / "gruhw.v").write_text(verilog)
     result = run(tmp_path)
@@ -86,7 +171,7 @@ def test_it_fails_for_another_cycle(tmp_path: Path) -> None:
 
 
 def test_it_ends_if_nothing_comes(tmp_path: Path) -> None:
-    _, files = design(3, 3, 4, 3, 2, output="class", folder=tmp_path)
+    files = design(tmp_path, *SMALL)
     verilog = files["gruhw.v"].replace(".sink__valid(s_axis_tvalid)", ".sink__valid(1'b0)", 1)
     (tmp_path / "gruhw.v").write_text(verilog)
     result = run(tmp_path)
