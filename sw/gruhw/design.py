@@ -24,7 +24,7 @@ from gruhw.files import (
 from gruhw.genome import FileReference, Folding, Genome, Output
 from gruhw.model import Model, Network, load_model, read_reference
 from gruhw.reference import run_reference
-from gruhw.tasks import Split, load_samples, load_task
+from gruhw.tasks import Split, Task, load_samples, load_task
 from gruhw_hw.interface import describe_interface
 from gruhw_hw.top import TOP, generate_verilog
 from gruhw_sim.plain_testbench import plain_testbench
@@ -57,11 +57,14 @@ class Design:
         Its contents, with what the command line changed.
     network
         Bound to the model.
+    trained_on
+        As of :class:`gruhw.model.Model`.
     """
 
     path: Path
     genome: Genome
     network: Network
+    trained_on: str | None = None
 
     @classmethod
     def load(
@@ -87,7 +90,7 @@ class Design:
             network = Network.build(genome, model)
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
-        return cls(path, genome, network)
+        return cls(path, genome, network, model.trained_on)
 
     @property
     def name(self) -> str:
@@ -117,31 +120,30 @@ class Design:
                 return found
         if task is None:
             raise InputError(f"{self.path}: samples or task is required, but missing")
-        return self._of_task(task, "test")
+        return self.part("test", self.task(task))
 
-    def part(self, name: SplitName, task: str | None = None) -> Split:
-        """A whole part of the data of ``task``, or of the genome's task if it is None.
+    def task(self, name: str | None = None) -> Task:
+        """The task of this name, or the genome's if it is None.
 
         Raises
         ------
         InputError
-            If neither names a task, or its data do not fit the network.
+            If there is no such task, or neither names one.
         """
-        chosen = task or self.genome.task
+        chosen = name or self.genome.task
         if chosen is None:
             raise InputError(f"{self.path}: task is required, but missing: give --task")
-        return self._of_task(chosen, name)
-
-    def _of_task(self, task: str, name: SplitName) -> Split:
-        """A part of the data of a task, which the genome names or somebody else."""
         try:
-            source = load_task(task)
+            return load_task(chosen)
         except InputError as error:
-            if task != self.genome.task:
+            if chosen != self.genome.task:
                 raise
             raise InputError(f"{self.path}: {error}") from error
-        found: Split = getattr(source.load(), name)
-        self.check(found, f"task {task}")
+
+    def part(self, name: SplitName, task: Task) -> Split:
+        """A whole part of the data of ``task``; :class:`InputError` if it does not fit."""
+        found: Split = getattr(task.load(), name)
+        self.check(found, f"task {task.name}")
         return found
 
     def check(self, split: Split, source: str) -> None:

@@ -203,11 +203,15 @@ class Folding(_Strict):
         return cls(pe=pe)
 
 
+Sha256: TypeAlias = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+"""A SHA-256 in hexadecimal."""
+
+
 class FileReference(_Strict):
     """A file beside the genome, pinned by its SHA-256."""
 
     file: str
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    sha256: Sha256
 
     @field_validator("file")
     @classmethod

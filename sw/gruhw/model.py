@@ -22,7 +22,7 @@ from gruhw.files import PathLike, as_path, check_sha256, parse_json, read_bytes
 from gruhw.fixed import FloatArray, IntArray
 from gruhw.fractions import Fractions
 from gruhw.frozen import FrozenMapping
-from gruhw.genome import LINEAR, Genes, Genome, Sizes, first_problem
+from gruhw.genome import LINEAR, Genes, Genome, Sha256, Sizes, first_problem
 from gruhw.graph import Graph, build_graph
 from gruhw.normalisation import Normalisation as Normalisation
 from gruhw.parameters import Parameters, fit_accumulators, quantise_parameters
@@ -39,7 +39,7 @@ class _Header(BaseModel):
     """What the model file holds besides tensors.
 
     Version 1 has no widths: ``fractions`` are numbers. In version 2 each says for which width it
-    was chosen.
+    was chosen. Without ``trained_on``, nobody knows what the weights were trained on.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -48,15 +48,16 @@ class _Header(BaseModel):
     version: Literal["1", "2"] = "2"
     fractions: dict[str, Any]
     input_signed: bool
+    trained_on: Sha256 | None = None
 
     @classmethod
-    def of(cls, fractions: Fractions, input_signed: bool) -> "_Header":
+    def of(cls, fractions: Fractions, **others: Any) -> "_Header":
         names, widths = sorted(fractions), fractions.widths
         if widths is None:
             described: dict[str, Any] = {name: fractions[name] for name in names}
-            return cls(version="1", fractions=described, input_signed=input_signed)
+            return cls(version="1", fractions=described, **others)
         described = {name: {"bits": widths[name], "frac": fractions[name]} for name in names}
-        return cls(fractions=described, input_signed=input_signed)
+        return cls(fractions=described, **others)
 
     def chosen(self) -> Fractions:
         """The fraction bits, and for which widths they were chosen.
@@ -140,6 +141,9 @@ class Model:
         Whether input elements are two's complement.
     normalisation
         Of raw samples.
+    trained_on
+        The :attr:`~gruhw.tasks.Split.fingerprint` of the sequences that the weights were trained
+        on, if they were trained on no others; None if that is not known.
 
     Raises
     ------
@@ -153,6 +157,7 @@ class Model:
     fractions: Mapping[str, int]
     input_signed: bool
     normalisation: Normalisation
+    trained_on: str | None = None
 
     def __post_init__(self) -> None:
         # What was checked before is not checked again where only something else is replaced.
@@ -190,9 +195,15 @@ class Model:
         }
         tensors["input.scale"] = np.asarray(self.normalisation.scale, dtype=np.float64)
         tensors["input.offset"] = np.asarray(self.normalisation.offset, dtype=np.float64)
-        header = _Header.of(Fractions.of(self.fractions), self.input_signed)
+        header = _Header.of(
+            Fractions.of(self.fractions),
+            input_signed=self.input_signed,
+            trained_on=self.trained_on,
+        )
         # All under one name: safetensors writes several in random order.
-        return format_safetensors(tensors, metadata={METADATA: header.model_dump_json()})
+        return format_safetensors(
+            tensors, metadata={METADATA: header.model_dump_json(exclude_none=True)}
+        )
 
     @classmethod
     def from_bytes(cls, data: bytes, source: Path) -> "Model":
@@ -222,6 +233,7 @@ class Model:
                 header.chosen(),
                 header.input_signed,
                 Normalisation(tensors["input.scale"], tensors["input.offset"]),
+                header.trained_on,
             )
         except SafetensorError as error:
             raise InputError(f"must be a whole safetensors file: {error}") from error

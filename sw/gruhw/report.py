@@ -169,7 +169,7 @@ def measure(
     others = [Design.load(design.path, pe=pe) for pe in pes]
     tell = progress or (lambda text: None)
     tell(f"evaluating {design.name}")
-    test = design.part("test")
+    test = design.part("test", design.task())
     network: Network = design.network
     accuracy = Accuracy.of(classify(network, test), test.y)
     steps = int(test.lengths.max())

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from tiny_task import CLASSES, STEPS, write_tiny_task
 
 from gruhw import __version__
 from gruhw.accuracy import Accuracy
+from gruhw.design import save_design
+from gruhw.genome import Genome
 from gruhw.model import Model, Network
 from gruhw.tasks import load_task
 from gruhw_hw.top import Hardware, generate_verilog
@@ -215,6 +218,42 @@ def test_evaluate_counts_what_train_did(
         assert found["accuracy_interval"] == [*accuracy.interval]
         assert ["accuracy", str(accuracy)] in result.rows()
         assert ["correct", str(found["correct"])] in result.rows()
+
+
+def test_validation_data_that_may_have_been_trained_on(
+    trained: Path, gruhw: CommandLine, tmp_path: Path
+) -> None:
+    genome = trained / "design" / "genome.json"
+    write_tiny_task(tmp_path / "same.npz")
+    write_tiny_task(tmp_path / "other.npz", train=80)
+    shutil.copytree(trained / "design", tmp_path / "unknown")
+    model = Model.from_bytes((trained / "design" / "model.safetensors").read_bytes(), genome)
+    save_design(Path("unknown"), Genome.load(genome), replace(model, trained_on=None), None)
+    unknown, known = Path("unknown/genome.json"), genome
+
+    def said(of: Path, task: str, split: str) -> str:
+        result = gruhw.succeeds(
+            *("evaluate", "--genome", of, "--task", task, "--split", split, "--json", "e.json")
+        )
+        lines = [line for line in result.err.splitlines() if not line.startswith("evaluated in ")]
+        seen = read_json(tmp_path / "e.json").get("validation_may_be_trained_on")
+        assert seen == (bool(lines) if split == "val" else None)
+        return "".join(lines)
+
+    assert said(known, "same.npz", "val") == ""
+    assert said(known, "other.npz", "test") == ""
+    assert said(unknown, "same.npz", "train") == ""
+    rest = (
+        ": validation sequences may be among what it was trained on, and validation accuracy may "
+        "be too high"
+    )
+    assert said(known, "other.npz", "val") == (
+        f"gruhw: warning: {genome}: the model was not trained on the training part of task "
+        f"other.npz as it is now{rest}"
+    )
+    assert said(unknown, "same.npz", "val") == (
+        f"gruhw: warning: {unknown}: the model does not record what it was trained on{rest}"
+    )
 
 
 def test_evaluate_takes_another_task(trained: Path, gruhw: CommandLine, tmp_path: Path) -> None:

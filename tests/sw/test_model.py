@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,16 @@ def test_round_trip() -> None:
         assert (after.biases[layer] == before.biases[layer]).all()
     assert (after.normalisation.scale == before.normalisation.scale).all()
     assert (after.normalisation.offset == before.normalisation.offset).all()
+
+
+def test_what_a_model_was_trained_on_is_optional() -> None:
+    assert b"trained_on" not in example().to_bytes()
+    known = replace(example(), trained_on="0" * 63 + "a")
+    assert Model.from_bytes(known.to_bytes(), SOURCE).trained_on == known.trained_on
+    for wrong in ("0" * 63, "0" * 63 + "A", 7):
+        line = error_of(altered({"trained_on": wrong}))
+        assert line.startswith("model.safetensors: trained_on: ")
+        assert "\n" not in line
 
 
 def test_same_model_gives_same_bytes() -> None:

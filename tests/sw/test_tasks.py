@@ -5,6 +5,7 @@ import hashlib
 import operator
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ __all__ = ["data_folder"]
 Arrays = dict[str, NDArray[Any]]
 
 REFUSED = (
-    r"^standard deviation of element 0 of x_train must be 0 or at least "
+    r"^element 0 of x_train: standard deviation must be 0 or at least "
     r"(5\.56e-309|2\*\*-40 of its mean -?\d[\d.]*(e[+-]\d+)?), not \d[\d.]*(e[+-]\d+)?$"
 )
 SMALLEST_DEVIATION = Fraction(1) / Fraction(np.finfo(np.float64).max)
@@ -316,8 +317,24 @@ def test_what_cannot_be_normalised_is_named_with_its_file(tmp_path: Path) -> Non
         with pytest.raises(InputError) as raised:
             own.normalisation()
         assert str(raised.value) == (
-            f"{path}: standard deviation of element 1 of x_train must be 0 or {required}"
+            f"{path}: element 1 of x_train: standard deviation must be 0 or {required}"
         )
+
+
+def test_the_fingerprint_is_of_the_sequences_alone() -> None:
+    data = few()
+    same = split_of(np.asfortranarray(data.x).astype(">i2"), data.y.copy(), data.lengths[::1])
+    assert same.fingerprint == data.fingerprint
+    others = [
+        replace(data, x=data.x.astype(np.int32)),
+        replace(data, x=data.x + 1),
+        replace(data, x=data.x.transpose(0, 2, 1)),
+        replace(data, x=data.x.reshape(2, 2, 3)),
+        replace(data, y=data.y[::-1]),
+        replace(data, lengths=data.lengths[::-1]),
+        data.take(np.array([1, 0])),
+    ]
+    assert len({data.fingerprint, *(other.fingerprint for other in others)}) == 1 + len(others)
 
 
 def test_a_failure_is_not_remembered() -> None:

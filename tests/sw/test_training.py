@@ -98,6 +98,33 @@ def test_quantised_training_helps_and_is_what_the_hardware_computes(
     assert told[-1].accuracy == Accuracy.of(found, data.val.y)
 
 
+def test_models_record_what_they_were_trained_on(
+    task: Task, data: TaskData, teacher: FloatGRU, start: Model
+) -> None:
+    known = data.train.fingerprint
+    assert teacher.trained_on == FloatGRU.of(start).trained_on == start.trained_on == known
+    assert Model.from_bytes(start.to_bytes(), Path("m")).trained_on == known
+    assert data.val.fingerprint != known
+    calibration, _ = calibration_of(teacher, task, data, RECIPE)
+    recipe = replace(RECIPE, quantised_epochs=1, shared_epochs=1)
+
+    def record(trained_on: str | None) -> list[str | None]:
+        given = replace(start, trained_on=trained_on)
+        teacher = FloatGRU.of(given)
+        quantised = train_quantised(
+            [(homogeneous(5), given)] * 2, task, data, recipe, silent, teacher=teacher
+        )
+        shared = train_shared(given, calibration, task, data, recipe, silent, teacher=teacher)
+        calibrated = calibration_of(teacher, task, data, recipe)[1](homogeneous(5))
+        assert calibrated.trained_on == trained_on
+        return [model.trained_on for model in (*quantised, shared)]
+
+    assert record(known) == [known] * 3
+    # Who was trained on something else too, or nobody knows on what, is not said to be otherwise.
+    assert record(data.val.fingerprint) == [None] * 3
+    assert record(None) == [None] * 3
+
+
 def test_members_train_as_they_would_alone(
     task: Task, data: TaskData, teacher: FloatGRU, start: Model
 ) -> None:

@@ -12,8 +12,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from gruhw.design import Design
 from gruhw.errors import InputError
 from gruhw.files import describe, output_folder, write_atomic
+from gruhw.tasks import Task
+from gruhw.tasks.data import VALIDATION_SEEN
 
 
 class _Lines:
@@ -98,6 +101,13 @@ TaskOption: TypeAlias = Annotated[
         "--task", help="A task's name, or an .npz file, instead of the genome's.", metavar="TASK"
     ),
 ]
+
+
+def validation_note(design: Design, split: Part, task: Task) -> dict[str, bool]:
+    """What JSON says besides of an accuracy on validation data; warns if it may be too high."""
+    if split is not Part.val:
+        return {}
+    return {VALIDATION_SEEN: task.may_have_taught(design.trained_on, design.path)}
 
 
 @contextmanager

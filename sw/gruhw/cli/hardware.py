@@ -22,6 +22,7 @@ from gruhw.cli.console import (
     figures,
     progress,
     results,
+    validation_note,
     working,
     writable,
     write_json,
@@ -247,7 +248,8 @@ def verify(
 
     design = Design.load(genome, pe=pe, output=output.value if output else None)
     text = read_text(verilog) if verilog else None
-    part = design.part(split.value, task)
+    source = design.task(task)
+    part = design.part(split.value, source)
     if samples is not None:
         if samples > len(part):
             raise InputError(f"samples must be 1 to the {len(part)} there are, not {samples}")
@@ -269,7 +271,8 @@ def verify(
         found.table(f"Verilog of {design.name} against the reference, {split.value} part")
     )
     progress.print(f"verified in {time.monotonic() - started:.1f} s")
-    write_json(json, {"split": split.value, **found.to_json()})
+    note = validation_note(design, split, source)
+    write_json(json, {"split": split.value, **found.to_json(), **note})
     if not found.passed:
         raise ToolError(f"{verilog or genome}: the hardware differs from the reference")
 

@@ -20,6 +20,7 @@ from gruhw.cli.console import (
     figures,
     progress,
     results,
+    validation_note,
     working,
     write_json,
 )
@@ -203,7 +204,8 @@ def evaluate(
     design = Design.load(genome)
     started = time.monotonic()
     with working("evaluating"):
-        part = design.part(split.value, task)
+        source = design.task(task)
+        part = design.part(split.value, source)
         network = design.network
         accuracy = Accuracy.of(classify(network, part), part.y)
     of = {"task": task or design.genome.task, "split": split.value}
@@ -215,4 +217,5 @@ def evaluate(
     }
     results.print(figures(f"Accuracy of {design.name}, computed in integers", shown))
     progress.print(f"evaluated in {time.monotonic() - started:.1f} s")
-    write_json(json, of | accuracy.to_json() | {"weight_bits": network.weight_bits})
+    note = validation_note(design, split, source)
+    write_json(json, {**of, **accuracy.to_json(), "weight_bits": network.weight_bits, **note})

@@ -206,9 +206,13 @@ class Population(nn.Module):
             yield results, state
 
     def member_model(self, member: int, start: Model) -> Model:
-        """The weights of a member, and what does not change of the model it started from."""
+        """The weights of a member, and what does not change of the model it started from.
+
+        What they were trained on since, who trained them must say.
+        """
         return replace(
             start,
+            trained_on=None,
             weights={layer: self.weights[layer][member].detach().cpu().numpy() for layer in LAYERS},
             biases={layer: self.biases[layer][member].detach().cpu().numpy() for layer in LAYERS},
         )

@@ -124,6 +124,8 @@ class Prepared:
         Makes evaluators.
     refiner
         Trains the members of the front; None leaves the shared accuracies as they are.
+    validation_seen
+        Whether the model to start from may have been trained on validation sequences.
     """
 
     task: str | None
@@ -131,6 +133,7 @@ class Prepared:
     steps: int
     factory: EvaluatorFactory
     refiner: Refiner | None = None
+    validation_seen: bool = False
 
 
 @dataclass(frozen=True)

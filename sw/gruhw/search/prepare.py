@@ -42,7 +42,12 @@ def prepare(wanted: Preparation, tell: Callable[[str], None]) -> Prepared:
         epochs = recipe.fine_tuning_epochs
     weights = SharedWeights(wanted.task, out)
     if not exists(out / SHARED_MODEL):
-        _train(task, wanted, recipe, tell)
+        _train_float(task, wanted, recipe, _telling(tell))
+    seen = wanted.model is not None and task.may_have_taught(
+        weights.float_model.trained_on, wanted.model
+    )
+    if not exists(out / SHARED_MODEL):
+        _train_shared(task, weights, recipe, _telling(tell))
     _check_model(weights.model, out / SHARED_MODEL, task, wanted.hidden)
     tuning = FineTuning(weights, replace(recipe, quantised_epochs=epochs), wanted.workers)
     return Prepared(
@@ -51,6 +56,7 @@ def prepare(wanted: Preparation, tell: Callable[[str], None]) -> Prepared:
         steps=task.steps,
         factory=SharedFactory(weights),
         refiner=tuning if epochs else None,
+        validation_seen=seen,
     )
 
 
@@ -66,17 +72,20 @@ def _quick(recipe: Recipe) -> Recipe:
     )
 
 
-def _train(task: Task, wanted: Preparation, recipe: Recipe, tell: Callable[[str], None]) -> None:
-    """Train the float network, unless there is one, and the shared weights; store them."""
-    progress, out = _telling(tell), wanted.out
-    if not exists(out / FLOAT_MODEL):
+def _train_float(task: Task, wanted: Preparation, recipe: Recipe, progress: Progress) -> None:
+    """Store the float network, unless there is one."""
+    path = wanted.out / FLOAT_MODEL
+    if not exists(path):
         network = _float_network(task, wanted, recipe, progress)
         _, model_of = calibration_of(network, task, task.load(), recipe)
-        write_atomic(out / FLOAT_MODEL, model_of(homogeneous(8)).to_bytes())
+        write_atomic(path, model_of(homogeneous(8)).to_bytes())
+    _check_model(SharedWeights(wanted.task, wanted.out).float_model, path, task, wanted.hidden)
+
+
+def _train_shared(task: Task, weights: SharedWeights, recipe: Recipe, progress: Progress) -> None:
+    """Train the shared weights from the float network on, and store them."""
     # Read back even if it was just trained, so that all goes on from the same rounded numbers.
-    model = SharedWeights(wanted.task, out).float_model
-    _check_model(model, out / FLOAT_MODEL, task, wanted.hidden)
-    network, data = FloatGRU.of(model), task.load()
+    network, data, out = FloatGRU.of(weights.float_model), task.load(), weights.folder
     calibration, model_of = calibration_of(network, task, data, recipe)
     start = model_of(homogeneous(8))
     fractions = {

@@ -149,6 +149,8 @@ class Result:
         fine-tuning, if there was any.
     fine_tuned
         Whether accuracies of ``front`` and ``baseline`` are those after fine-tuning.
+    validation_seen
+        As of :class:`gruhw.search.evaluation.Prepared`.
     """
 
     space: SearchSpace
@@ -161,6 +163,7 @@ class Result:
     history: tuple[Step, ...]
     reference: Reference
     fine_tuned: bool
+    validation_seen: bool
 
     @property
     def gain(self) -> float:

@@ -23,6 +23,7 @@ from gruhw.search.front import Candidate
 from gruhw.search.objectives import with_unit
 from gruhw.search.plots import draw_front, draw_genomes
 from gruhw.search.result import Member, Result, baseline_bits
+from gruhw.tasks.data import VALIDATION_SEEN
 
 
 def describe_member(result: Result, member: Member) -> dict[str, Any]:
@@ -65,6 +66,7 @@ def describe(result: Result) -> dict[str, Any]:
         ],
         "validation_sequences": result.selected.candidate.accuracy.total,
         "validation_variations": result.selected.candidate.accuracy.times,
+        VALIDATION_SEEN: result.validation_seen,
         "population": settings.population,
         "generations": settings.generations,
         "seed": settings.seed,
@@ -165,6 +167,8 @@ def summary(result: Result) -> dict[str, str]:
         "validation accuracy": str(selected.candidate.accuracy),
         f"validation accuracy of {bits} bits": str(eight.candidate.accuracy),
     }
+    if result.validation_seen:
+        rows["validation data"] = "may have been trained on"
     pairs = zip(selected.candidate.costs, eight.candidate.costs, strict=True)
     for cost, (figure, other) in zip(result.costs, pairs, strict=True):
         share = f", {figure / other - 1:+.1%}" if other else ""

@@ -162,6 +162,7 @@ class _Search:
             history=tuple(history),
             reference=Reference.of([member.candidate for member in baseline]),
             fine_tuned=self.prepared.refiner is not None,
+            validation_seen=self.prepared.validation_seen,
         )
 
     def _bind(self) -> None:

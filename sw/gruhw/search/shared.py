@@ -110,7 +110,7 @@ class SharedWeights:
     def fingerprint(self) -> str:
         """Of weights, fraction bits and validation data."""
         files = [sha256(read_bytes(self.folder / name)) for name in (SHARED_MODEL, FRACTIONS)]
-        return sha256("".join([*files, *_hashes(self.validation)]).encode())
+        return sha256("".join([*files, self.validation.fingerprint]).encode())
 
     @cached_property
     def training_fingerprint(self) -> str:
@@ -118,12 +118,7 @@ class SharedWeights:
         # Not :attr:`data`, which would stay, and be sent to every process.
         train = load_task(self.task).load().train
         network = sha256(read_bytes(self.folder / FLOAT_MODEL))
-        return sha256("".join([network, *_hashes(train)]).encode())
-
-
-def _hashes(split: Split) -> list[str]:
-    arrays = (split.x, split.y, split.lengths)
-    return [sha256(np.ascontiguousarray(array).tobytes()) for array in arrays]
+        return sha256("".join([network, train.fingerprint]).encode())
 
 
 class SharedEvaluator:

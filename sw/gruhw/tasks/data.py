@@ -1,19 +1,25 @@
 """What a task is: labelled sequences in three parts, and how they become network inputs."""
 
+import hashlib
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gruhw.errors import InputError
+from gruhw.errors import GruhwWarning, InputError, naming
 from gruhw.files import PathLike
 from gruhw.fixed import IntArray
 from gruhw.genome import Sizes
 from gruhw.model import Normalisation
 from gruhw.outliers import outlier_limit
+
+VALIDATION_SEEN = "validation_may_be_trained_on"
+"""How JSON calls what :meth:`Task.may_have_taught` finds."""
 
 SPLIT_SEED = 20240601
 """Seeds the choice of validation samples, so that every machine holds out the same ones."""
@@ -50,6 +56,16 @@ class Split:
     def take(self, indices: IntArray) -> "Split":
         """The sequences at ``indices``, in that order."""
         return Split(self.x[indices], self.y[indices], self.lengths[indices])
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The SHA-256 of the sequences, in hexadecimal: type, shape and bytes of each array."""
+        digest = hashlib.sha256()
+        for array in (self.x, self.y, self.lengths):
+            plain = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+            digest.update(f"{plain.dtype.str} {plain.shape} ".encode())
+            digest.update(plain.data)
+        return digest.hexdigest()
 
     def where(self, chosen: NDArray[np.bool]) -> "Split":
         """The sequences for which ``chosen``, shape [N], is true, in their order."""
@@ -131,6 +147,29 @@ class Task:
         """
         return self._normalisation
 
+    def may_have_taught(self, trained_on: str | None, source: Path) -> bool:
+        """Whether a model may have been trained on validation sequences; warns if so.
+
+        Parameters
+        ----------
+        trained_on
+            What the model records: see :class:`gruhw.model.Model`.
+        source
+            Where the model comes from, for the warning.
+        """
+        if trained_on == self.load().train.fingerprint:
+            return False
+        reason = "does not record what it was trained on"
+        if trained_on is not None:
+            reason = f"was not trained on the training part of task {self.name} as it is now"
+        warnings.warn(
+            f"{source}: the model {reason}: validation sequences may be among what it was trained "
+            "on, and validation accuracy may be too high",
+            GruhwWarning,
+            stacklevel=2,
+        )
+        return True
+
     # Neither is kept if it fails, so that a user may put the file right and try again.
     @cached_property
     def _data(self) -> TaskData:
@@ -141,10 +180,8 @@ class Task:
         if self.fixed_normalisation is not None:
             return self.fixed_normalisation
         data = self._data
-        try:
+        with naming(self.name):
             return standardise(data.train)
-        except InputError as error:
-            raise InputError(f"{self.name}: {error}") from error
 
 
 def split_of(x: NDArray[Any], y: NDArray[Any], lengths: NDArray[Any] | None = None) -> Split:
@@ -224,12 +261,8 @@ def standardise(data: Split) -> Normalisation:
     steps = np.arange(data.x.shape[1]) < data.lengths[:, np.newaxis]
     scale, offset = np.ones(data.x.shape[2]), np.zeros(data.x.shape[2])
     for element in range(data.x.shape[2]):
-        try:
+        with naming(f"element {element} of x_train"):
             scale[element], offset[element] = _standard(data.x[:, :, element][steps])
-        except InputError as error:
-            raise InputError(
-                f"standard deviation of element {element} of x_train must be 0 or {error}"
-            ) from error
     return Normalisation(scale, offset)
 
 
@@ -248,8 +281,13 @@ def _standard(values: NDArray[Any]) -> tuple[float, float]:
     with np.errstate(over="ignore"):
         real_mean, real_deviation = (np.ldexp(figure, exponent) for figure in (mean, deviation))
         scale = np.ldexp(1 / deviation, -exponent) if deviation else np.inf
+    required = None
     if deviation * LARGEST_OFFSET < abs(mean):
-        raise InputError(f"at least 2**-40 of its mean {real_mean:.3g}, not {real_deviation:.3g}")
-    if not np.isfinite(scale):
-        raise InputError(f"at least {SMALLEST_DEVIATION:.3g}, not {real_deviation:.3g}")
+        required = f"2**-40 of its mean {real_mean:.3g}"
+    elif not np.isfinite(scale):
+        required = f"{SMALLEST_DEVIATION:.3g}"
+    if required is not None:
+        raise InputError(
+            f"standard deviation must be 0 or at least {required}, not {real_deviation:.3g}"
+        )
     return float(scale), -mean * (1 / deviation)

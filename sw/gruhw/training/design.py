@@ -93,7 +93,8 @@ def calibration_of(
     )
 
     def model(genes: Genes) -> Model:
-        return Model(weights, biases, found.fractions(genes), found.input_signed, normalise)
+        fractions, signed = found.fractions(genes), found.input_signed
+        return Model(weights, biases, fractions, signed, normalise, network.trained_on)
 
     return found, model
 

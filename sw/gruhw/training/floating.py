@@ -31,7 +31,14 @@ class FloatGRU(nn.Module):
     """A single-layer ``nn.GRU`` and the ``nn.Linear`` that classifies its last state.
 
     Recurrent matrices start orthogonal, the others as Glorot and Bengio (2010) have them.
+
+    Attributes
+    ----------
+    trained_on
+        As of :class:`gruhw.model.Model`.
     """
+
+    trained_on: str | None = None
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
@@ -59,6 +66,7 @@ class FloatGRU(nn.Module):
                 parameters[f"{kind}_{letter}_l0"].data = torch.tensor(stacked).float()
         network.head.weight.data = torch.tensor(model.weights["head"]).float()
         network.head.bias.data = torch.tensor(model.biases["head"]).float()
+        network.trained_on = model.trained_on
         return network
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
@@ -119,4 +127,5 @@ def train_float(
         progress=progress,
         checkpoint=checkpoint,
     )
+    network.trained_on = data.train.fingerprint
     return network

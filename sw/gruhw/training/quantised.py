@@ -1,6 +1,7 @@
 """Training of quantised networks with straight-through gradients, several at a time."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -133,4 +134,12 @@ def train_quantised(
         members=True,
         checkpoint=checkpoint,
     )
-    return [population.member_model(member, model) for member, (_, model) in enumerate(starts)]
+    return [
+        replace(population.member_model(member, model), trained_on=trained_on(model, data))
+        for member, (_, model) in enumerate(starts)
+    ]
+
+
+def trained_on(start: Model, data: TaskData) -> str | None:
+    """The record of weights that were those of ``start`` and were trained on ``data`` since."""
+    return start.trained_on if start.trained_on == data.train.fingerprint else None

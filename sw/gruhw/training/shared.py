@@ -22,7 +22,7 @@ from gruhw.quant.population import Population
 from gruhw.tasks import Split, Task, TaskData
 from gruhw.training.fit import Batches, Progress, fit
 from gruhw.training.floating import FloatGRU, float_logits
-from gruhw.training.quantised import EncodedSplit, count_correct, distilled_loss
+from gruhw.training.quantised import EncodedSplit, count_correct, distilled_loss, trained_on
 from gruhw.training.recipe import Recipe
 
 MEMBERS = 4
@@ -125,4 +125,4 @@ def train_shared(
         checkpoint=checkpoint,
         generators=[generator],
     )
-    return population.member_model(0, start)
+    return replace(population.member_model(0, start), trained_on=trained_on(start, data))

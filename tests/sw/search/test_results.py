@@ -81,6 +81,11 @@ def test_json_and_csv_agree(result: Result) -> None:
     assert sum(member["selected"] for member in described["front"]) == 1
     assert described["validation_sequences"] == TOTAL
     assert described["validation_variations"] == 1
+    assert described["validation_may_be_trained_on"] is False
+    doubtful = replace(result, validation_seen=True)
+    assert describe(doubtful)["validation_may_be_trained_on"] is True
+    assert summary(doubtful).keys() - summary(result).keys() == {"validation data"}
+    assert summary(doubtful)["validation data"] == "may have been trained on"
     assert [step["generation"] for step in described["history"]] == list(range(6))
     # Finalists may be evaluated after the last generation.
     assert described["history"][-1]["evaluations"] <= described["evaluations"]

@@ -12,7 +12,7 @@ from tiny_task import write_tiny_task
 from toy_search import toy_model
 
 from gruhw.design import save_design
-from gruhw.errors import InputError
+from gruhw.errors import GruhwWarning, InputError
 from gruhw.genome import Folding, Genome, Sizes, homogeneous
 from gruhw.model import Network
 from gruhw.reference import classify
@@ -216,8 +216,35 @@ def test_a_trained_design_can_be_the_start(task: str, folder: Path, tmp_path: Pa
     )
     assert begun.sizes == weights.model.sizes
     assert all(text.startswith("shared training") for text in told)
+    assert not begun.validation_seen
     with pytest.raises(InputError, match=r"sizes\.hidden must be 7, as .*, not 5$"):
         prepared(task, tmp_path / "x", model=tmp_path / "design" / "genome.json", hidden=7)
+
+
+def test_validation_data_that_the_start_may_have_been_trained_on(
+    task: str, folder: Path, tmp_path: Path
+) -> None:
+    weights = SharedWeights(task, folder)
+    genome = Genome(sizes=weights.model.sizes, genes=dict(homogeneous(8)))
+    start = tmp_path / "design" / "genome.json"
+    for trained_on, reason in (
+        (None, "does not record what it was trained on: "),
+        ("0" * 64, f"was not trained on the training part of task {task} as it is now: "),
+    ):
+        model = replace(weights.model, trained_on=trained_on)
+        save_design(start.parent, genome, model, weights.data.test)
+        out = tmp_path / f"search {trained_on}"
+        warning = f"^{re.escape(str(start))}: the model {re.escape(reason)}validation sequences may"
+        told: list[str] = []
+        with pytest.warns(GruhwWarning, match=warning):
+            assert prepared(task, out, model=start, tell=told.append).validation_seen
+        # Training on other sequences does not make it forget these; resumed, it is said again.
+        begun = SharedWeights(task, out)
+        assert (begun.float_model.trained_on, begun.model.trained_on) == (trained_on, None)
+        told.clear()
+        with pytest.warns(GruhwWarning, match=warning):
+            assert prepared(task, out, model=start, tell=told.append).validation_seen
+        assert told == []
 
 
 @pytest.mark.parametrize(
