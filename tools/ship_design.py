@@ -16,7 +16,7 @@ import argparse
 import json
 import shutil
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from multiprocessing import get_context
@@ -190,7 +190,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         samples = _samples(task, VECTORS if out == folder / BASELINE else SAMPLES)
         save_design(out, genome, trained[0].models[number], samples)
         paths.append(out / "genome.json")
-    record = _record(recipe, [out.name for out in shown.values()], genes, list(shown), trained)
+    names = [out.name for out in shown.values()]
+    record = _record(recipe, names, genes, list(shown), trained, counts(task))
     write_atomic(folder / "training.json", json.dumps(record, indent=2) + "\n")
     for file in FRONT:
         if (options.search / file).exists():
@@ -211,18 +212,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
 
 
+def counts(task_name: str) -> dict[str, int]:
+    """How many sequences the accuracies of a task's designs are of."""
+    task = load_task(task_name)
+    validation, times = validation_of(task)
+    return {
+        "validation_sequences": len(validation),
+        "validation_variations": times,
+        "test_sequences": len(task.load().test),
+    }
+
+
 def _record(
     recipe: Recipe,
     names: Sequence[str],
     genes: Sequence[Genes],
     shown: Sequence[int],
     trained: Sequence[Trained],
+    counted: Mapping[str, int],
 ) -> dict[str, Any]:
     """How the designs were trained, what those reached that are shown, and what all did."""
     return {
         "task": names[0],
         "recipe": asdict(recipe),
         "genomes": list(names),
+        **counted,
         "seeds": [
             {
                 "seed": found.seed,

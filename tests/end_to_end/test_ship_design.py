@@ -51,6 +51,9 @@ def test_a_design_is_shipped_beside_its_twin_of_8_bits(
     assert (len(shipped.samples()), len(twin.samples())) == (24, VECTORS)
     training = json.loads((folder / "training.json").read_text())
     assert [seed["seed"] for seed in training["seeds"]] == [1, 2]
+    counted = [training[f"{name}_sequences"] for name in ("validation", "test")]
+    assert counted == [9, 24]
+    assert training["validation_variations"] == 1
     assert [c["genes"]["add_h"] for c in training["candidates"]] == [4, 5, 8]
     by_genes = {c["genes"]["add_h"]: c for c in training["candidates"]}
     for place, bits in enumerate(dict.fromkeys((shipped.genome.widths["add_h"], 4, 8))):
