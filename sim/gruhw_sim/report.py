@@ -154,7 +154,7 @@ class SimulationReport:
         caption = [f"{self.sequences} sequences{extreme}{compared}"]
         if self.accuracy is not None and self.reference_accuracy is not None:
             caption.append(f"accuracy in hardware {self.accuracy}")
-            caption.append(f"in the reference {self.reference_accuracy}")
+            caption.append(f"accuracy in the reference {self.reference_accuracy}")
         caption += [str(mismatch) for mismatch in self.mismatches[:SHOWN]]
         table = Table(
             title=f"Simulation with {self.simulator} {self.version}",

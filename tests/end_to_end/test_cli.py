@@ -296,7 +296,7 @@ def check_simulation(found: dict[str, Any], result: Result, sequences: int) -> N
     assert found["accuracy"] == found["reference_accuracy"]
     accuracy = Accuracy(round(found["accuracy"] * sequences), sequences)
     assert found["accuracy_interval"] == [*accuracy.interval]
-    assert f"accuracy in hardware {accuracy}\nin the reference {accuracy}\n" in out
+    assert f"accuracy in hardware {accuracy}\naccuracy in the reference {accuracy}\n" in out
     assert len(found["classes"]) == sequences
     expected = [[test["name"], "equal", f"{test['cycles']:,}", "0"] for test in found["tests"]]
     assert [row[:4] for row in rows] == expected
