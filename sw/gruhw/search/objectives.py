@@ -1,4 +1,4 @@
-"""What a search can minimise besides mistakes: costs of a network, by name."""
+"""What a search can minimise besides mistakes: costs of an accelerator, by name."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
