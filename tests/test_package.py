@@ -1,5 +1,6 @@
 """What others get: the wheel, the citation, the forms for issues."""
 
+import json
 import os
 import subprocess
 import sys
@@ -76,8 +77,10 @@ def test_the_installed_wheel_works_in_another_folder(wheel: Path, tmp_path: Path
     assert gruhw("--version") == f"gruhw {__version__}\n"
     shipped = ROOT / "designs" / "mnist-1d" / "small" / "genome.json"
     gruhw("generate", "--genome", shipped, "--out", "hardware")
-    few = ("--samples", "1", "--extreme", "0")
-    assert "100.00% in hardware" in gruhw("simulate", "--genome", "hardware/genome.json", *few)
+    few = ("--samples", "1", "--extreme", "0", "--json", "found.json")
+    gruhw("simulate", "--genome", "hardware/genome.json", *few)
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert (found["accuracy"], found["reference_accuracy"]) == (1.0, 1.0)
 
 
 def test_the_citation_names_this_version() -> None:
