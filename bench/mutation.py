@@ -25,10 +25,10 @@ from gruhw.files import output_folder, sha256, write_atomic
 from gruhw_hw.formal.redundancy import redundant
 from gruhw_hw.synthesis.mutation import Fault, cell_faults, content_faults
 from gruhw_hw.top import TOP, generate_verilog
+from gruhw_sim import EXTREME_SEQUENCES
 from gruhw_sim.expectations import Scenario
 from gruhw_sim.mutation import fates
 from gruhw_sim.simulators import find_simulator
-from gruhw_sim.stimuli import EXTREME_SEQUENCES
 
 GENOME = Path(__file__).parent.parent / "designs" / "mnist-rows" / "genome.json"
 SAMPLES = 8

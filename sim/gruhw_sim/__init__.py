@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from gruhw_sim.runner import READ_INSIDE as READ_INSIDE
     from gruhw_sim.runner import simulate as simulate
 
-__all__ = ["READ_INSIDE", "simulate"]
+__all__ = ["EXTREME_SEQUENCES", "READ_INSIDE", "simulate"]
+
+EXTREME_SEQUENCES = 6
+"""How many extreme sequences are simulated beside real ones if nothing else is said."""
 
 
 def __getattr__(name: str) -> Any:

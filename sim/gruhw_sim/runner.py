@@ -27,11 +27,10 @@ from gruhw.fixed import IntArray
 from gruhw.model import Network
 from gruhw.programs import run_program
 from gruhw_hw.top import TOP, generate_verilog
-from gruhw_sim import cocotb_job
+from gruhw_sim import EXTREME_SEQUENCES, cocotb_job
 from gruhw_sim.expectations import Scenario, job
 from gruhw_sim.report import Mismatch, SimulationReport, TestOutcome
 from gruhw_sim.simulators import Simulator, SimulatorName, find_simulator
-from gruhw_sim.stimuli import EXTREME_SEQUENCES
 
 SAFE_PATH = re.compile(r"[\w./+@-]+", re.ASCII)
 """What make, shells, Verilator and Icarus take as a path without quoting."""

@@ -10,9 +10,6 @@ from gruhw.graph import Table
 from gruhw.model import Network
 from gruhw.reference import evaluate, run_reference
 
-EXTREME_SEQUENCES = 6
-"""How many are simulated beside real ones if nothing else is said."""
-
 STEPS = 6
 """The longest of them: a state that starts at zero is anywhere after a few steps."""
 

@@ -8,13 +8,22 @@ from numpy.typing import ArrayLike, NDArray
 
 from gruhw.errors import InputError
 from gruhw.fixed import Fixed, FloatArray, IntArray
-from gruhw.frozen import frozen
 
 REAL = "uif"
 """NumPy's kinds of real numbers."""
 
 Shape: TypeAlias = Sequence[int | str]
 """The size of each dimension, or what it counts where any size will do: ``("steps", 3)``."""
+
+
+def frozen(array: NDArray[Any]) -> NDArray[Any]:
+    """A copy of ``array`` that cannot be written; ``array`` itself if it is one already."""
+    # A view of an array that can be written still changes with it.
+    if not array.flags.writeable and array.base is None:
+        return array
+    copy = np.array(array, order="C")
+    copy.flags.writeable = False
+    return copy
 
 
 def real_array(name: str, values: ArrayLike, shape: Shape) -> FloatArray:

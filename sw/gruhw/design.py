@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,14 +23,12 @@ from gruhw.files import (
 )
 from gruhw.genome import FileReference, Folding, Genome, Output
 from gruhw.model import Model, Network, load_model, read_reference
+from gruhw.parts import PartName
 from gruhw.reference import run_reference
 from gruhw.tasks import Split, Task, load_samples, load_task
 from gruhw_hw.interface import describe_interface
 from gruhw_hw.top import TOP, generate_verilog
 from gruhw_sim.plain_testbench import plain_testbench
-
-SplitName: TypeAlias = Literal["train", "val", "test"]
-"""A part of a task's data."""
 
 VERILOG = f"{TOP}.v"
 """The Verilog file of a design folder."""
@@ -140,7 +138,7 @@ class Design:
                 raise
             raise InputError(f"{self.path}: {error}") from error
 
-    def part(self, name: SplitName, task: Task) -> Split:
+    def part(self, name: PartName, task: Task) -> Split:
         """A whole part of the data of ``task``; :class:`InputError` if it does not fit."""
         found: Split = getattr(task.load(), name)
         self.check(found, f"task {task.name}")

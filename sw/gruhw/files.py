@@ -13,12 +13,12 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gruhw.errors import InputError, ToolError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 LARGEST_FILE = 1 << 34
 """Bytes of the largest file that is read, and the most that an archive may unpack to: several times
@@ -263,8 +263,10 @@ def write_atomic(path: Path, data: bytes | str) -> None:
             raise
 
 
-def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+def npz_bytes(arrays: "Mapping[str, NDArray[Any]]") -> bytes:
     """A compressed ``.npz`` archive of ``arrays``; the same arrays give the same bytes."""
+    import numpy as np  # late: commands without arrays should not wait for it
+
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, array in arrays.items():
@@ -276,7 +278,7 @@ def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     return buffer.getvalue()
 
 
-def read_npz(path: Path, data: bytes | None = None) -> dict[str, NDArray[Any]]:
+def read_npz(path: Path, data: bytes | None = None) -> "dict[str, NDArray[Any]]":
     """The arrays of the ``.npz`` at ``path``, or of ``data`` already read from there.
 
     Raises
@@ -284,6 +286,8 @@ def read_npz(path: Path, data: bytes | None = None) -> dict[str, NDArray[Any]]:
     InputError
         If the file cannot be read, or is truncated or damaged.
     """
+    import numpy as np
+
     contents = read_bytes(path) if data is None else data
     arrays: dict[str, NDArray[Any]] = {}
     with (

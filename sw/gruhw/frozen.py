@@ -1,10 +1,7 @@
-"""Values that nobody can change once they were checked."""
+"""Mappings that nobody can change once they were checked."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TypeVar
 
 Value = TypeVar("Value")
 
@@ -26,13 +23,3 @@ class FrozenMapping(Mapping[str, Value]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._content})"
-
-
-def frozen(array: NDArray[Any]) -> NDArray[Any]:
-    """A copy of ``array`` that cannot be written; ``array`` itself if it is one already."""
-    # A view of an array that can be written still changes with it.
-    if not array.flags.writeable and array.base is None:
-        return array
-    copy = np.array(array, order="C")
-    copy.flags.writeable = False
-    return copy

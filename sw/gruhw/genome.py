@@ -52,6 +52,9 @@ SEARCHED_BITS = range(2, 9)
 LEGAL_BITS = range(1, 13)
 """The widths that a genome may have."""
 
+MAXIMUM_SIZE = 1024
+"""The most elements of an input vector, hidden units, classes and processing elements."""
+
 Output: TypeAlias = Literal["class", "states"]
 
 
@@ -181,9 +184,9 @@ class _Strict(BaseModel, metaclass=_Checked):
 class Sizes(_Strict):
     """Elements of the input vector, hidden units and classes."""
 
-    input: Annotated[int, Field(ge=1, le=1024)]
-    hidden: Annotated[int, Field(ge=1, le=1024)]
-    classes: Annotated[int, Field(ge=2, le=1024)]
+    input: Annotated[int, Field(ge=1, le=MAXIMUM_SIZE)]
+    hidden: Annotated[int, Field(ge=1, le=MAXIMUM_SIZE)]
+    classes: Annotated[int, Field(ge=2, le=MAXIMUM_SIZE)]
 
 
 class Folding(_Strict):
@@ -193,7 +196,7 @@ class Folding(_Strict):
     their turn.
     """
 
-    pe: Annotated[int, Field(ge=1, le=1024)] = 1
+    pe: Annotated[int, Field(ge=1, le=MAXIMUM_SIZE)] = 1
 
     @classmethod
     def checked(cls, pe: int, sizes: Sizes) -> "Folding":

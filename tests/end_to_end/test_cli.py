@@ -259,8 +259,9 @@ def test_validation_data_that_may_have_been_trained_on(
 def test_evaluate_takes_another_task(trained: Path, gruhw: CommandLine, tmp_path: Path) -> None:
     write_tiny_task(tmp_path / "other.npz", test=9)
     genome = trained / "design" / "genome.json"
-    gruhw.succeeds("evaluate", "--genome", genome, "--task", "other.npz", "--json", "j.json")
-    assert read_json(tmp_path / "j.json")["sequences"] == 9
+    result = gruhw.succeeds("evaluate", "--genome", genome, "--task", "other.npz", "--json", "-")
+    assert json.loads(result.out)["sequences"] == 9
+    assert result.err.splitlines()[-1].startswith("evaluated in ")
 
 
 def test_generate_a_trained_design(trained: Path, gruhw: CommandLine, tmp_path: Path) -> None:

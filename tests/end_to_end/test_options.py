@@ -1,37 +1,142 @@
-"""The choices that the command line offers are those that the packages behind it have."""
+"""Options that every command has, and choices: those that the tables behind them have."""
 
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
 from typing import get_args
 
-from gruhw.cli.hardware import OutputKind, Simulator, Target
-from gruhw.cli.search import Objective, PresetName
+import pytest
+from command_line import SCRIPT, CommandLine, run_process
+
+from gruhw.cli.search import _pace
 from gruhw.genome import PRESETS, Output
 from gruhw.search.front import Rule, Selection
 from gruhw.search.objectives import OBJECTIVES
+from gruhw.tasks import TASKS, TaskData
 from gruhw_hw.synthesis.targets import TARGETS
 from gruhw_sim.simulators import SimulatorName
 
-
-def test_targets() -> None:
-    assert [str(target) for target in Target] == list(TARGETS)
-
-
-def test_simulators() -> None:
-    assert {str(simulator) for simulator in Simulator} == set(get_args(SimulatorName))
+SIMULATED = [name for name, target in TARGETS.items() if target.models or target.liberty]
+PARTS = [field.name for field in fields(TaskData)]
 
 
-def test_outputs() -> None:
-    assert {str(output) for output in OutputKind} == set(get_args(Output))
-
-
-def test_objectives() -> None:
-    assert [str(objective) for objective in Objective] == list(OBJECTIVES)
-
-
-def test_presets() -> None:
-    assert {str(preset) for preset in PresetName} == set(PRESETS)
+@pytest.mark.parametrize(
+    ("command", "option", "table"),
+    [
+        ("synth", "target", TARGETS),
+        ("report", "target", TARGETS),
+        ("search", "target", TARGETS),
+        ("simulate", "netlist", SIMULATED),
+        ("simulate", "simulator", get_args(SimulatorName)),
+        ("generate", "output", get_args(Output)),
+        ("evaluate", "split", PARTS),
+        ("verify", "split", PARTS),
+        ("search", "objective", OBJECTIVES),
+        ("search", "preset", PRESETS),
+    ],
+)
+def test_help_lists_the_names_in_the_table(
+    command: str, option: str, table: Iterable[str], gruhw: CommandLine
+) -> None:
+    shown = re.search(rf"^  --{option} <(.*?)>", gruhw.succeeds(command, "-h").out, re.M)
+    assert shown is not None
+    assert shown[1].split("|") == list(table)
 
 
 def test_rules() -> None:
     assert {Selection.parse("budget=1").rule, "smallest", "knee", "max-accuracy"} == set(
         get_args(Rule)
     )
+
+
+@pytest.mark.parametrize("command", [(), ("synth",), ("search",)])
+def test_h_is_help(command: tuple[str, ...], gruhw: CommandLine) -> None:
+    assert gruhw.succeeds(*command, "-h") == gruhw.succeeds(*command, "--help")
+
+
+HEAVY = {"amaranth", "matplotlib", "numpy", "scipy", "torch"}
+LISTING = f"""
+import atexit, sys
+atexit.register(lambda: print(sorted(sys.modules.keys() & {HEAVY!r})))
+{SCRIPT}
+"""
+
+
+def test_help_and_completion_import_nothing_heavy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = run_process("search", "-h", cwd=tmp_path, script=LISTING)
+    assert shown.out.splitlines()[-1] == "[]"
+    complete("synth --target ec", monkeypatch)
+    assert run_process(cwd=tmp_path, script=LISTING).out.splitlines() == ["ecp5", "[]"]
+
+
+@pytest.mark.parametrize(
+    ("shell", "words"),
+    [
+        ("bash", "complete -o default -F _gruhw_completion gruhw"),
+        ("zsh", "#compdef gruhw"),
+        ("fish", "complete --command gruhw"),
+    ],
+)
+def test_each_shell_gets_its_script(shell: str, words: str) -> None:
+    # What a process is called tells which shell it is.
+    command = [shell, "-c", f'"{sys.executable}" -c "$0" --show-completion; exit $?', SCRIPT]
+    found = subprocess.run(
+        command, executable="/bin/sh", capture_output=True, text=True, check=True
+    )
+    assert words in found.stdout.splitlines()[0] + found.stdout.splitlines()[-1]
+    assert not found.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("ver", ["verify"]),
+        ("synth --tar", ["--target"]),
+        ("synth --target ", list(TARGETS)),
+        ("report --target xc", ["xc7"]),
+        ("search --objective ", list(OBJECTIVES)),
+    ],
+)
+def test_completion(
+    typed: str, completed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    complete(typed, monkeypatch)
+    result = run_process(cwd=tmp_path)
+    assert (result.status, result.out.split(), result.err) == (0, completed, "")
+
+
+def complete(typed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the next process complete the words after ``gruhw``, as bash asks for it."""
+    words = ["gruhw", *typed.split(" ")]
+    monkeypatch.setenv("_GRUHW_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "\n".join(words))
+    monkeypatch.setenv("COMP_CWORD", str(len(words) - 1))
+
+
+def test_json_on_standard_output(gruhw: CommandLine) -> None:
+    result = gruhw.succeeds("tasks", "--json", "-")
+    assert json.loads(result.out)["tasks"].keys() == TASKS.keys()
+    table = gruhw.succeeds("tasks")
+    # What is read by people goes where progress does.
+    assert (result.err, table.err) == (table.out, "")
+
+
+@pytest.mark.parametrize(
+    ("rate", "shown"),
+    [
+        (12.34, "12.3 evaluations/s"),
+        (1.0, "1.0 evaluations/s"),
+        (0.99, "59.4 evaluations/min"),
+        (0.02, "1.2 evaluations/min"),
+        (0.0151, "54 evaluations/h"),
+        (0.00001, "0.036 evaluations/h"),
+    ],
+)
+def test_a_pace_is_never_nothing(rate: float, shown: str) -> None:
+    assert _pace(rate) == shown

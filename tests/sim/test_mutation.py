@@ -21,10 +21,10 @@ from gruhw_hw.synthesis.mutation import (
     with_faults,
 )
 from gruhw_hw.top import TOP, generate_verilog
+from gruhw_sim import EXTREME_SEQUENCES
 from gruhw_sim.expectations import Scenario
 from gruhw_sim.mutation import fates
 from gruhw_sim.simulators import Simulator, probe
-from gruhw_sim.stimuli import EXTREME_SEQUENCES
 
 LOGIC, CONTENTS = 16, 4
 

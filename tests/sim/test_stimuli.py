@@ -5,9 +5,9 @@ from random_networks import random_network, random_sequences
 
 from gruhw.model import Network
 from gruhw.reference import run_reference
-from gruhw_sim import stimuli
+from gruhw_sim import EXTREME_SEQUENCES, stimuli
 from gruhw_sim.expectations import PROBED_SEQUENCES, Scenario
-from gruhw_sim.stimuli import EXTREME_SEQUENCES, STEPS, extreme_sequences
+from gruhw_sim.stimuli import STEPS, extreme_sequences
 
 
 def network_of(seed: int) -> Network:

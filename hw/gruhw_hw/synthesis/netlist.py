@@ -48,8 +48,8 @@ def netlist(
         If Yosys fails, or the default library cannot be downloaded.
     """
     chosen = check_target(target)
-    if not (chosen.models or chosen.liberty):
-        known = [name for name, found in TARGETS.items() if found.models or found.liberty]
+    if not chosen.has_models:
+        known = [name for name, found in TARGETS.items() if found.has_models]
         raise InputError(f"target of a netlist must be one of {', '.join(known)}, not {target!r}")
     check_top(top)
     library = library_of(chosen, liberty)

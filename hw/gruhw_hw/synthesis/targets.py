@@ -65,6 +65,11 @@ class Target:
     models: str = ""
     model_defines: tuple[str, ...] = ()
 
+    @property
+    def has_models(self) -> bool:
+        """Whether its netlists can be simulated."""
+        return bool(self.models) or self.liberty
+
     def commands(self, top: str, *, flatten: bool, dsp: bool) -> tuple[str, ...]:
         """The Yosys commands that map the module ``top``, already read, to this target."""
         options = (

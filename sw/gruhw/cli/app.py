@@ -26,7 +26,7 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="gruhw",
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )

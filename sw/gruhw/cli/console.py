@@ -3,20 +3,22 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from gruhw.design import Design
+from gruhw.cli.choices import Part
 from gruhw.errors import InputError
 from gruhw.files import describe, output_folder, write_atomic
-from gruhw.tasks import Task
-from gruhw.tasks.data import VALIDATION_SEEN
+from gruhw.parts import VALIDATION_SEEN
+
+if TYPE_CHECKING:
+    from gruhw.design import Design
+    from gruhw.tasks import Task
 
 
 class _Lines:
@@ -72,9 +74,25 @@ def check_unicode(option: str, text: str) -> None:
 GenomePath: TypeAlias = Annotated[
     Path, typer.Option("--genome", help="The design's genome file.", metavar="FILE")
 ]
+STANDARD_OUTPUT = Path("-")
+"""What ``--json`` takes for standard output. A file of this name is ``./-``."""
+
+
+def _json_target(path: Path | None) -> Path | None:
+    """``path``, if JSON can be written there; tables leave standard output to it if it is that."""
+    results.stderr = path == STANDARD_OUTPUT
+    return path if results.stderr else writable(path)
+
+
 JsonPath: TypeAlias = Annotated[
     Path | None,
-    typer.Option("--json", help="Also write the result here.", metavar="FILE", callback=writable),
+    typer.Option(
+        "--json",
+        help="Also write the result here; to standard output if it is -, and the table to "
+        "standard error.",
+        metavar="FILE",
+        callback=_json_target,
+    ),
 ]
 Lanes: TypeAlias = Annotated[
     int | None,
@@ -82,14 +100,6 @@ Lanes: TypeAlias = Annotated[
         "--pe", help="Hidden units computed at a time, instead of the genome's.", metavar="N"
     ),
 ]
-
-
-class Part(StrEnum):
-    """A part of a task's data."""
-
-    train = "train"
-    val = "val"
-    test = "test"
 
 
 SplitOption: TypeAlias = Annotated[
@@ -103,9 +113,9 @@ TaskOption: TypeAlias = Annotated[
 ]
 
 
-def validation_note(design: Design, split: Part, task: Task) -> dict[str, bool]:
+def validation_note(design: "Design", split: Part, task: "Task") -> dict[str, bool]:
     """What JSON says besides of an accuracy on validation data; warns if it may be too high."""
-    if split is not Part.val:
+    if split != "val":
         return {}
     return {VALIDATION_SEEN: task.may_have_taught(design.trained_on, design.path)}
 
@@ -144,6 +154,9 @@ def figures(title: str, rows: Mapping[str, object]) -> Table:
 
 
 def write_json(path: Path | None, content: Mapping[str, Any]) -> None:
-    """Write ``content`` to ``path``, if one was given."""
-    if path is not None:
-        write_atomic(path, json.dumps(content, indent=2) + "\n")
+    """Write ``content`` to ``path``, if one was given; to standard output if that was."""
+    text = json.dumps(content, indent=2)
+    if path == STANDARD_OUTPUT:
+        typer.echo(text)
+    elif path is not None:
+        write_atomic(path, f"{text}\n")

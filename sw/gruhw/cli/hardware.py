@@ -4,18 +4,16 @@
 # PyTorch, nor anything for a simulator.
 
 import time
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
+from gruhw.cli.choices import OneOfTargets, OutputKind, SimulatedTarget, Simulator, Target
 from gruhw.cli.console import (
     GenomePath,
     JsonPath,
     Lanes,
-    Part,
     SplitOption,
     TaskOption,
     counting,
@@ -27,42 +25,8 @@ from gruhw.cli.console import (
     writable,
     write_json,
 )
-from gruhw.design import Design
-from gruhw.download import cache_folder
 from gruhw.errors import InputError, ToolError
-from gruhw_sim.stimuli import EXTREME_SEQUENCES
-
-
-class Target(StrEnum):
-    """What to synthesise for."""
-
-    ice40 = "ice40"
-    ecp5 = "ecp5"
-    xc7 = "xc7"
-    gowin = "gowin"
-    asic = "asic"
-
-
-class Netlist(StrEnum):
-    """Whose cells a netlist is made of."""
-
-    ice40 = "ice40"
-    asic = "asic"
-
-
-class Simulator(StrEnum):
-    """What to simulate with."""
-
-    verilator = "verilator"
-    icarus = "icarus"
-
-
-class OutputKind(StrEnum):
-    """What the accelerator's output stream carries."""
-
-    class_ = "class"
-    states = "states"
-
+from gruhw_sim import EXTREME_SEQUENCES
 
 OutputOption = Annotated[
     OutputKind | None,
@@ -94,10 +58,11 @@ def generate(
     json: JsonPath = None,
 ) -> None:
     """Write a design's Verilog, parameters and test vectors."""
+    from gruhw.design import Design
     from gruhw.design import generate as write_design
 
     started = time.monotonic()
-    design = Design.load(genome, pe=pe, output=output.value if output else None)
+    design = Design.load(genome, pe=pe, output=output)
     folder = out or Path("build") / design.name
     with working("generating"):
         sizes = write_design(design, folder, design.samples(data), blocks=dsp)
@@ -109,7 +74,7 @@ def generate(
 
 def synth(
     genome: GenomePath,
-    target: Annotated[Target, typer.Option(help="What to synthesise for.")] = Target.ice40,
+    target: Annotated[Target, typer.Option(help="What to synthesise for.")] = "ice40",
     liberty: LibertyOption = None,
     dsp: DspOption = False,
     pe: Lanes = None,
@@ -117,13 +82,14 @@ def synth(
     json: JsonPath = None,
 ) -> None:
     """Synthesise with Yosys and count what each operator needs."""
+    from gruhw.design import Design
     from gruhw_hw.synthesis import synthesise
     from gruhw_hw.top import TOP, generate_verilog
 
-    design = Design.load(genome, pe=pe, output=output.value if output else None)
-    with working(f"synthesising for {target.value}"):
+    design = Design.load(genome, pe=pe, output=output)
+    with working(f"synthesising for {target}"):
         verilog = generate_verilog(design.network, blocks=dsp).verilog
-        report = synthesise(verilog, TOP, target.value, liberty=liberty, dsp=dsp)
+        report = synthesise(verilog, TOP, target, liberty=liberty, dsp=dsp)
     results.print(report.table())
     results.print(", ".join(f"{tool} {found}" for tool, found in report.tools.items()))
     write_json(json, report.to_json())
@@ -134,9 +100,7 @@ def simulate(
     samples: Annotated[
         int, typer.Option(help="How many real sequences to simulate.", min=1, metavar="N")
     ] = 8,
-    simulator: Annotated[
-        Simulator, typer.Option(help="What to simulate with.")
-    ] = Simulator.verilator,
+    simulator: Annotated[Simulator, typer.Option(help="What to simulate with.")] = "verilator",
     seed: Annotated[
         int,
         typer.Option(help="Seed of the gaps, the back-pressure and the extremes.", metavar="N"),
@@ -150,7 +114,7 @@ def simulate(
     data: DataOption = None,
     dsp: DspOption = False,
     netlist: Annotated[
-        Netlist | None,
+        SimulatedTarget | None,
         typer.Option(help="Simulate the gates that synthesis makes of the Verilog."),
     ] = None,
     flatten: Annotated[
@@ -163,18 +127,22 @@ def simulate(
     json: JsonPath = None,
 ) -> None:
     """Simulate the Verilog against the reference, value and cycle."""
+    import numpy as np
+
+    from gruhw.design import Design
+    from gruhw.download import cache_folder
     from gruhw_hw.synthesis import netlist as synthesise_netlist
     from gruhw_hw.top import TOP, generate_verilog
     from gruhw_sim import READ_INSIDE
     from gruhw_sim import simulate as run_simulation
     from gruhw_sim.simulators import find_simulator
 
-    if liberty is not None and netlist is not Netlist.asic:
+    if liberty is not None and netlist != "asic":
         raise InputError("--liberty requires --netlist asic")
     if flatten and netlist is None:
         raise InputError("--flatten requires --netlist")
-    find_simulator(simulator.value)  # known before the work, not after it
-    design = Design.load(genome, pe=pe, output=output.value if output else None)
+    find_simulator(simulator)  # known before the work, not after it
+    design = Design.load(genome, pe=pe, output=output)
     split = design.samples(data, wanted=samples)
     if samples > len(split):
         raise InputError(
@@ -184,11 +152,11 @@ def simulate(
     network = design.network
     verilog = generate_verilog(network, blocks=dsp).verilog
     if netlist:
-        with working(f"synthesising for {netlist.value}"):
+        with working(f"synthesising for {netlist}"):
             verilog = synthesise_netlist(
                 verilog,
                 TOP,
-                netlist.value,
+                netlist,
                 liberty=liberty,
                 dsp=dsp,
                 flatten=flatten,
@@ -200,7 +168,7 @@ def simulate(
             network.encode(split.x),
             split.lengths,
             split.y,
-            simulator.value,
+            simulator,
             verilog=verilog,
             inside=not flatten,
             extreme=extreme,
@@ -216,7 +184,7 @@ def simulate(
 
 def verify(
     genome: GenomePath,
-    split: SplitOption = Part.test,
+    split: SplitOption = "test",
     task: TaskOption = None,
     samples: Annotated[
         int | None,
@@ -243,13 +211,17 @@ def verify(
     json: JsonPath = None,
 ) -> None:
     """Send a whole data set through the Verilog, value and cycle."""
+    import numpy as np
+
+    from gruhw.design import Design
+    from gruhw.download import cache_folder
     from gruhw.files import read_text
     from gruhw_sim.verify import verify as verify_all
 
-    design = Design.load(genome, pe=pe, output=output.value if output else None)
+    design = Design.load(genome, pe=pe, output=output)
     text = read_text(verilog) if verilog else None
     source = design.task(task)
-    part = design.part(split.value, source)
+    part = design.part(split, source)
     if samples is not None:
         if samples > len(part):
             raise InputError(f"samples must be 1 to the {len(part)} there are, not {samples}")
@@ -267,12 +239,10 @@ def verify(
             jobs=jobs,
             progress=tell,
         )
-    results.print(
-        found.table(f"Verilog of {design.name} against the reference, {split.value} part")
-    )
+    results.print(found.table(f"Verilog of {design.name} against the reference, {split} part"))
     progress.print(f"verified in {time.monotonic() - started:.1f} s")
     note = validation_note(design, split, source)
-    write_json(json, {"split": split.value, **found.to_json(), **note})
+    write_json(json, {"split": split, **found.to_json(), **note})
     if not found.passed:
         raise ToolError(f"{verilog or genome}: the hardware differs from the reference")
 
@@ -296,10 +266,11 @@ def prove(
     json: JsonPath = None,
 ) -> None:
     """Prove operators, buffers and control right for all inputs."""
+    from gruhw.design import Design
     from gruhw.files import write_atomic
     from gruhw_hw.formal import prove_network
 
-    design = Design.load(genome, pe=pe, output=output.value if output else None)
+    design = Design.load(genome, pe=pe, output=output)
     started = time.monotonic()
     with counting("proving") as tell:
         proof = prove_network(design.network, jobs=jobs, progress=tell)
@@ -321,10 +292,10 @@ def report(
         Path | None, typer.Option(help="Another design to compare with.", metavar="FILE")
     ] = None,
     target: Annotated[
-        list[Target] | None,
+        list[OneOfTargets] | None,
         typer.Option(
             help="What to synthesise for; may be repeated. ice40 and asic if absent.",
-            metavar=f"<{'|'.join(Target)}>",
+            metavar=f"<{'|'.join(OneOfTargets)}>",
         ),
     ] = None,
     pe: Annotated[
@@ -340,11 +311,12 @@ def report(
     json: JsonPath = None,
 ) -> None:
     """Compare accuracy, size, cycles and area of designs."""
+    from gruhw.design import Design
     from gruhw.files import write_atomic
     from gruhw.report import compare
 
     paths = [genome, *([baseline] if baseline else [])]
-    targets = [chosen.value for chosen in target or (Target.ice40, Target.asic)]
+    targets = [str(chosen) for chosen in target or ("ice40", "asic")]
     with working("measuring") as tell:
         comparison = compare([Design.load(path) for path in paths], targets, tell, pes=pe or ())
     results.print(comparison.table())

@@ -12,7 +12,6 @@ from gruhw.accuracy import Accuracy
 from gruhw.cli.console import (
     GenomePath,
     JsonPath,
-    Part,
     SplitOption,
     TaskOption,
     check_unicode,
@@ -24,10 +23,8 @@ from gruhw.cli.console import (
     working,
     write_json,
 )
-from gruhw.design import Design
 from gruhw.errors import InputError
-from gruhw.genome import LEGAL_BITS, Genome, homogeneous
-from gruhw.tasks.custom import MAXIMUM_SIZE
+from gruhw.genome import LEGAL_BITS, MAXIMUM_SIZE, Genome, homogeneous
 
 if TYPE_CHECKING:
     from gruhw.training import Epoch
@@ -194,21 +191,22 @@ def _print_epoch(epoch: "Epoch") -> None:
 
 def evaluate(
     genome: GenomePath,
-    split: SplitOption = Part.test,
+    split: SplitOption = "test",
     task: TaskOption = None,
     json: JsonPath = None,
 ) -> None:
     """Measure the accuracy of the integers that the hardware computes."""
+    from gruhw.design import Design
     from gruhw.reference import classify
 
     design = Design.load(genome)
     started = time.monotonic()
     with working("evaluating"):
         source = design.task(task)
-        part = design.part(split.value, source)
+        part = design.part(split, source)
         network = design.network
         accuracy = Accuracy.of(classify(network, part), part.y)
-    of = {"task": task or design.genome.task, "split": split.value}
+    of = {"task": task or design.genome.task, "split": split}
     shown = of | {
         "sequences": f"{accuracy.total:,}",
         "correct": f"{accuracy.correct:,}",

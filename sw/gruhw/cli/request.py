@@ -1,44 +1,25 @@
 """What a search is asked for: read from options, stored with the search, and checked."""
 
 from dataclasses import asdict, dataclass, fields, replace
-from enum import StrEnum
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from gruhw.cli.choices import Objective, Preset, Target
 from gruhw.cli.console import check_unicode
-from gruhw.cli.hardware import Target
 from gruhw.cli.learning import LARGEST_SEED
 from gruhw.errors import InputError
 from gruhw.files import exists
-from gruhw.genome import PRESETS, Genome, Sizes, first_problem
+from gruhw.genome import MAXIMUM_SIZE, PRESETS, Genome, Sizes, first_problem
 from gruhw.search.folder import FLOAT_CHECKPOINT, FLOAT_MODEL
-from gruhw.tasks.custom import MAXIMUM_SIZE
+from gruhw.search.objectives import DEFAULT_TARGET
 
 if TYPE_CHECKING:
     from gruhw.search.objectives import Cost
     from gruhw.search.space import SearchSpace
     from gruhw.search.store import Store
-
-
-class Objective(StrEnum):
-    """What to minimise besides mistakes."""
-
-    size = "size"
-    luts = "luts"
-    area = "area"
-    memory = "memory"
-    cycles = "cycles"
-    energy = "energy"
-
-
-class PresetName(StrEnum):
-    """Which widths are free."""
-
-    full = "full"
-    operators17 = "operators17"
 
 
 @dataclass(frozen=True)
@@ -52,9 +33,9 @@ class Request:
     task: str = ""
     model: str | None = None
     hidden: Annotated[int, Field(ge=1, le=MAXIMUM_SIZE)] | None = None
-    objective: tuple[Objective, ...] = (Objective.size,)
-    target: Target = Target.ice40
-    preset: PresetName = PresetName.full
+    objective: tuple[Objective, ...] = ("size",)
+    target: Target = DEFAULT_TARGET
+    preset: Preset = "full"
     pe: str = "1"
     start: tuple[str, ...] = ()
     genomes: tuple[Genome, ...] = ()

@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gruhw.cli.choices import OneOfObjectives, Preset, Target
 from gruhw.cli.console import JsonPath, counting, errors, figures, progress, results, write_json
-from gruhw.cli.hardware import Target
 from gruhw.cli.learning import LARGEST_SEED
 from gruhw.cli.request import (
     QUICK_DESCENT,
-    Objective,
-    PresetName,
     Request,
     check,
     check_training,
@@ -26,7 +24,7 @@ from gruhw.cli.request import (
     stored_request,
 )
 from gruhw.errors import GruhwError
-from gruhw.tasks.custom import MAXIMUM_SIZE
+from gruhw.genome import MAXIMUM_SIZE
 
 if TYPE_CHECKING:
     from gruhw.search.evaluation import Prepare
@@ -63,17 +61,17 @@ def search(
         ),
     ] = None,
     objective: Annotated[
-        list[Objective] | None,
+        list[OneOfObjectives] | None,
         typer.Option(
             help="What to minimise besides mistakes; up to three times. size if absent.",
-            metavar=f"<{'|'.join(Objective)}>",
+            metavar=f"<{'|'.join(OneOfObjectives)}>",
         ),
     ] = None,
     target: Annotated[
         Target | None, typer.Option(help=f"What LUTs are counted for; {Request.target} if absent.")
     ] = None,
     preset: Annotated[
-        PresetName | None,
+        Preset | None,
         typer.Option(help="Which widths are free: all (full), or the paper's 17."),
     ] = None,
     pe: Annotated[
@@ -150,8 +148,8 @@ def search(
         "model": str(model) if model else None,
         "hidden": hidden,
         "objective": tuple(map(str, objective)) if objective else None,
-        "target": str(target) if target else None,
-        "preset": str(preset) if preset else None,
+        "target": target,
+        "preset": preset,
         "pe": pe,
         "start": tuple(map(str, start)) if start else None,
         "population": population,
@@ -303,14 +301,23 @@ def _telling() -> Iterator[tuple[Callable[[str], None], Callable[["Progress"], N
 def _line(now: "Progress") -> str:
     parts = [now.phase]
     if now.generation is not None:
-        parts = [
-            f"generation {now.generation}/{now.generations}",
-            f"{now.rate:.1f} evaluations/s",
-            f"hypervolume {now.gain:.3f} of homogeneous",
-        ]
+        parts = [f"generation {now.generation}/{now.generations}"]
+        if now.rate is not None:
+            parts.append(_pace(now.rate))
+        parts.append(f"hypervolume {now.gain:.3f} of homogeneous")
     if now.best is not None:
         parts.append(f"best {now.best.costs[0]:,} at {now.best.accuracy}")
     if now.left is not None:
         minutes, seconds = divmod(round(now.left), 60)
         parts.append(f"{minutes}:{seconds:02} left")
     return "  ".join(parts)
+
+
+def _pace(rate: float) -> str:
+    """Evaluations a second, or in the shortest time in which there is at least one."""
+    second, minute, hour = (rate * seconds for seconds in (1, 60, 3600))
+    if second >= 1:
+        return f"{second:.1f} evaluations/s"
+    if minute >= 1:
+        return f"{minute:.1f} evaluations/min"
+    return f"{hour:.2g} evaluations/h"

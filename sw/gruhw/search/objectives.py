@@ -6,14 +6,13 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from gruhw.errors import InputError
-from gruhw.model import Network, weight_bits
-from gruhw.schedule import Schedule
-from gruhw.search.accelerators import Accelerator
-from gruhw.search.front import Number
-from gruhw_hw.energy import sequence_energy
 from gruhw_hw.synthesis.targets import TARGETS
 
+# The command line offers the names below: what costs are computed with is imported late.
 if TYPE_CHECKING:
+    from gruhw.model import Network
+    from gruhw.search.accelerators import Accelerator
+    from gruhw.search.front import Number
     from gruhw_hw.area import AreaModel
 
 DEFAULT_TARGET = "ice40"
@@ -62,11 +61,11 @@ class Cost(Protocol):
         """Do once what takes long; ``progress`` takes the steps that are done, and all steps."""
         ...
 
-    def __call__(self, accelerator: Accelerator) -> Number:
+    def __call__(self, accelerator: "Accelerator") -> "Number":
         """The figure of an accelerator."""
         ...
 
-    def measure(self, network: Network) -> Number | None:
+    def measure(self, network: "Network") -> "Number | None":
         """The figure that real synthesis finds; None if this cost is no estimate."""
         ...
 
@@ -89,7 +88,7 @@ class ExactCost:
     label: str
     unit: str
     steps: int
-    count: Callable[[Accelerator, int], Number]
+    count: "Callable[[Accelerator, int], Number]"
 
     @property
     def estimated(self) -> bool:
@@ -102,10 +101,10 @@ class ExactCost:
     def prepare(self, progress: Callable[[int, int], None]) -> None:
         pass
 
-    def __call__(self, accelerator: Accelerator) -> Number:
+    def __call__(self, accelerator: "Accelerator") -> "Number":
         return self.count(accelerator, self.steps)
 
-    def measure(self, network: Network) -> Number | None:
+    def measure(self, network: "Network") -> "Number | None":
         return None
 
 
@@ -141,12 +140,12 @@ class AreaCost:
         """Calibrate the area model, unless that is done: then it is found in the cache."""
         _load_area_model(self.target, progress)
 
-    def __call__(self, accelerator: Accelerator) -> Number:
+    def __call__(self, accelerator: "Accelerator") -> "Number":
         (estimate,) = _area_model(self.target).estimate_measures([accelerator.measures])
         found: float = getattr(estimate, self.resource)
         return round(found)
 
-    def measure(self, network: Network) -> Number | None:
+    def measure(self, network: "Network") -> "Number | None":
         found: float = getattr(_synthesised(network, self.target), self.resource)
         return round(found)
 
@@ -170,7 +169,7 @@ def with_unit(cost: Cost) -> str:
     return cost.label if cost.unit in cost.label else f"{cost.label} / {cost.unit}"
 
 
-def _synthesised(network: Network, target: str) -> Any:
+def _synthesised(network: "Network", target: str) -> Any:
     # Imported here, because Amaranth takes a second that most searches need not wait.
     from gruhw_hw.synthesis import synthesise
     from gruhw_hw.top import TOP, generate_verilog
@@ -179,20 +178,26 @@ def _synthesised(network: Network, target: str) -> Any:
     return synthesise(verilog, TOP, target, by_operator=False).total
 
 
-def _size(accelerator: Accelerator, steps: int) -> int:
+def _size(accelerator: "Accelerator", steps: int) -> int:
+    from gruhw.model import weight_bits
+
     return weight_bits(accelerator.genome)
 
 
-def _memory(accelerator: Accelerator, steps: int) -> int:
+def _memory(accelerator: "Accelerator", steps: int) -> int:
     return accelerator.measures.memory_bits
 
 
-def _cycles(accelerator: Accelerator, steps: int) -> int:
+def _cycles(accelerator: "Accelerator", steps: int) -> int:
+    from gruhw.schedule import Schedule
+
     graph, genome = accelerator.network.graph, accelerator.genome
     return Schedule(graph, genome.folding, genome.output).sequence_interval(steps)
 
 
-def _energy(accelerator: Accelerator, steps: int) -> int:
+def _energy(accelerator: "Accelerator", steps: int) -> int:
+    from gruhw_hw.energy import sequence_energy
+
     return round(sequence_energy(accelerator.network, steps))
 
 

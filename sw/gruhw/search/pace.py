@@ -13,12 +13,12 @@ class Pace:
     Attributes
     ----------
     rate
-        Parts a second; 0 until some are done.
+        Parts a second; None until some are done.
     """
 
     def __init__(self) -> None:
         self._reports = deque([(time.monotonic(), 0)], maxlen=REPORTS)
-        self.rate = 0.0
+        self.rate: float | None = None
 
     def report(self, done: int) -> None:
         """Take note of how many parts are done, which take about as long each."""

@@ -54,7 +54,7 @@ class Progress:
     evaluated
         Candidates evaluated since this process began.
     rate
-        Of these, how many a second.
+        Of these, how many a second; None until that is known.
     gain
         The front's hypervolume in units of that of the homogeneous genomes.
     best
@@ -69,7 +69,7 @@ class Progress:
     generation: int | None = None
     generations: int | None = None
     evaluated: int = 0
-    rate: float = 0.0
+    rate: float | None = None
     gain: float = 0.0
     best: Candidate | None = None
     left: float | None = None

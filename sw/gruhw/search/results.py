@@ -9,6 +9,7 @@ from typing import Any
 
 from gruhw.files import sha256, write_atomic
 from gruhw.genome import GENES, FileReference
+from gruhw.parts import VALIDATION_SEEN
 from gruhw.search.clusters import cluster
 from gruhw.search.folder import (
     BEST,
@@ -23,7 +24,6 @@ from gruhw.search.front import Candidate
 from gruhw.search.objectives import with_unit
 from gruhw.search.plots import draw_front, draw_genomes
 from gruhw.search.result import Member, Result, baseline_bits
-from gruhw.tasks.data import VALIDATION_SEEN
 
 
 def describe_member(result: Result, member: Member) -> dict[str, Any]:

@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 from gruhw.errors import InputError
 from gruhw.files import PathLike, as_path, read_npz
 from gruhw.fixed import IntArray
+from gruhw.genome import MAXIMUM_SIZE
 from gruhw.tasks.data import Split, Task, TaskData, hold_out
-
-MAXIMUM_SIZE = 1024
-"""The most classes, and the most elements of an input vector, that a genome can have."""
 
 HELD_OUT = 10
 """One in this many training sequences becomes validation data where a file has none."""

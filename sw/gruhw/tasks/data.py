@@ -18,9 +18,6 @@ from gruhw.genome import Sizes
 from gruhw.model import Normalisation
 from gruhw.outliers import outlier_limit
 
-VALIDATION_SEEN = "validation_may_be_trained_on"
-"""How JSON calls what :meth:`Task.may_have_taught` finds."""
-
 SPLIT_SEED = 20240601
 """Seeds the choice of validation samples, so that every machine holds out the same ones."""
 

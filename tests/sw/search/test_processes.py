@@ -23,7 +23,7 @@ def test_the_time_left_is_that_of_the_latest_pace(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(time, "monotonic", lambda: now)
     pace = Pace()
     pace.report(0)
-    assert (pace.rate, pace.left(10)) == (0, None)
+    assert (pace.rate, pace.left(10)) == (None, None)
     now += 6
     pace.report(2)
     assert pace.left(8) == pytest.approx(24)
