@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 from rich.table import Table
 
-from gruhw.accuracy import Accuracy
 from gruhw.cli.console import (
     GenomePath,
     JsonPath,
@@ -196,6 +195,7 @@ def evaluate(
     json: JsonPath = None,
 ) -> None:
     """Measure the accuracy of the integers that the hardware computes."""
+    from gruhw.accuracy import Accuracy
     from gruhw.design import Design
     from gruhw.reference import classify
 
