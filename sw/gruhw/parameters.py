@@ -5,13 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gruhw.arrays import frozen
 from gruhw.fixed import Fixed, IntArray, quantise
+from gruhw.frozen import FrozenMapping
 from gruhw.graph import Graph, Linear
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """The integers of linear operators, by name.
+    """The integers of linear operators, by name; read-only.
 
     ``weights[op]`` has shape [outputs, inputs]; ``biases[op]``, at the accumulator's scale,
     has shape [outputs].
@@ -19,6 +21,11 @@ class Parameters:
 
     weights: Mapping[str, IntArray]
     biases: Mapping[str, IntArray]
+
+    def __post_init__(self) -> None:
+        for name in ("weights", "biases"):
+            arrays = {op: frozen(array) for op, array in getattr(self, name).items()}
+            object.__setattr__(self, name, FrozenMapping(arrays))
 
 
 BIAS_BITS = 32

@@ -240,6 +240,16 @@ def test_a_kept_model_stays_what_it_was() -> None:
     assert module.model().to_bytes() != before
 
 
+def test_the_integers_of_a_network_cannot_change() -> None:
+    module = quantised()
+    parameters = Network.build(module.genome(), module.model()).parameters
+    for arrays in (parameters.weights, parameters.biases):
+        with pytest.raises(ValueError, match="read-only"):
+            arrays["W_hn"][0] = 1
+        with pytest.raises(TypeError, match="does not support item assignment"):
+            arrays["W_hn"] = np.zeros(4)  # type: ignore[index]
+
+
 def test_fractions_of_other_genes() -> None:
     gru, head = pair()
     fractions, signed = calibrate(SIZES, GENES, *float_layers(gru, head), X)
