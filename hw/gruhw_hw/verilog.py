@@ -6,6 +6,7 @@ from amaranth.back import verilog
 from amaranth.back.verilog import YosysError
 from amaranth.lib import wiring
 
+from gruhw.cache import check_yosys_cache
 from gruhw.errors import ToolError
 
 
@@ -14,9 +15,12 @@ def convert(component: wiring.Component, name: str) -> str:
 
     Raises
     ------
+    InputError
+        If the Yosys that comes with Amaranth has no place for its cache.
     ToolError
-        If the Yosys that comes with Amaranth fails, for lack of memory or disk space, say.
+        If it fails, for lack of memory or disk space, say.
     """
+    check_yosys_cache()
     try:
         text: str = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
     except YosysError as error:

@@ -24,6 +24,7 @@ from typing import IO, TypeAlias
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from gruhw.cache import cache_folder, writing_cache
 from gruhw.errors import InputError, ToolError
 from gruhw.files import check_sha256, describe, exists, output_folder, read_bytes
 
@@ -44,13 +45,6 @@ class PinnedFile:
     def check(self, path: Path, data: bytes) -> None:
         """Raise :class:`InputError` unless ``data``, found at ``path``, are its contents."""
         check_sha256(path, data, self.sha256)
-
-
-def cache_folder() -> Path:
-    """Where downloaded files are kept; it need not exist."""
-    # The XDG specification has relative paths ignored.
-    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (base if base.is_absolute() else Path.home() / ".cache") / "gruhw"
 
 
 def local_file(file: PinnedFile, folder_variable: str | None = None) -> tuple[Path, bytes] | None:
@@ -127,7 +121,8 @@ def fetch_checked(
     if (found := _find(name, check, folder_variable)) is not None:
         return found
     failures = []
-    path = cache_folder() / name
+    with writing_cache() as folder:
+        path = folder / name
     with _locked_part(path) as part:
         # Another process may have fetched the file while this one waited for the lock.
         if exists(path):

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from gruhw.download import PinnedFile, cache_folder, fetch, fetch_checked
+from gruhw.cache import cache_folder
+from gruhw.download import PinnedFile, fetch, fetch_checked
 from gruhw.errors import InputError, ToolError
 
 CONTENTS = b"what the file must hold" * 9000
@@ -325,6 +326,7 @@ def test_an_unwritable_cache_is_named(
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     message = f"{tmp_path / 'file' / 'gruhw'}: cannot be written: not a directory"
+    message += ": let XDG_CACHE_HOME name another folder"
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
         get(f"{server.base}/file")
 

@@ -7,7 +7,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from gruhw.download import cache_folder
+from gruhw.cache import cache_folder, writing_cache
 from gruhw.errors import InputError
 from gruhw.files import MALFORMED, exists, read_bytes, write_atomic
 from gruhw_hw.area.fit import AMOUNTS, Prices
@@ -55,6 +55,8 @@ def find_calibration(
         prices = parse_calibration(read_bytes(path), str(path), target, tools)
         if prices is not None:
             return prices
+    with writing_cache():  # known before the work, not after it
+        pass
     prices = calibrate(target, liberty, progress)
     write_atomic(path, format_calibration(target, tools, prices))
     return prices

@@ -6,7 +6,7 @@ A calibration that was killed goes on where it was, and new terms are fitted wit
 import json
 from collections.abc import Mapping, Sequence
 
-from gruhw.download import cache_folder
+from gruhw.cache import cache_folder
 from gruhw.errors import InputError
 from gruhw.files import MALFORMED, read_bytes, sha256, write_atomic
 from gruhw_hw.synthesis import run_yosys

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from gruhw.cache import cache_folder, check_yosys_cache, writing_cache
 from gruhw.cli.choices import OneOfTargets, OutputKind, SimulatedTarget, Simulator, Target
 from gruhw.cli.console import (
     GenomePath,
@@ -27,6 +28,9 @@ from gruhw.cli.console import (
 )
 from gruhw.errors import InputError, ToolError
 from gruhw_sim import EXTREME_SEQUENCES
+
+SIMULATIONS = "simulation"
+"""The folder of the cache that keeps compiled simulations."""
 
 OutputOption = Annotated[
     OutputKind | None,
@@ -62,6 +66,7 @@ def generate(
     from gruhw.design import generate as write_design
 
     started = time.monotonic()
+    check_yosys_cache()
     design = Design.load(genome, pe=pe, output=output)
     folder = out or Path("build") / design.name
     with working("generating"):
@@ -86,6 +91,7 @@ def synth(
     from gruhw_hw.synthesis import synthesise
     from gruhw_hw.top import TOP, generate_verilog
 
+    check_yosys_cache()
     design = Design.load(genome, pe=pe, output=output)
     with working(f"synthesising for {target}"):
         verilog = generate_verilog(design.network, blocks=dsp).verilog
@@ -130,7 +136,6 @@ def simulate(
     import numpy as np
 
     from gruhw.design import Design
-    from gruhw.download import cache_folder
     from gruhw_hw.synthesis import netlist as synthesise_netlist
     from gruhw_hw.top import TOP, generate_verilog
     from gruhw_sim import READ_INSIDE
@@ -141,7 +146,11 @@ def simulate(
         raise InputError("--liberty requires --netlist asic")
     if flatten and netlist is None:
         raise InputError("--flatten requires --netlist")
-    find_simulator(simulator)  # known before the work, not after it
+    # Known before the work, not after it.
+    find_simulator(simulator)
+    check_yosys_cache()
+    with writing_cache(SIMULATIONS):
+        pass
     design = Design.load(genome, pe=pe, output=output)
     split = design.samples(data, wanted=samples)
     if samples > len(split):
@@ -173,7 +182,7 @@ def simulate(
             inside=not flatten,
             extreme=extreme,
             seed=seed,
-            build_folder=cache_folder() / "simulation",
+            build_folder=cache_folder() / SIMULATIONS,
             progress=tell,
         )
     results.print(report.table())
@@ -214,10 +223,13 @@ def verify(
     import numpy as np
 
     from gruhw.design import Design
-    from gruhw.download import cache_folder
     from gruhw.files import read_text
     from gruhw_sim.verify import verify as verify_all
 
+    with writing_cache(SIMULATIONS):
+        pass
+    if verilog is None:
+        check_yosys_cache()
     design = Design.load(genome, pe=pe, output=output)
     text = read_text(verilog) if verilog else None
     source = design.task(task)
@@ -235,7 +247,7 @@ def verify(
             part.y,
             waveform=waveform,
             verilog=text,
-            cache=cache_folder() / "simulation",
+            cache=cache_folder() / SIMULATIONS,
             jobs=jobs,
             progress=tell,
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from gruhw.cache import check_yosys_cache
 from gruhw.cli.choices import Objective, Preset, Target
 from gruhw.cli.console import check_unicode
 from gruhw.cli.learning import LARGEST_SEED
@@ -154,6 +155,8 @@ def check(request: Request) -> list["Cost"]:
         space.vector(genome)
     costs = make_costs(request.objective, target=request.target, steps=task.steps)
     task.normalisation()
+    if any(cost.estimated for cost in costs):
+        check_yosys_cache()  # synthesis comes at the end
     return costs
 
 

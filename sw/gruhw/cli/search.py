@@ -186,13 +186,15 @@ def _search(
     given: dict[str, Any], out: Path, workers: int, json: Path | None, *, resume: bool
 ) -> None:
     from gruhw.search.front import NothingFitsError
-    from gruhw.search.results import describe, summary, write_results
     from gruhw.search.store import Store
 
     uncalibrated: Sequence[Cost] = ()
     if not resume:
         request = new_request(given)
         _calibrate(check(request))
+    # It brings Matplotlib, which complains itself of a cache that it cannot write.
+    from gruhw.search.results import describe, summary, write_results
+
     with Store(out, create=not resume) as store:
         if resume:
             request = stored_request(store, given)

@@ -43,6 +43,19 @@ def structure_of(sizes: Sizes) -> Graph:
     return graph
 
 
+def compile_for(sizes: Sizes) -> None:
+    """Compile the time steps of networks of these sizes, unless the cache has them compiled.
+
+    Raises
+    ------
+    InputError
+        If the cache cannot be written.
+    ToolError
+        If there is no C++ compiler, or it fails.
+    """
+    load_library(structure_of(sizes))
+
+
 def step_results(
     structure: Graph, known: Mapping[str, Tensor], constants: Constants
 ) -> dict[str, Tensor]:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from gruhw.errors import InputError
 from gruhw.files import exists, write_atomic
-from gruhw.genome import SEARCHED_BITS, Genome, homogeneous
+from gruhw.genome import SEARCHED_BITS, Genome, Sizes, homogeneous
 from gruhw.graph import calibrated_tensors
 from gruhw.model import Model, read_model
+from gruhw.quant.population import compile_for
 from gruhw.search.evaluation import Preparation, Prepared
 from gruhw.search.fine_tuning import FineTuning
 from gruhw.search.folder import (
@@ -122,10 +123,13 @@ def _float_network(task: Task, wanted: Preparation, recipe: Recipe, progress: Pr
     """That of the design to start from, for which no data are needed yet, or a trained one."""
     if wanted.model is not None:
         return FloatGRU.of(given_model(wanted.model, task, wanted.hidden))
+    hidden = wanted.hidden or task.hidden
+    # What cannot be compiled is known before the work, not after it.
+    compile_for(Sizes(input=task.inputs, hidden=hidden, classes=task.classes))
     return train_float(
         task,
         task.load(),
-        wanted.hidden or task.hidden,
+        hidden,
         recipe,
         progress,
         checkpoint=wanted.out / FLOAT_CHECKPOINT,

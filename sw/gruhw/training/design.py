@@ -16,6 +16,7 @@ from gruhw.files import output_folder, write_atomic
 from gruhw.genome import Folding, Genes, Genome, Sizes
 from gruhw.model import Model, Network
 from gruhw.quant import Calibration, TensorReport, float_layers
+from gruhw.quant.population import compile_for
 from gruhw.reference import classify
 from gruhw.tasks import Split, Task, TaskData
 from gruhw.training.fit import Progress
@@ -129,8 +130,11 @@ def train_design(
         Accuracies and size. The test part of the data is only measured, never trained on or chosen
         by.
     """
+    # What cannot be written or compiled is known before the work, not after it.
     with output_folder(out):
         pass
+    sizes = Sizes(input=task.inputs, hidden=hidden, classes=task.classes)
+    compile_for(sizes)
     data = task.load()
     task.normalisation()  # known before the work, not after it
     network = train_float(task, data, hidden, recipe, progress)
@@ -138,7 +142,7 @@ def train_design(
     record_calibration(calibration.report(genes), out)
     genome = Genome(
         task=task.name,
-        sizes=Sizes(input=task.inputs, hidden=hidden, classes=task.classes),
+        sizes=sizes,
         genes=genes,
         folding=folding or Folding(),
     )

@@ -8,10 +8,10 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from gruhw.cache import cache_folder, writing_cache
 from gruhw.compiled import is_whole, keep
-from gruhw.download import cache_folder
 from gruhw.errors import ToolError
-from gruhw.files import output_folder, sha256
+from gruhw.files import sha256
 from gruhw.graph import Graph
 from gruhw.programs import run_program
 from gruhw.quant.native.source import cpp_source
@@ -20,20 +20,25 @@ FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared", "
 """For this processor: the library is never moved to another."""
 
 
+FOLDER = "native"
+"""The folder of the cache that keeps the libraries."""
+
+
 @cache
 def load_library(structure: Graph) -> ctypes.CDLL:
     """The compiled time steps of networks with this structure, from the cache if it has them.
 
     Raises
     ------
+    InputError
+        If the cache cannot be written.
     ToolError
         If there is no C++ compiler, or it fails.
     """
     text = cpp_source(structure)
-    folder = cache_folder() / "native"
-    path = folder / f"{sha256((text + _processor()).encode())}.so"
+    path = cache_folder() / FOLDER / f"{sha256((text + _processor()).encode())}.so"
     if not is_whole(path):
-        with output_folder(folder), tempfile.TemporaryDirectory(dir=folder) as name:
+        with writing_cache(FOLDER) as folder, tempfile.TemporaryDirectory(dir=folder) as name:
             source, library = Path(name) / "steps.cpp", Path(name) / path.name
             source.write_text(text)
             _compile([*FLAGS, "-o", str(library), str(source)])
