@@ -48,6 +48,23 @@ def test_resume_needs_no_options(gruhw: CommandLine, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_pictures")
+def test_a_search_that_began_before_there_was_an_option_goes_on_without_it(
+    gruhw: CommandLine, tmp_path: Path
+) -> None:
+    gruhw.succeeds(*ARGUMENTS, *SMALL)
+    with Store(tmp_path / "out", create=False) as store:
+        request = store.get("request")
+        assert request.pop("keep_outliers") is False
+        store.put({"request": request})
+    gruhw.succeeds("search", "--out", "out", "--resume")
+    result = gruhw("search", "--out", "out", "--resume", "--keep-outliers")
+    assert (result.status, result.err) == (
+        2,
+        "gruhw: out: keep-outliers must be False, as when the search began, not True\n",
+    )
+
+
+@pytest.mark.usefixtures("no_pictures")
 def test_a_rule_outlives_an_interrupted_calibration(
     gruhw: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

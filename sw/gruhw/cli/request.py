@@ -47,6 +47,7 @@ class Request:
     seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 1
     select: str = "smallest"
     quick: bool = False
+    keep_outliers: bool = False
 
     def content(self) -> dict[str, Any]:
         """The request as JSON values."""
@@ -60,11 +61,14 @@ QUICK = {"population": 16, "generations": 8, "finalists": 4}
 QUICK_DESCENT = 0.5
 """The part of the genes that each step of a quick search's descent narrows."""
 
-TRAINING = ("task", "model", "hidden", "seed", "quick")
+TRAINING = ("task", "model", "hidden", "seed", "quick", "keep_outliers")
 """What the float network and the shared weights depend on."""
 
 TRAINED = (FLOAT_CHECKPOINT, FLOAT_MODEL)
 """Files of which a folder has one as soon as something is trained."""
+
+LATER = {"keep_outliers"}
+"""Options that searches did not always have."""
 
 CHANGEABLE = ("generations", "select")
 """What may differ when a search is resumed: no figure depends on them."""
@@ -97,7 +101,8 @@ def stored_request(store: "Store", given: dict[str, Any]) -> Request:
     """The request of the search in ``store``, with what may be changed changed as ``given``."""
     stored = store.get("request")
     names = {field.name for field in fields(Request)}
-    if not isinstance(stored, dict) or set(stored) != names:
+    # A search that began before there was an option did without it.
+    if not isinstance(stored, dict) or not names - LATER <= stored.keys() <= names:
         raise InputError(f"{store.path}: a search that can be resumed is required, but missing")
     try:
         request = TypeAdapter(Request).validate_json(dumps(stored), strict=True)
@@ -129,7 +134,8 @@ def check_training(store: "Store", request: Request) -> None:
     if not isinstance(stored, dict) or not any(exists(folder / name) for name in TRAINED):
         return
     for name in TRAINING:
-        if (known := stored.get(name)) != (value := getattr(request, name)):
+        known = stored.get(name, getattr(Request, name))
+        if known != (value := getattr(request, name)):
             raise InputError(
                 f"{folder}: {name} must be {_shown(known)}, as when the training in it began, not "
                 f"{_shown(value)}: continue it with --resume, or choose another folder with --out"

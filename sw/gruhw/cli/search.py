@@ -13,7 +13,7 @@ import typer
 
 from gruhw.cli.choices import OneOfObjectives, Preset, Target
 from gruhw.cli.console import JsonPath, counting, errors, figures, progress, results, write_json
-from gruhw.cli.learning import LARGEST_SEED
+from gruhw.cli.learning import LARGEST_SEED, OutlierOption
 from gruhw.cli.request import (
     QUICK_DESCENT,
     Request,
@@ -134,6 +134,7 @@ def search(
             "--quick", help="A taste of two minutes: little training, few small generations."
         ),
     ] = False,
+    keep_outliers: OutlierOption = False,
     resume: Annotated[
         bool,
         typer.Option(
@@ -159,6 +160,7 @@ def search(
         "seed": seed,
         "select": select,
         "quick": quick or None,
+        "keep_outliers": keep_outliers or None,
     }
     given = {name: value for name, value in given.items() if value is not None}
     try:
@@ -260,6 +262,7 @@ def _run(request: Request, out: Path, store: "Store", workers: int) -> "Result":
             seed=request.seed,
             fine_tune_epochs=request.fine_tune_epochs,
             quick=request.quick,
+            keep_outliers=request.keep_outliers,
             workers=workers,
         )
         prepared = _preparation()(wanted, say)

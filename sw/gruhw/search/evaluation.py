@@ -159,6 +159,8 @@ class Preparation:
         Whether to spend as little time as possible.
     workers
         Processes that the refiner may use; results do not depend on it.
+    keep_outliers
+        Whether calibration represents every sample: see :class:`gruhw.quant.Calibration`.
     """
 
     task: str
@@ -169,6 +171,7 @@ class Preparation:
     fine_tune_epochs: int | None
     quick: bool
     workers: int
+    keep_outliers: bool = False
 
 
 Prepare: TypeAlias = Callable[[Preparation, Callable[[str], None]], Prepared]

@@ -35,7 +35,7 @@ QUICK = 0.1
 def prepare(wanted: Preparation, tell: Callable[[str], None]) -> Prepared:
     """Make a task ready for searching; see :data:`gruhw.search.evaluation.Prepare`."""
     task, out = load_task(wanted.task), wanted.out
-    recipe = replace(recipe_for(wanted.task), seed=wanted.seed)
+    recipe = replace(recipe_for(wanted.task), seed=wanted.seed, keep_outliers=wanted.keep_outliers)
     if wanted.quick:
         recipe = _quick(recipe)
     epochs = wanted.fine_tune_epochs
