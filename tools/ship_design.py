@@ -200,6 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     targets = options.target or ["ice40", "asic"]
     # Cells of many PEs take Yosys minutes a design: other foldings are for the first target.
     comparison = compare(designs, targets, print, pes=options.pe or (), folded_targets=targets[:1])
+    comparison.check()
     write_atomic(folder / "report.md", comparison.markdown())
     write_atomic(folder / "report.json", json.dumps(comparison.to_json(), indent=2) + "\n")
     for number, candidate in enumerate(genes):

@@ -108,8 +108,10 @@ def test_no_task(refused: Refused) -> None:
     genome = json.loads(GENOME.read_text())
     del genome["task"]
     GENOME.write_text(json.dumps(genome))
-    refused(f"{GENOME}: task is required, but missing: give --task", "evaluate", "--genome", GENOME)
-    refused(f"{GENOME}: task is required, but missing", "report", "--genome", GENOME)
+    for command in ("evaluate", "verify", "report"):
+        refused(
+            f"{GENOME}: task is required, but missing: give --task", command, "--genome", GENOME
+        )
 
 
 @pytest.mark.parametrize("command", ["evaluate", "report", "simulate"])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from bad_input import GENOME, generate
 from command_line import DESIGN, SCRIPT, CommandLine, Result, contents, no_permission, run_process
-from tiny_task import write_tiny_task
+from tiny_task import write_task_of_samples, write_tiny_task
 
 KILLED_AT_WRITE = """
 import os, signal
@@ -115,23 +115,13 @@ def test_a_full_disk(
     (tmp_path / "tmp").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     names = {"tmp": tmp_path / "tmp", "design": "design/task.npz"}
-    _task_of_the_design(tmp_path)
+    write_task_of_samples(Path("design/samples.npz"), Path("design/task.npz"))
     before = contents(tmp_path)
     given = [str(argument).format(**names) for argument in arguments]
     at_once = "fill()\n" if arguments[0] == "prove" else ""
     result = run_process(*given, cwd=tmp_path, script=FULL_DISK + at_once + SCRIPT)
     fails(result, status, line.format(**names))
     assert contents(tmp_path) == before
-
-
-def _task_of_the_design(folder: Path) -> None:
-    """The samples of the design, as a task that is there without a download."""
-    import numpy as np
-
-    with np.load(folder / "design" / "samples.npz") as samples:
-        x, y = samples["x_test"], samples["y_test"]
-    y[:10] = np.arange(10)
-    np.savez(folder / "design" / "task.npz", x_train=x, y_train=y, x_test=x, y_test=y)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Synthesis by Yosys: what a design costs on FPGAs and in standard cells, operator by operator."""
 
-from gruhw_hw.synthesis.flow import OPERATOR_ROWS, synthesise
+from gruhw_hw.synthesis.flow import OPERATOR_ROWS, check_target, synthesise
 from gruhw_hw.synthesis.netlist import netlist
 from gruhw_hw.synthesis.report import REST, SynthesisReport
 from gruhw_hw.synthesis.resources import Resources
@@ -15,6 +15,7 @@ __all__ = [
     "SynthesisReport",
     "Target",
     "YosysRun",
+    "check_target",
     "library_of",
     "netlist",
     "run_yosys",

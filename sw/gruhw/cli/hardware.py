@@ -316,13 +316,18 @@ def report(
             help="Processing elements to synthesise with, too; may be repeated.", metavar="PE"
         ),
     ] = None,
+    task: TaskOption = None,
     markdown: Annotated[
         Path | None,
         typer.Option(help="Also write the table here.", metavar="FILE", callback=writable),
     ] = None,
     json: JsonPath = None,
 ) -> None:
-    """Compare accuracy, size, cycles and area of designs."""
+    """Compare accuracy, size, cycles and area of designs.
+
+    All inputs are checked first. What is measured is shown and written even if a part fails, which
+    ends the command with status 1.
+    """
     from gruhw.design import Design
     from gruhw.files import write_atomic
     from gruhw.report import compare
@@ -330,8 +335,10 @@ def report(
     paths = [genome, *([baseline] if baseline else [])]
     targets = [str(chosen) for chosen in target or ("ice40", "asic")]
     with working("measuring") as tell:
-        comparison = compare([Design.load(path) for path in paths], targets, tell, pes=pe or ())
+        designs = [Design.load(path) for path in paths]
+        comparison = compare(designs, targets, tell, pes=pe or (), task=task)
     results.print(comparison.table())
     if markdown is not None:
         write_atomic(markdown, comparison.markdown())
     write_json(json, comparison.to_json())
+    comparison.check()
