@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from command_line import CommandLine, contents, supported
+from tiny_task import write_tiny_task
 from toy_command import ARGUMENTS, SMALL, refuses
 from toy_search import SIZES, toy_model
 
@@ -145,6 +146,28 @@ def test_what_was_trained_for_other_options_is_not_used(
 
 
 @pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize("resume", [(), ("--resume",)])
+def test_training_on_other_data_is_not_gone_on_with(
+    resume: tuple[str, ...], gruhw: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "_run", interrupted)
+        assert gruhw(*ARGUMENTS).status == 130
+    write_tiny_task(tmp_path / "task.npz", train=93)  # nothing was trained yet
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "_run", interrupted)
+        assert gruhw(*ARGUMENTS).status == 130
+    (tmp_path / "out" / TRAINED[0]).write_bytes(b"")
+    write_tiny_task(tmp_path / "task.npz")
+    refuses(
+        gruhw,
+        f"out/{FILE}: the training data must be as when the search began, but changed: put back "
+        "what was there, or choose another folder with --out",
+        *(("search", "--out", "out", *resume) if resume else ARGUMENTS),
+    )
+
+
+@pytest.mark.usefixtures("no_pictures")
 def test_a_search_that_trained_nothing_may_begin_with_other_options(
     gruhw: CommandLine, tmp_path: Path
 ) -> None:
@@ -199,7 +222,7 @@ def test_a_damaged_search_is_kept(gruhw: CommandLine, tmp_path: Path) -> None:
     [
         ("population", "x", "request.population: input should be a valid integer, not 'x'"),
         ("pe", 1, "request.pe: input should be a valid string, not 1"),
-        ("preset", "x", "request.preset: input should be 'full' or 'operators17', not 'x'"),
+        ("preset", "x", "request.preset: input should be 'operators17' or 'full', not 'x'"),
         ("start", [1], "request.start.0: input should be a valid string, not 1"),
         ("generations", -1, "request.generations: input should be greater than or equal to 0, not"),
         ("genomes", [{}], "request.genomes.0.sizes is required, but missing"),

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command_line import SCRIPT, CommandLine
 from killed_search import results
@@ -61,3 +62,12 @@ def test_killed_in_every_phase_it_ends_with_the_same_files(
     best = tmp_path / "killed" / "best.json"
     assert load_network(best).genome == Genome.load(best)
     assert gruhw("evaluate", "--genome", best).status == 0
+
+    with np.load("task.npz") as archive:
+        np.savez("task.npz", **{name: archive[name][::-1] for name in archive.files})
+    refused = gruhw("search", "--resume", "--out", "killed")
+    line = (
+        "gruhw: killed/search.sqlite: the training data must be as when the search began, but "
+        "changed: put back what was there, or choose another folder with --out\n"
+    )
+    assert (refused.status, refused.err) == (2, line)

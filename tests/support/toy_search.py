@@ -2,8 +2,8 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from multiprocessing import parent_process
 from pathlib import Path
@@ -56,6 +56,7 @@ class ToyEvaluator:
     log: str | None = None
     total: int = TOTAL
     times: int = 1
+    contents: Mapping[str, str] = field(default_factory=lambda: {"formula": "toy"})
     fingerprint: str = "toy"
 
     def correct(self, candidates: Sequence[Genome]) -> list[int]:
@@ -122,6 +123,8 @@ class ToyRefiner:
 
     delay: float = 0.0
     log: str | None = None
+    settings: Mapping[str, int] = field(default_factory=lambda: {"epochs": 1})
+    contents: Mapping[str, str] = field(default_factory=lambda: {"teacher": "toy"})
     fingerprint: str = "toy"
     together: int = 3
 

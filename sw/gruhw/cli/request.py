@@ -142,6 +142,16 @@ def check_training(store: "Store", request: Request) -> None:
             )
 
 
+def check_data(store: "Store", request: Request) -> None:
+    """Refuse to go on with what was trained on other data, also before its first evaluation."""
+    from gruhw.search.shared import training_data  # it brings PyTorch
+
+    folder, contents = store.path.parent, training_data(request.task)
+    if store.get("settings") is None and not any(exists(folder / name) for name in TRAINED):
+        store.put({"contents": contents})  # nothing was trained on what is known
+    store.bind_contents(contents)
+
+
 def check(request: Request) -> list["Cost"]:
     """Find what is wrong before anything is written or takes time; the costs to minimise."""
     from gruhw.search.evolve import check_population

@@ -18,6 +18,7 @@ from gruhw.cli.request import (
     QUICK_DESCENT,
     Request,
     check,
+    check_data,
     check_training,
     make_space,
     new_request,
@@ -207,6 +208,7 @@ def _search(
             before = request
         store.put({"request": request.content()})
         # What is interrupted from here on goes on with what was asked for.
+        check_data(store, request)
         _calibrate(uncalibrated)
         try:
             result = _run(request, out, store, workers)

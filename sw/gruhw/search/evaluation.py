@@ -1,9 +1,9 @@
 """What a search needs to know of accuracy: the seams between the search and the networks."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from gruhw.accuracy import Accuracy
 from gruhw.genome import Genes, Genome, Sizes
@@ -19,9 +19,11 @@ class Evaluator(Protocol):
         Validation sequences.
     times
         How often each is among them, with variations of itself: see :class:`Accuracy`.
+    contents
+        The SHA-256 of data and files that accuracies depend on, each by what people call it. What
+        was stored for others is not used.
     fingerprint
-        Of everything that accuracies depend on: task, model, settings. What was stored under
-        another fingerprint is not used.
+        Of all of them together: what stores know that were made when contents were not told apart.
     """
 
     @property
@@ -29,6 +31,9 @@ class Evaluator(Protocol):
 
     @property
     def times(self) -> int: ...
+
+    @property
+    def contents(self) -> Mapping[str, str]: ...
 
     @property
     def fingerprint(self) -> str: ...
@@ -85,11 +90,21 @@ class Refiner(Protocol):
 
     Attributes
     ----------
+    settings
+        What the results depend on, besides contents, as JSON values.
+    contents
+        As an evaluator's, besides those.
     fingerprint
-        Of everything that the results depend on, besides the evaluator's fingerprint.
+        Of both together, as an evaluator's.
     together
         How many candidates make a group.
     """
+
+    @property
+    def settings(self) -> Mapping[str, Any]: ...
+
+    @property
+    def contents(self) -> Mapping[str, str]: ...
 
     @property
     def fingerprint(self) -> str: ...

@@ -1,10 +1,10 @@
 """Training of what a search finds."""
 
 from collections.abc import Callable, Iterator, MutableSequence, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from multiprocessing import get_context
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from gruhw import __version__
 from gruhw.files import sha256
@@ -48,8 +48,18 @@ class FineTuning:
     workers: int
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """The recipe, and the version of what follows it."""
+        return {"version of gruhw": __version__, **asdict(self.recipe)}
+
+    @property
+    def contents(self) -> dict[str, str]:
+        """The SHA-256 of what candidates learn from, by name."""
+        return self.weights.training_contents
+
+    @property
     def fingerprint(self) -> str:
-        """Of all that the results depend on."""
+        """Of all that the results depend on together."""
         source = self.weights.training_fingerprint
         return f"{self.recipe} gruhw {__version__} float network and data {source}"
 

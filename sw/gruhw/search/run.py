@@ -167,15 +167,14 @@ class _Search:
 
     def _bind(self) -> None:
         """Refuse a store of another search: its figures, or the way to them, would differ."""
-        refiner, space = self.prepared.refiner, self.space
+        evaluator, refiner, space = self.evaluator, self.prepared.refiner, self.space
         self.store.bind(
             {
                 "task": self.prepared.task,
                 "sizes": self.prepared.sizes.model_dump(),
                 "genes": list(GENES),
-                "evaluator": self.evaluator.fingerprint,
                 "validation sequences": self.total,
-                "fine-tuning": refiner.fingerprint if refiner else None,
+                "fine-tuning": dict(refiner.settings) if refiner else None,
                 "objectives": [cost.identity for cost in self.costs],
                 "preset": space.preset.name,
                 "pe": list(space.pe),
@@ -185,7 +184,12 @@ class _Search:
                 "seed": self.settings.seed,
                 "narrowed": self.settings.narrowed,
                 "seeds": [list(vector) for vector in self.seeds],
-            }
+            },
+            contents={**evaluator.contents, **(refiner.contents if refiner else {})},
+            before={
+                "evaluator": evaluator.fingerprint,
+                "fine-tuning": refiner.fingerprint if refiner else None,
+            },
         )
 
     def _evaluate(self, vectors: Sequence[Vector], pool: Workers) -> list[Candidate]:

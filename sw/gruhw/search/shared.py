@@ -106,19 +106,50 @@ class SharedWeights:
         with naming(path):
             return replace(self.model, fractions=Fractions(found, widths))
 
+    @property
+    def contents(self) -> dict[str, str]:
+        """The SHA-256 of weights, fraction bits and validation data."""
+        return {
+            "shared weights": self._file(SHARED_MODEL),
+            "fraction bits": self._file(FRACTIONS),
+            "validation data": self.validation.fingerprint,
+        }
+
     @cached_property
     def fingerprint(self) -> str:
-        """Of weights, fraction bits and validation data."""
-        files = [sha256(read_bytes(self.folder / name)) for name in (SHARED_MODEL, FRACTIONS)]
-        return sha256("".join([*files, self.validation.fingerprint]).encode())
+        """Of the same together."""
+        return _together(
+            [self._file(SHARED_MODEL), self._file(FRACTIONS), *_hashes(self.validation)]
+        )
+
+    @property
+    def training_contents(self) -> dict[str, str]:
+        """The SHA-256 of what candidates learn from: the float network and the training data."""
+        return {"float network": self._file(FLOAT_MODEL), **training_data(self.task)}
 
     @cached_property
     def training_fingerprint(self) -> str:
-        """Of what candidates learn from: the training data and the float network."""
+        """Of the same together."""
         # Not :attr:`data`, which would stay, and be sent to every process.
-        train = load_task(self.task).load().train
-        network = sha256(read_bytes(self.folder / FLOAT_MODEL))
-        return sha256("".join([network, train.fingerprint]).encode())
+        return _together([self._file(FLOAT_MODEL), *_hashes(load_task(self.task).load().train)])
+
+    def _file(self, name: str) -> str:
+        return sha256(read_bytes(self.folder / name))
+
+
+def training_data(task: str) -> dict[str, str]:
+    """The SHA-256 of the training data of ``task``, by what people call them."""
+    return {"training data": load_task(task).load().train.fingerprint}
+
+
+def _hashes(split: Split) -> list[str]:
+    """What older searches know sequences by, instead of their fingerprint."""
+    arrays = (split.x, split.y, split.lengths)
+    return [sha256(np.ascontiguousarray(array).tobytes()) for array in arrays]
+
+
+def _together(hashes: Sequence[str]) -> str:
+    return sha256("".join(hashes).encode())
 
 
 class SharedEvaluator:
@@ -141,8 +172,13 @@ class SharedEvaluator:
         return self._weights.validation_times
 
     @property
+    def contents(self) -> dict[str, str]:
+        """The SHA-256 of all that accuracies depend on, by name."""
+        return self._weights.contents
+
+    @property
     def fingerprint(self) -> str:
-        """Of all that accuracies depend on."""
+        """Of the same together."""
         return self._weights.fingerprint
 
     def correct(self, candidates: Sequence[Genome]) -> list[int]:

@@ -33,6 +33,12 @@ TABLES = (
     "CREATE TABLE measured (genome TEXT PRIMARY KEY, figures TEXT NOT NULL)",
 )
 
+TOGETHER = {
+    "evaluator": "validation data, shared weights or fraction bits",
+    "fine-tuning": "training data, float network, recipe or version of gruhw",
+}
+"""What older stores have only one text of, by the name of the setting."""
+
 LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 UNUSABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
 FAILED = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM)
@@ -181,27 +187,77 @@ class Store:
             for name, value in values.items():
                 self._set(name, value)
 
-    def bind(self, settings: Mapping[str, Any]) -> None:
+    def bind(
+        self,
+        settings: Mapping[str, Any],
+        *,
+        contents: Mapping[str, str] | None = None,
+        before: Mapping[str, Any] | None = None,
+    ) -> None:
         """Store what the search's figures depend on, or check that it is what was stored.
+
+        Parameters
+        ----------
+        settings
+            JSON values by name; those of an object are compared one by one.
+        contents
+            The SHA-256 of data and files by what people call them.
+        before
+            What stores have instead that were made when contents were not told apart.
 
         Raises
         ------
         InputError
-            Naming the first setting that differs.
+            Naming the first content or setting that differs.
         """
-        stored = self.get("settings")
+        stored = self._object("settings")
         if stored is None:
+            self.bind_contents(contents or {})
             self.put({"settings": dict(settings)})
             return
-        if not isinstance(stored, dict):
-            raise self._damaged(f"its settings are {stored!r}")
-        given = json.loads(json.dumps(dict(settings)))
-        for name in sorted({*stored, *given}):
-            if stored.get(name) != given.get(name):
-                raise InputError(
-                    f"{self.path}: {name} must be {json.dumps(stored.get(name))}, as when the "
-                    f"search began, not {json.dumps(given.get(name))}"
-                )
+        if stored.keys() & TOGETHER.keys() == TOGETHER.keys():
+            settings = {**settings, **(before or {})}
+        else:
+            self.bind_contents(contents or {})
+        for name, known, found in _differences(stored, json.loads(json.dumps(dict(settings)))):
+            if name in TOGETHER and isinstance(known, str):
+                raise self._changed(TOGETHER[name])
+            raise InputError(
+                f"{self.path}: {name} must be {json.dumps(known)}, as when the search began, "
+                f"not {json.dumps(found)}"
+            )
+
+    def bind_contents(self, contents: Mapping[str, str]) -> None:
+        """Store what figures or checkpoints depend on, or check that it is what was stored.
+
+        Parameters
+        ----------
+        contents
+            As in :meth:`bind`. What is stored of others stays.
+
+        Raises
+        ------
+        InputError
+            Naming the first that differs.
+        """
+        known = self._object("contents") or {}
+        for name in sorted(contents):
+            if known.get(name, contents[name]) != contents[name]:
+                raise self._changed(name)
+        self.put({"contents": {**known, **contents}})
+
+    def _object(self, name: str) -> dict[str, Any] | None:
+        """The JSON object that was stored under ``name``."""
+        found = self.get(name)
+        if not isinstance(found, dict | None):
+            raise self._damaged(f"its {name} are {found!r}")
+        return found
+
+    def _changed(self, what: str) -> InputError:
+        return InputError(
+            f"{self.path}: the {what} must be as when the search began, but changed: put back "
+            "what was there, or choose another folder with --out"
+        )
 
     def _json(self, text: object) -> Any:
         try:
@@ -288,3 +344,15 @@ class Store:
             self._connection.execute(
                 "INSERT OR REPLACE INTO measured VALUES (?, ?)", (genome, json.dumps(dict(figures)))
             )
+
+
+def _differences(
+    stored: Mapping[str, Any], given: Mapping[str, Any], prefix: str = ""
+) -> Iterator[tuple[str, Any, Any]]:
+    """Each setting that differs: its name, what was stored and what is given."""
+    for name in sorted({*stored, *given}):
+        known, found = stored.get(name), given.get(name)
+        if isinstance(known, dict) and isinstance(found, dict):
+            yield from _differences(known, found, f"{prefix}{name}: ")
+        elif known != found:
+            yield f"{prefix}{name}", known, found

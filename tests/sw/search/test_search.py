@@ -112,7 +112,8 @@ def test_the_time_left_is_that_of_the_generations_left(tmp_path: Path) -> None:
     told: list[Progress] = []
     run(tmp_path, told=told)
     whole = SETTINGS.generations * SETTINGS.population
-    evaluations = [round(p.left * p.rate) for p in told if p.left is not None]
+    known = [p for p in told if p.left is not None and p.generation is not None]
+    evaluations = [round(p.left * p.rate) for p in known]
     # How long the descent takes is not known before its end.
     begun = [p.left is not None for p in told if p.generation is not None]
     assert begun == sorted(begun)

@@ -1,7 +1,7 @@
 """Shared weights as the search uses them: exact, independent of grouping, resumable."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -268,6 +268,11 @@ def test_damaged_files_are_one_line(
         SharedEvaluator(SharedWeights(task, tmp_path)).correct(candidates(task, 1))
 
 
+def changed(before: Mapping[str, object], after: Mapping[str, object]) -> set[str]:
+    assert before.keys() == after.keys()
+    return {name for name in before if before[name] != after[name]}
+
+
 def test_fingerprints_tell_weights_and_recipes_apart(
     task: str, folder: Path, tmp_path: Path
 ) -> None:
@@ -277,14 +282,19 @@ def test_fingerprints_tell_weights_and_recipes_apart(
     assert SharedWeights(task, tmp_path).fingerprint == before.fingerprint
     path = tmp_path / FRACTIONS
     path.write_text(path.read_text().replace("1", "2", 1))
-    assert SharedWeights(task, tmp_path).fingerprint != before.fingerprint
+    after = SharedWeights(task, tmp_path)
+    assert after.fingerprint != before.fingerprint
+    assert changed(before.contents, after.contents) == {"fraction bits"}
     refiner = prepared(task, folder).refiner
     assert isinstance(refiner, FineTuning)
-    other = replace(refiner, recipe=replace(RECIPE, seed=9))
+    other = replace(refiner, recipe=replace(refiner.recipe, seed=9))
     assert other.fingerprint != refiner.fingerprint
+    assert changed(refiner.settings, other.settings) == {"seed"}
+    assert other.contents == refiner.contents
     (tmp_path / FLOAT_MODEL).write_bytes(b"another teacher")
     other = replace(refiner, weights=SharedWeights(task, tmp_path))
     assert other.fingerprint != refiner.fingerprint
+    assert changed(refiner.contents, other.contents) == {"float network"}
 
 
 @pytest.mark.parametrize("name", ["x_train", "y_train", "length_train"])
@@ -300,17 +310,23 @@ def test_fingerprints_tell_training_data_apart(
     refiner = prepared(task, folder).refiner
     assert isinstance(refiner, FineTuning)
 
-    def fingerprints(file: str) -> tuple[str, str]:
+    def bound_to(file: str) -> tuple[SharedWeights, FineTuning]:
         np.savez(tmp_path / file, allow_pickle=False, **arrays)
         weights = SharedWeights(str(tmp_path / file), folder)
-        return weights.fingerprint, replace(refiner, weights=weights).fingerprint
+        return weights, replace(refiner, weights=weights)
 
-    before = fingerprints("before.npz")
-    assert fingerprints("same.npz") == before
+    weights, tuning = bound_to("before.npz")
+    same_weights, same_tuning = bound_to("same.npz")
+    assert (same_weights.fingerprint, same_tuning.fingerprint) == (
+        weights.fingerprint,
+        tuning.fingerprint,
+    )
     arrays[name] = arrays[name][::-1]
-    shared, tuning = fingerprints("after.npz")
-    assert shared == before[0]
-    assert tuning != before[1]
+    other_weights, other_tuning = bound_to("after.npz")
+    assert other_weights.fingerprint == weights.fingerprint
+    assert other_weights.contents == weights.contents
+    assert other_tuning.fingerprint != tuning.fingerprint
+    assert changed(tuning.contents, other_tuning.contents) == {"training data"}
 
 
 def test_a_model_has_the_hidden_units_that_are_asked_for(

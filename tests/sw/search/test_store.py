@@ -101,6 +101,66 @@ def test_settings_must_be_those_of_the_beginning(tmp_path: Path) -> None:
         )
 
 
+CHANGED = (
+    "must be as when the search began, but changed: put back what was there, or choose another "
+    "folder with --out"
+)
+
+
+def test_contents_must_be_those_of_the_beginning(tmp_path: Path) -> None:
+    contents = {"validation data": "12ab", "shared weights": "34cd"}
+    with Store(tmp_path, create=True) as store:
+        store.bind({"validation sequences": 5}, contents=contents)
+        store.bind({"validation sequences": 5}, contents=contents)
+        with pytest.raises(InputError) as caught:
+            store.bind({"validation sequences": 6}, contents=contents | {"validation data": "0"})
+        assert str(caught.value) == f"{store.path}: the validation data {CHANGED}"
+
+
+def test_contents_are_kept_before_the_first_evaluation(tmp_path: Path) -> None:
+    with Store(tmp_path, create=True) as store:
+        store.bind_contents({"training data": "12ab"})
+    with Store(tmp_path, create=True) as store:  # what was interrupted before may begin again
+        for bind in (store.bind_contents, lambda contents: store.bind({}, contents=contents)):
+            with pytest.raises(InputError) as caught:
+                bind({"training data": "34cd", "validation data": "56ef"})
+            assert str(caught.value) == f"{store.path}: the training data {CHANGED}"
+        # What was refused was not stored.
+        store.bind_contents({"validation data": "78ab"})
+        assert store.get("settings") is None
+
+
+def test_settings_of_one_kind_are_told_apart(tmp_path: Path) -> None:
+    with Store(tmp_path, create=True) as store:
+        store.bind({"fine-tuning": {"epochs": 3, "seed": 1}})
+        with pytest.raises(InputError) as caught:
+            store.bind({"fine-tuning": {"epochs": 3, "seed": 2}})
+        assert str(caught.value) == (
+            f"{store.path}: fine-tuning: seed must be 1, as when the search began, not 2"
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("evaluator", "validation data, shared weights or fraction bits"),
+        ("fine-tuning", "training data, float network, recipe or version of gruhw"),
+    ],
+)
+def test_a_store_that_told_nothing_apart(name: str, what: str, tmp_path: Path) -> None:
+    before = {"evaluator": "12ab", "fine-tuning": "Recipe(...) gruhw 0.1.0 and data 34cd"}
+    now = {"seed": 1, "fine-tuning": {"epochs": 3}}
+    with Store(tmp_path, create=True) as store:
+        store.put({"settings": {"seed": 1} | before})
+        store.bind(now, contents={"validation data": "56ef"}, before=before)
+        with pytest.raises(InputError) as caught:
+            store.bind(now, contents={"validation data": "56ef"}, before=before | {name: "0"})
+        assert str(caught.value) == f"{store.path}: the {what} {CHANGED}"
+        with pytest.raises(InputError) as caught:
+            store.bind(now | {"seed": 2}, before=before)
+        assert str(caught.value).endswith(": seed must be 1, as when the search began, not 2")
+
+
 def test_a_second_search_in_the_folder_is_refused(tmp_path: Path) -> None:
     expected = f"{tmp_path}: must be used by one search at a time, but another is at work in it"
     with Store(tmp_path, create=True) as store:
@@ -315,7 +375,11 @@ def test_stored_settings_have_names(tmp_path: Path) -> None:
         store.put({"settings": [1]})  # type: ignore[dict-item]  # damage
         with pytest.raises(InputError) as caught:
             store.bind({"seed": 1})
-    assert str(caught.value).endswith("must be a whole search file, but: its settings are [1]")
+        assert str(caught.value).endswith("must be a whole search file, but: its settings are [1]")
+        store.put({"settings": {"seed": 1}, "contents": "x"})  # type: ignore[dict-item]  # damage
+        with pytest.raises(InputError) as caught:
+            store.bind({"seed": 1})
+    assert str(caught.value).endswith("must be a whole search file, but: its contents are 'x'")
 
 
 def test_text_that_is_none(tmp_path: Path) -> None:
