@@ -21,5 +21,9 @@ class FrozenMapping(Mapping[str, Value]):
     def __len__(self) -> int:
         return len(self._content)
 
+    def __or__(self, other: Mapping[str, Value]) -> dict[str, Value]:
+        """A dictionary of both; as with dictionaries, the other one's values win."""
+        return {**self, **other}
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._content})"

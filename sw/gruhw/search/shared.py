@@ -9,7 +9,7 @@ import numpy as np
 
 from gruhw.errors import InputError, naming
 from gruhw.files import parse_json, read_bytes, sha256
-from gruhw.fractions import Fractions
+from gruhw.fractions import Fractions, check_fraction
 from gruhw.genome import Genes, Genome
 from gruhw.graph import calibrated_tensors
 from gruhw.model import Model
@@ -99,11 +99,14 @@ class SharedWeights:
     def of(self, genes: Genes) -> Model:
         """The shared weights with the fraction bits of ``genes``."""
         widths, fractions, path = calibrated_tensors(genes), self.fractions, self.folder / FRACTIONS
-        try:
-            found = {name: fractions[name][str(bits)] for name, bits in widths.items()}
-        except (KeyError, TypeError) as error:
-            raise InputError(f"{path}: fraction bits of {error} are required") from error
         with naming(path):
+            try:
+                found = {
+                    name: check_fraction(name, fractions[name][str(bits)])
+                    for name, bits in widths.items()
+                }
+            except (KeyError, TypeError) as error:
+                raise InputError(f"fraction bits of {error} are required") from error
             return replace(self.model, fractions=Fractions(found, widths))
 
     @property
