@@ -75,22 +75,33 @@ def test_help_and_completion_import_nothing_heavy(
     assert run_process(cwd=tmp_path, script=LISTING).out.splitlines() == ["ecp5", "[]"]
 
 
-@pytest.mark.parametrize(
-    ("shell", "words"),
-    [
-        ("bash", "complete -o default -F _gruhw_completion gruhw"),
-        ("zsh", "#compdef gruhw"),
-        ("fish", "complete --command gruhw"),
-    ],
-)
-def test_each_shell_gets_its_script(shell: str, words: str) -> None:
-    # What a process is called tells which shell it is.
-    command = [shell, "-c", f'"{sys.executable}" -c "$0" --show-completion; exit $?', SCRIPT]
-    found = subprocess.run(
-        command, executable="/bin/sh", capture_output=True, text=True, check=True
+def in_shell(shell: str, option: str) -> subprocess.CompletedProcess[str]:
+    """Run gruhw from a process that is called like a shell: by that it knows which it is."""
+    command = [shell, "-c", f'"{sys.executable}" -c "$0" {option}; exit $?', SCRIPT]
+    return subprocess.run(
+        command, executable="/bin/sh", capture_output=True, text=True, check=False
     )
-    assert words in found.stdout.splitlines()[0] + found.stdout.splitlines()[-1]
-    assert not found.stderr
+
+
+SCRIPTS = {
+    "bash": ("complete -o default -F _gruhw_completion gruhw", ".bash_completions/gruhw.sh"),
+    "zsh": ("compdef _gruhw_completion gruhw", ".zfunc/_gruhw"),
+    "fish": ("complete --command gruhw ", ".config/fish/completions/gruhw.fish"),
+}
+
+
+@pytest.mark.parametrize("shell", SCRIPTS)
+def test_each_shell_gets_its_script(
+    shell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words, file = SCRIPTS[shell]
+    shown = in_shell(shell, "--show-completion")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout.splitlines()[-1].startswith(words)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    installed = in_shell(shell, "--install-completion")
+    assert (installed.returncode, installed.stderr) == (0, "")
+    assert (tmp_path / file).read_text().strip() == shown.stdout.strip()
 
 
 @pytest.mark.parametrize(
