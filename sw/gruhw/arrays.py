@@ -53,11 +53,17 @@ def real_values(name: str, values: ArrayLike, shape: Shape) -> FloatArray:
     InputError
         If they are something else.
     """
-    checked = _array(name, values, shape, REAL, "real numbers")
-    found: FloatArray = checked if checked.dtype.kind == "f" else checked.astype(np.float64)
+    found = real_numbers(name, values, shape)
     if not np.isfinite(found).all():
         wrong = found[~np.isfinite(found)].flat[0]
         raise InputError(f"every value of {name} must be finite, not {wrong}")
+    return found
+
+
+def real_numbers(name: str, values: ArrayLike, shape: Shape) -> FloatArray:
+    """As :func:`real_values`, but numbers need not be finite."""
+    checked = _array(name, values, shape, REAL, "real numbers")
+    found: FloatArray = checked if checked.dtype.kind == "f" else checked.astype(np.float64)
     return found
 
 

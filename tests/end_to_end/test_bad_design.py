@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -84,17 +83,18 @@ def test_truncated_model(refused: Refused) -> None:
 def test_sizes_that_do_not_match_the_model(refused: Refused) -> None:
     edit(sizes__hidden=HIDDEN - 1)
     refused(
-        f"{MODEL}: shape of W_ir.weight must be {[HIDDEN - 1, INPUTS]} for the genome's sizes, "
-        f"not {[HIDDEN, INPUTS]}",
+        f"{MODEL}: shape of W_ir.weight must be {[HIDDEN - 1, INPUTS]} for {INPUTS} inputs, "
+        f"{HIDDEN - 1} hidden units and 10 classes, not {[HIDDEN, INPUTS]}",
         *generate(),
     )
 
 
 def test_weight_that_is_no_number(refused: Refused) -> None:
     model = Model.from_bytes(MODEL.read_bytes(), MODEL)
-    weight = model.weights["W_hz"].copy()
-    weight[1, 2] = np.nan
-    data = replace(model, weights={**model.weights, "W_hz": weight}).to_bytes()
+    weight = model.weights["W_hz"].astype(np.float32)
+    spoiled = weight.copy()
+    spoiled[1, 2] = np.nan
+    data = MODEL.read_bytes().replace(weight.tobytes(), spoiled.tobytes())
     MODEL.write_bytes(data)
     edit(model__sha256=hashlib.sha256(data).hexdigest())
     refused(f"{MODEL}: every value of W_hz.weight must be finite, not nan", *generate())

@@ -115,6 +115,7 @@ def test_padding_decides_nothing() -> None:
     lengths = np.full(400, 7)
     padded = x.copy()
     padded[:, 7:] = 1e9
+    padded[0, 8] = np.inf
     found = Calibration.measure(SIZES, *layers(), padded, lengths)
     expected = Calibration.measure(SIZES, *layers(), x[:, :7])
     assert found.fractions(GENES) == expected.fractions(GENES)

@@ -146,7 +146,7 @@ def calibrate(
     keep_outliers: OutlierOption = False,
     json: JsonPath = None,
 ) -> None:
-    """Choose fraction bits for the widths of a genome, without training."""
+    """Choose fraction bits for edited widths, without training."""
     from gruhw.tasks import load_task
     from gruhw.training import recipe_for
     from gruhw.training.recalibrate import recalibrate
@@ -194,7 +194,7 @@ def evaluate(
     task: TaskOption = None,
     json: JsonPath = None,
 ) -> None:
-    """Measure the accuracy of the integers that the hardware computes."""
+    """Measure accuracy in the integers that the hardware computes."""
     from gruhw.accuracy import Accuracy
     from gruhw.design import Design
     from gruhw.reference import classify

@@ -144,7 +144,7 @@ def search(
     ] = False,
     json: JsonPath = None,
 ) -> None:
-    """Search for the widths that classify as well as 8 bits, for less."""
+    """Search for widths that classify as well as 8 bits, for less."""
     given: dict[str, Any] = {
         "task": task,
         "model": str(model) if model else None,

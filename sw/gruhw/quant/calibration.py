@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from gruhw.arrays import real_values, whole_values
+from gruhw.arrays import real_numbers, real_values, whole_values
 from gruhw.errors import InputError
 from gruhw.fixed import Fixed, FloatArray, IntArray, quantise
 from gruhw.fractions import FRACTION_BITS, Fractions
@@ -205,9 +205,8 @@ class Calibration:
         """
         checked = Layers("weight", weights)
         check_layers(sizes, checked, biases := Layers("bias", biases))
-        values = real_values(
-            "the calibration sequences", inputs, ("sequences", "steps", sizes.input)
-        )
+        name, shape = "the calibration sequences", ("sequences", "steps", sizes.input)
+        values = real_numbers(name, inputs, shape)
         count, steps, _ = values.shape
         if not count or not steps:
             raise InputError(
@@ -216,7 +215,10 @@ class Calibration:
             )
         given = np.full(count, steps) if lengths is None else lengths
         alive = whole_values("lengths", given, (count,), 1, steps)
-        real = values[np.arange(steps) < alive[:, None]]
+        there = np.arange(steps) < alive[:, np.newaxis]
+        # Padding may hold anything, infinity included.
+        values = real_values(name, np.where(there[:, :, np.newaxis], values, 0.0), shape)
+        real = values[there]
         if not keep_outliers:
             far = np.abs(values) > outlier_limit(real)
             values = np.where(far, np.sign(values) * bulk(real), values)
