@@ -141,10 +141,11 @@ class Fuzzer:
         inputs, lengths = design.sequences
         scenario = Scenario.of(network, inputs, lengths)
         torch_values = compare_torch(design, scenario.reference)
-        verilog = generate_verilog(network, blocks=design.blocks).verilog
+        hardware = generate_verilog(network, blocks=design.blocks)
+        verilog = hardware.verilog
         if fault is not None:
             verilog = fault(verilog)
-        with self._compiler.built(verilog) as harness:
+        with self._compiler.built(verilog, hardware.top) as harness:
             outcome = run_episodes(
                 harness, self._run, scenario, design.episodes, design.random("stalls")
             )

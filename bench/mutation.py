@@ -79,7 +79,7 @@ def show(results: Results) -> None:
     for kind, chosen in kinds:
         if chosen:
             console.print(
-                table(f"Faults of {kind}", chosen, lambda m: m["module"].removeprefix("gruhw."))
+                table(f"Faults of {kind}", chosen, lambda m: m["module"].removeprefix(f"{TOP}."))
             )
             console.print(table(f"Faults of {kind}, by mode", chosen, lambda m: m["mode"]))
     killers = Counter(m["killed_by"] for m in mutants if m["killed_by"])

@@ -4,7 +4,7 @@ from typing import Any
 
 from gruhw.fixed import Fixed
 from gruhw.graph import Linear, Table
-from gruhw_hw.top import TOP, Accelerator
+from gruhw_hw.top import Accelerator
 
 
 def describe_type(kind: Fixed) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def describe_interface(accelerator: Accelerator) -> dict[str, Any]:
                 }
             )
     return {
-        "top": TOP,
+        "top": accelerator.top,
         "clock": "clk, rising edge",
         "reset": "rst, synchronous, active high",
         "ports": ports,

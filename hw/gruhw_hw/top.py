@@ -1,18 +1,22 @@
 """The accelerator with its AXI4-Stream ports, and its Verilog."""
 
+import re
 from dataclasses import dataclass
 
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from gruhw.errors import InputError
 from gruhw.fixed import Fixed
 from gruhw.model import Network
 from gruhw_hw.datapath import Datapath
+from gruhw_hw.identifiers import TOP as TOP
+from gruhw_hw.identifiers import check_top
 from gruhw_hw.verilog import convert
 
-TOP = "gruhw"
-"""The name of the top module."""
+CLOCK_AND_RESET = ("clk", "rst")
+"""The ports that Amaranth adds."""
 
 
 def axi_width(kind: Fixed) -> int:
@@ -21,7 +25,20 @@ def axi_width(kind: Fixed) -> int:
 
 
 class Accelerator(wiring.Component):
-    """A GRU accelerator with AXI4-Stream ports; parameters as of :class:`Datapath`.
+    """A GRU accelerator with AXI4-Stream ports.
+
+    Parameters
+    ----------
+    network, blocks
+        As of :class:`Datapath`.
+    top
+        The name of its module. The names of all modules below begin with it, so that
+        accelerators with different names fit into one design.
+
+    Raises
+    ------
+    InputError
+        If ``top`` is no plain Verilog name, or that of a port.
 
     Members
     -------
@@ -36,7 +53,8 @@ class Accelerator(wiring.Component):
         A logit or state, sign-extended; or a class index.
     """
 
-    def __init__(self, network: Network, *, blocks: bool = False) -> None:
+    def __init__(self, network: Network, *, blocks: bool = False, top: str = TOP) -> None:
+        self.top = check_top(top)
         self.datapath = Datapath(network, blocks=blocks)
         self.input_type = network.graph.input.type
         self.normalisation = network.normalisation
@@ -53,6 +71,11 @@ class Accelerator(wiring.Component):
                 "m_axis_tlast": Out(1),
             }
         )
+        # Verilator cannot tell the two apart.
+        if top in (ports := [*CLOCK_AND_RESET, *self.signature.members]):
+            raise InputError(
+                f"top module must have another name than its ports {', '.join(ports)}, not {top!r}"
+            )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -86,10 +109,34 @@ class Hardware:
     accelerator: Accelerator
     verilog: str
 
+    @property
+    def top(self) -> str:
+        """The name of the top module."""
+        return self.accelerator.top
 
-def generate_verilog(network: Network, *, blocks: bool = False) -> Hardware:
-    """The Verilog of a network's accelerator; the same arguments give the same text."""
-    accelerator = Accelerator(network, blocks=blocks)
-    text = convert(accelerator, TOP)
+
+def generate_verilog(network: Network, *, blocks: bool = False, top: str = TOP) -> Hardware:
+    """The Verilog of a network's accelerator; the same arguments give the same text.
+
+    Parameters as of :class:`Accelerator`, which also says what is refused.
+    """
+    accelerator = Accelerator(network, blocks=blocks, top=top)
+    text = convert(accelerator, accelerator.top)
     waivers = [f"/* verilator lint_off {name} */ // {why}" for name, why in LINT_WAIVERS.items()]
     return Hardware(accelerator, "\n".join([*waivers, text]))
+
+
+def top_of(verilog: str) -> str:
+    """The name of the accelerator in a text: of the module ``NAME`` that has a ``NAME.datapath``.
+
+    Raises
+    ------
+    InputError
+        Unless there is exactly one.
+    """
+    found = sorted(set(re.findall(r"^module \\(\w+)\.datapath ", verilog, re.ASCII | re.MULTILINE)))
+    if not found:
+        raise InputError("a module NAME.datapath is required, but missing")
+    if len(found) > 1:
+        raise InputError(f"must hold one accelerator, but holds {', '.join(found)}: give --top")
+    return found[0]

@@ -1,9 +1,8 @@
 """The child process that lets cocotb build a simulation or run it: ``python -m ... build|test``.
 
 It stands apart because cocotb's runner changes the environment and the log of its process. It
-works in the folder that it is started in, whose files have fixed names and whose path holds no
-character that make, a shell or Verilator could misread; everything else is reached through
-links there.
+works in the folder that it is started in; no name there and no part of the path holds a character
+that make, a shell or Verilator could misread. Everything else is reached through links there.
 """
 
 import json
@@ -17,10 +16,11 @@ import cocotb_tools.config
 import find_libpython
 from cocotb_tools.runner import Icarus, Verilator
 
+from gruhw_hw.identifiers import verilog_file
+
 BENCH = "gruhw_sim.bench"
 """The module that holds the cocotb tests."""
 
-SOURCE = "gruhw.v"
 JOB = "job.json"
 RESULTS = "results.xml"
 
@@ -35,11 +35,13 @@ RUNTIME_OBJECTS = ("verilated.o", "verilated_dpi.o", "verilated_threads.o", "ver
 VISIBLE = """\
 `verilator_config
 lint_off
-public_flat_rw -module "{top}" -var "*"
 public_flat_rd -module "{top}.datapath" -var "state_written"
 public_flat_rd -module "{top}.datapath.*" -var "result"
 """
-"""What the bench reads inside the design; to make all signals visible costs half the speed."""
+"""What is read inside a design; to make all signals visible costs half the speed."""
+
+PORTS = 'public_flat_rw -module "{top}" -var "*"\n'
+"""What the bench drives, too."""
 
 
 def linked(argument: str, folder: Path) -> str:
@@ -80,9 +82,9 @@ def main(arguments: Sequence[str]) -> None:
     build_folder = folder / "build"
     runner = LinkedVerilator() if simulator == "verilator" else LinkedIcarus()
     if action == "build":
-        sources, options = [SOURCE], []
+        sources, options = [verilog_file(top)], []
         if simulator == "verilator":
-            (folder / "visible.vlt").write_text(VISIBLE.format(top=top))
+            (folder / "visible.vlt").write_text((VISIBLE + PORTS).format(top=top))
             sources.insert(0, "visible.vlt")
             options = ["--output-split", "0", "-O3", "--x-assign", "fast", "-Wno-fatal"]
         runner.build(

@@ -16,7 +16,6 @@ from gruhw.model import Network
 from gruhw.reference import Reference, run_reference
 from gruhw.schedule import STREAM_CYCLES, Schedule
 from gruhw_hw.datapath import output_type
-from gruhw_hw.top import TOP
 from gruhw_sim.stimuli import extreme_sequences
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
@@ -198,13 +197,13 @@ def quiet_cycles(schedule: Schedule) -> int:
     return schedule.sequence_interval(1) + schedule.output_cycles(1)[-1]
 
 
-def job(scenario: Scenario, seed: int, brief: bool) -> dict[str, Any]:
+def job(scenario: Scenario, top: str, seed: int, brief: bool) -> dict[str, Any]:
     """What the bench must know besides arrays; made of plain JSON values."""
     graph, schedule = scenario.network.graph, scenario.schedule
     results = graph.operators if schedule.head is None else (*graph.operators, graph.head)
     emitting = schedule.head or schedule.step
     return {
-        "top": TOP,
+        "top": top,
         "seed": seed,
         "brief": brief,
         "operators": scenario.operators,

@@ -1,8 +1,9 @@
 // Runs an accelerator and writes down what it gives, and when.
 //
-//     harness CYCLES FIRST LAST STATE OPERATOR...
+//     harness TOP CYCLES FIRST LAST STATE OPERATOR...
 //
-// All files stand in the current folder; all but the plan hold 64-bit words of the machine.
+// TOP is the name of the top module. All files stand in the current folder; all but the plan hold
+// 64-bit words of the machine.
 //
 //     elements.bin  in   the input elements; bit 32 ends a sequence, bit 33 an episode: what
 //                        follows is sent after the next reset
@@ -42,7 +43,6 @@ const uint64_t LAST = 1ull << 32;
 const uint64_t END = 1ull << 33;
 enum Signal : uint8_t { OFFER = 1, TAKE = 2, RESET = 4 };
 const uint64_t NEVER = ~0ull;
-const std::string DATAPATH = "TOP.gruhw.datapath";
 
 [[noreturn]] void fail(const std::string& what) {
     std::fprintf(stderr, "error: %s\n", what.c_str());
@@ -104,10 +104,11 @@ size_t episode_end(const std::vector<uint64_t>& elements, size_t first) {
 }  // namespace
 
 int main(int count, char** arguments) {
-    if (count < 5) fail("arguments are missing");
-    const uint64_t cycles = std::strtoull(arguments[1], nullptr, 10);
-    const uint64_t first = std::strtoull(arguments[2], nullptr, 10);
-    const uint64_t last = std::strtoull(arguments[3], nullptr, 10);
+    if (count < 6) fail("arguments are missing");
+    const std::string datapath = std::string("TOP.") + arguments[1] + ".datapath";
+    const uint64_t cycles = std::strtoull(arguments[2], nullptr, 10);
+    const uint64_t first = std::strtoull(arguments[3], nullptr, 10);
+    const uint64_t last = std::strtoull(arguments[4], nullptr, 10);
     const std::vector<uint64_t> elements = load<uint64_t>("elements.bin");
     const std::vector<uint8_t> plan = load<uint8_t>("plan.bin");
 
@@ -116,11 +117,11 @@ int main(int count, char** arguments) {
     context.traceEverOn(true);
 #endif
     Vgruhw top(&context, "TOP");
-    const Probe written(context, DATAPATH, "state_written");
-    const Probe state(context, DATAPATH + "." + arguments[4], "result");
+    const Probe written(context, datapath, "state_written");
+    const Probe state(context, datapath + "." + arguments[5], "result");
     std::vector<Probe> operators;
-    for (int index = 5; index < count; ++index)
-        operators.emplace_back(context, DATAPATH + "." + arguments[index], "result");
+    for (int index = 6; index < count; ++index)
+        operators.emplace_back(context, datapath + "." + arguments[index], "result");
 #ifdef WAVEFORM_HEADER
     WAVEFORM_CLASS waveform;
     top.trace(&waveform, 99);

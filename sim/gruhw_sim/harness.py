@@ -20,8 +20,8 @@ from gruhw.compiled import is_whole, keep
 from gruhw.errors import ToolError
 from gruhw.files import scratch_folder, sha256
 from gruhw.programs import run_program
-from gruhw_hw.top import TOP
-from gruhw_sim.cocotb_job import RUNTIME_OBJECTS
+from gruhw_hw.identifiers import verilog_file
+from gruhw_sim.cocotb_job import RUNTIME_OBJECTS, VISIBLE
 from gruhw_sim.runner import (
     compiler_version,
     first_error,
@@ -54,25 +54,14 @@ NEVER = (1 << 64) - 1
 
 VERILATE = (
     "verilator", "--cc", "-O3", "-Wno-fatal", "--output-split", "0",
-    "--x-assign", "fast", "--x-initial", "fast",
-    "--top-module", TOP, "--prefix", "Vgruhw", "-Mdir", "build",
+    "--x-assign", "fast", "--x-initial", "fast", "--prefix", "Vgruhw", "-Mdir", "build",
 )  # fmt: skip
-"""Verilator's command for any of these programs."""
+"""Verilator's command for any of these programs, without the design."""
 
 COMMON_HEADERS = (
     "cstdio", "cstdlib", "string", "vector", "verilated.h", "verilated_dpi.h", "verilated_syms.h",
 )  # fmt: skip
 """What all programs include, which takes the compiler longer than the rest of a small design."""
-
-SOURCES = ("visible.vlt", "gruhw.v")
-"""The files that :func:`write_sources` writes for it."""
-
-VISIBLE = f"""\
-`verilator_config
-lint_off
-public_flat_rd -module "{TOP}.datapath" -var "state_written"
-public_flat_rd -module "{TOP}.datapath.*" -var "result"
-"""
 
 
 @dataclass(frozen=True)
@@ -135,16 +124,24 @@ class Harness:
     ----------
     program
         The executable.
+    top
+        The name of the design's top module.
     waveform
         The format in which it writes waveforms; None if it writes none.
     """
 
     program: Path
+    top: str
     waveform: Waveform | None = None
 
     @classmethod
     def build(
-        cls, verilog: str, folder: Path, cache: Path | None, waveform: Waveform | None = None
+        cls,
+        verilog: str,
+        top: str,
+        folder: Path,
+        cache: Path | None,
+        waveform: Waveform | None = None,
     ) -> "Harness":
         """Compile ``verilog`` in the new ``folder``, or take the program from ``cache``.
 
@@ -156,13 +153,13 @@ class Harness:
             If Verilator or the compiler fails; with its first error line.
         """
         tool = find_simulator("verilator")
-        facts = [tool.version, compiler_version(), HARNESS.read_text(), str(waveform), verilog]
+        facts = [tool.version, compiler_version(), HARNESS.read_text(), str(waveform), top, verilog]
         place = cache and cache / f"harness-{sha256(json.dumps(facts).encode())[:32]}"
         if place and is_whole(place / PROGRAM):
-            return cls(place / PROGRAM, waveform)
+            return cls(place / PROGRAM, top, waveform)
         folder.mkdir()
         link_tools(folder, tool)
-        write_sources(folder, verilog)
+        sources = write_sources(folder, verilog, top)
         # A waveform is of a few cycles: what counts is how long the compiler takes.
         optimisation = "OPT_FAST=-O0 OPT_GLOBAL=-O0" if waveform else "OPT_FAST=-O2 OPT_GLOBAL=-O1"
         make = f"{optimisation} PYTHON3={folder / 'python'}"
@@ -170,11 +167,11 @@ class Harness:
         if waveform:
             defines = f"-DWAVEFORM_HEADER='\"{waveform.header}\"' -DWAVEFORM_CLASS={waveform.type}"
             command += [waveform.option, "-CFLAGS", defines]
-        run_tool([*command, *SOURCES, HARNESS.name], folder, tool_environment(folder, tool))
+        run_tool([*command, *sources, HARNESS.name], folder, tool_environment(folder, tool))
         program = folder / "build" / PROGRAM
         if place:
             keep(program, place)
-        return cls(program, waveform)
+        return cls(program, top, waveform)
 
     def run(
         self,
@@ -214,7 +211,7 @@ class Harness:
         first, last = window or (1, 0)
         done = run_program(
             "simulation",
-            [self.program, str(cycles), str(first), str(last), state, *operators],
+            [self.program, self.top, str(cycles), str(first), str(last), state, *operators],
             cwd=folder,
         )
         if done.returncode:
@@ -232,11 +229,13 @@ class Harness:
         )
 
 
-def write_sources(folder: Path, verilog: str) -> None:
-    """Write what Verilator and the compiler read: :data:`SOURCES` and the harness."""
-    for name, text in zip(SOURCES, (VISIBLE, verilog), strict=True):
+def write_sources(folder: Path, verilog: str, top: str) -> list[str]:
+    """Write the design and the harness; returns the arguments that tell Verilator of the design."""
+    texts = {"visible.vlt": VISIBLE.format(top=top), verilog_file(top): verilog}
+    for name, text in texts.items():
         (folder / name).write_text(text)
     shutil.copy(HARNESS, folder)
+    return ["--top-module", top, *texts]
 
 
 def run_tool(command: Sequence[str | Path], folder: Path, environment: Mapping[str, str]) -> None:
@@ -283,11 +282,11 @@ class QuickCompiler:
         run_tool([*self._compile, *arguments], folder or self._folder, self._environment)
 
     @contextmanager
-    def built(self, verilog: str) -> Iterator[Harness]:
+    def built(self, verilog: str, top: str) -> Iterator[Harness]:
         """Compile ``verilog``, for as long as it is used; :class:`ToolError` if that fails."""
         with scratch_folder("program-", str(self._folder)) as folder:
-            write_sources(folder, verilog)
-            run_tool([*VERILATE, *SOURCES], folder, self._environment)
+            sources = write_sources(folder, verilog, top)
+            run_tool([*VERILATE, *sources], folder, self._environment)
             parts = sorted(file.name for file in (folder / "build").glob("*.cpp"))
             whole = folder / "whole.cpp"
             whole.write_text("".join(f'#include "{part}"\n' for part in (HARNESS.name, *parts)))
@@ -296,4 +295,4 @@ class QuickCompiler:
                 "-include", self._header, "-Ibuild", whole.name, *self._runtime, "-lpthread",
                 "-o", PROGRAM, folder=folder,
             )  # fmt: skip
-            yield Harness(folder / PROGRAM)
+            yield Harness(folder / PROGRAM, top)

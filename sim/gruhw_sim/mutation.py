@@ -46,6 +46,7 @@ def fates(
     numbers: Sequence[int],
     tool: Simulator,
     *,
+    top: str = TOP,
     seed: int = 0,
     build_folder: Path,
     jobs: int = 1,
@@ -61,6 +62,8 @@ def fates(
         What the bench sends and expects.
     verilog
         The design without faults.
+    top
+        The name of its top module.
     seed
         Of gaps, back-pressure and resets.
     build_folder
@@ -79,12 +82,12 @@ def fates(
         If Yosys, the simulator or a compiler fails; or if mutant 0, the design without a fault,
         is killed.
     """
-    mutated = with_faults(verilog, TOP, faults)
+    mutated = with_faults(verilog, top, faults)
     folders: SimpleQueue[Path] = SimpleQueue()
     with ExitStack() as stack:
         for _ in range(jobs):
             folder = stack.enter_context(work_folder())
-            prepare(folder, scenario, mutated, tool, seed, build_folder, tell, brief=True)
+            prepare(folder, scenario, mutated, top, tool, seed, build_folder, tell, brief=True)
             folders.put(folder)
 
         def run(number: int) -> Fate:

@@ -17,6 +17,7 @@ import numpy as np
 from gruhw.fixed import IntArray
 from gruhw.model import Network
 from gruhw_hw.datapath import output_type
+from gruhw_hw.identifiers import verilog_file
 from gruhw_hw.top import TOP, axi_width
 from gruhw_sim.expectations import Scenario, quiet_cycles
 
@@ -31,14 +32,14 @@ SLOWEST = 40
 """How many times longer than without stalls the pass with stalls may take."""
 
 TEMPLATE = Template("""\
-// Checks $top.v against the integers and cycles that its reference predicts.
+// Checks $verilog against the integers and cycles that its reference predicts.
 //
-//     iverilog -g2005 -o testbench.vvp $testbench $top.v && vvp testbench.vvp
+//     iverilog -g2005 -o testbench.vvp $testbench $verilog && vvp testbench.vvp
 //
 // First all sequences without a stall: every output element must come in its exact cycle.
 // Then again with gaps and back-pressure: every element must still come, unchanged.
 
-module testbench;
+module ${top}_testbench;
   localparam INPUT_BITS = $input_bits;    // of s_axis_tdata
   localparam OUTPUT_BITS = $output_bits;  // of m_axis_tdata
   localparam ELEMENTS = $elements;
@@ -208,7 +209,7 @@ endmodule
 
 
 def plain_testbench(
-    network: Network, inputs: IntArray, lengths: IntArray
+    network: Network, inputs: IntArray, lengths: IntArray, top: str = TOP
 ) -> dict[str, bytes | str]:
     """The testbench and its two data files, by name; the same arguments give the same bytes.
 
@@ -218,6 +219,8 @@ def plain_testbench(
         Integers of the input type, shape [N, T, inputs].
     lengths
         Steps of each sequence, 1 to T, shape [N].
+    top
+        The name of the accelerator's module; that of the testbench's is ``TOP_testbench``.
 
     Raises
     ------
@@ -231,7 +234,8 @@ def plain_testbench(
     cycles = stream["output_cycle"] + stream["sequence_start"][sequence]
     quiet = quiet_cycles(schedule)
     text = TEMPLATE.substitute(
-        top=TOP,
+        top=top,
+        verilog=verilog_file(top),
         testbench=TESTBENCH,
         stimulus=STIMULUS,
         expected=EXPECTED,

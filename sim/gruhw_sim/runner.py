@@ -26,6 +26,7 @@ from gruhw.files import npz_bytes, scratch_folder, sha256, write_atomic
 from gruhw.fixed import IntArray
 from gruhw.model import Network
 from gruhw.programs import run_program
+from gruhw_hw.identifiers import check_top, verilog_file
 from gruhw_hw.top import TOP, generate_verilog
 from gruhw_sim import EXTREME_SEQUENCES, cocotb_job
 from gruhw_sim.expectations import Scenario, job
@@ -35,11 +36,8 @@ from gruhw_sim.simulators import Simulator, SimulatorName, find_simulator
 SAFE_PATH = re.compile(r"[\w./+@-]+", re.ASCII)
 """What make, shells, Verilator and Icarus take as a path without quoting."""
 
-BUILT = {"verilator": "gruhw", "icarus": "sim.vvp"}
-"""The file that a build leaves, which is all that a run needs."""
-
-READ_INSIDE = ((f"{TOP}.datapath", "state_written"),)
-"""Signals, as module and name, that the bench reads and synthesis would not keep by itself."""
+READ_INSIDE = (("datapath", "state_written"),)
+"""Signals, as module below the top and name, that the bench reads and synthesis would not keep."""
 
 INHERITED_SETTINGS = re.compile(
     r"(COCOTB|GPI|PYGPI|VERILATOR|MAKE|SIM_CMD)_?.*|MFLAGS|GUI|WAVES|PYTEST_CURRENT_TEST"
@@ -57,6 +55,7 @@ def simulate(
     simulator: SimulatorName = "verilator",
     *,
     verilog: str | None = None,
+    top: str = TOP,
     inside: bool = True,
     extreme: int = EXTREME_SEQUENCES,
     seed: int = 0,
@@ -75,6 +74,8 @@ def simulate(
         The right class of each sequence, if known.
     verilog
         The accelerator's Verilog; generated if it is not given.
+    top
+        The name of its top module.
     inside
         Whether operators and states are compared inside; otherwise only what ports show, as is
         all that a flattened netlist has.
@@ -97,28 +98,30 @@ def simulate(
     Raises
     ------
     InputError
-        If the simulator is missing, or the inputs do not fit the network.
+        If the simulator is missing, ``top`` is no plain Verilog name, or the inputs do not fit the
+        network.
     ToolError
         If the simulator or a compiler fails; with its first error line.
     """
     tool = find_simulator(simulator)
+    check_top(top)
     tell = progress or (lambda text: None)
     if not len(inputs):
         raise InputError("at least 1 sequence is required, but there are 0")
     tell("computing what to expect")
     scenario = Scenario.with_extremes(network, inputs, lengths, extreme, seed)
     scenario = replace(scenario, inside=inside)
-    text = generate_verilog(network).verilog if verilog is None else verilog
+    text = generate_verilog(network, top=top).verilog if verilog is None else verilog
     with work_folder() as folder:
         started = time.monotonic()
-        prepare(folder, scenario, text, tool, seed, build_folder, tell)
+        prepare(folder, scenario, text, top, tool, seed, build_folder, tell)
         built = time.monotonic()
         tell(f"simulating {len(scenario.lengths)} sequences")
         run_child("test", folder, tool)
         run_seconds = time.monotonic() - built
         if build_folder:
-            cache = build_folder / _key(tool, text)
-            for name in (cocotb_job.SOURCE, "test.log"):
+            cache = build_folder / _key(tool, top, text)
+            for name in (verilog_file(top), "test.log"):
                 write_atomic(cache / name, (folder / name).read_bytes())
         tests, mismatches, classes = read_results(folder, len(scenario.lengths))
     real = slice(len(inputs))
@@ -158,6 +161,7 @@ def prepare(
     folder: Path,
     scenario: Scenario,
     verilog: str,
+    top: str,
     tool: Simulator,
     seed: int,
     build_folder: Path | None,
@@ -169,13 +173,14 @@ def prepare(
 
     ``brief`` lets everything end at the first mismatch.
     """
-    _write_job(folder, scenario, verilog, seed, brief)
+    _write_job(folder, scenario, verilog, top, seed, brief)
     link_tools(folder, tool)
-    cache = build_folder and build_folder / _key(tool, verilog)
-    if cache and _fetch(cache, folder, tool):
+    cache = build_folder and build_folder / _key(tool, top, verilog)
+    built = _built_file(tool, top)
+    if cache and _fetch(cache / built, folder):
         return
     tell(f"compiling for {tool.name}")
-    runtime = build_folder and build_folder / f"runtime-{_key(tool, '')}"
+    runtime = build_folder and build_folder / f"runtime-{_key(tool)}"
     objects = [runtime / name for name in cocotb_job.RUNTIME_OBJECTS] if runtime else []
     whole = all(map(is_whole, objects))
     if objects and whole:
@@ -184,16 +189,23 @@ def prepare(
             shutil.copy(file, folder / cocotb_job.RUNTIME)
     run_child("build", folder, tool)
     if cache and runtime:
-        keep(folder / "build" / BUILT[tool.name], cache)
+        keep(folder / "build" / built, cache)
         if tool.root and not whole:
             for file in objects:
                 keep(folder / cocotb_job.RUNTIME / file.name, runtime)
 
 
-def _write_job(folder: Path, scenario: Scenario, verilog: str, seed: int, brief: bool) -> None:
+def _built_file(tool: Simulator, top: str) -> str:
+    """The file that a build leaves, which is all that a run needs."""
+    return top if tool.name == "verilator" else "sim.vvp"
+
+
+def _write_job(
+    folder: Path, scenario: Scenario, verilog: str, top: str, seed: int, brief: bool
+) -> None:
     """Write all that the child process reads."""
-    facts = job(scenario, seed, brief)
-    (folder / cocotb_job.SOURCE).write_text(verilog)
+    facts = job(scenario, top, seed, brief)
+    (folder / verilog_file(top)).write_text(verilog)
     (folder / cocotb_job.JOB).write_text(json.dumps(facts))
     for name, arrays in (
         ("scenario", scenario.stream() | scenario.probes()),
@@ -260,12 +272,12 @@ def first_error(log: str, status: int) -> str:
     return f"exit status {status}" + (f": {lines[-1]}" if lines else "")
 
 
-def _key(tool: Simulator, verilog: str) -> str:
-    """Names a compiled simulation: all that its file depends on."""
+def _key(tool: Simulator, *design: str) -> str:
+    """Names what is compiled, of this top and text or of none: all that its file depends on."""
     facts = [tool.name, tool.version, version("cocotb"), Path(cocotb_job.__file__).read_text()]
     if tool.root:
         facts.append(compiler_version())
-    return sha256("\0".join([*facts, verilog]).encode())[:32]
+    return sha256("\0".join([*facts, *design]).encode())[:32]
 
 
 def compiler_version() -> str:
@@ -273,9 +285,8 @@ def compiler_version() -> str:
     return run_program("c++", ["c++", "--version"]).stdout
 
 
-def _fetch(cache: Path, folder: Path, tool: Simulator) -> bool:
+def _fetch(file: Path, folder: Path) -> bool:
     """Take a compiled simulation from the cache, if it is there."""
-    file = cache / BUILT[tool.name]
     if not is_whole(file):
         return False
     (folder / "build").mkdir()

@@ -20,7 +20,8 @@ from gruhw.files import write_atomic
 from gruhw.fixed import IntArray
 from gruhw.model import Network
 from gruhw.programs import in_parallel
-from gruhw_hw.top import generate_verilog
+from gruhw_hw.identifiers import check_top
+from gruhw_hw.top import TOP, generate_verilog
 from gruhw_sim.comparison import Comparison
 from gruhw_sim.expectations import Scenario
 from gruhw_sim.harness import WAVEFORM, Harness, Trace, best_waveform
@@ -115,6 +116,7 @@ def verify(
     *,
     waveform: Path,
     verilog: str | None = None,
+    top: str = TOP,
     cache: Path | None = None,
     jobs: int | None = None,
     progress: Progress | None = None,
@@ -129,6 +131,8 @@ def verify(
         Where the waveform of a mismatch goes; its suffix becomes that of its format.
     verilog
         The accelerator's Verilog; generated if it is not given.
+    top
+        The name of its top module.
     cache
         Keeps the compiled simulation for the next run.
     jobs
@@ -137,13 +141,15 @@ def verify(
     Raises
     ------
     InputError
-        If Verilator is missing, or the inputs do not fit the network.
+        If Verilator is missing, ``top`` is no plain Verilog name, or the inputs do not fit the
+        network.
     ToolError
         If Verilator or a compiler fails.
     """
+    check_top(top)
     if not len(inputs):
         raise InputError("at least 1 sequence is required, but there are 0")
-    text = generate_verilog(network).verilog if verilog is None else verilog
+    text = generate_verilog(network, top=top).verilog if verilog is None else verilog
     starts = range(0, len(inputs), BATCH)
 
     def comparison(first: int) -> Comparison:
@@ -151,7 +157,7 @@ def verify(
         return Comparison.of(Scenario.of(network, inputs[part], lengths[part]))
 
     with work_folder() as folder:
-        harness = Harness.build(text, folder / "fast", cache)
+        harness = Harness.build(text, top, folder / "fast", cache)
 
         def run(first: int) -> tuple[Counts, Mismatch | None]:
             expected = comparison(first)
@@ -176,7 +182,7 @@ def verify(
         if wrong is not None:
             first, mismatch = wrong
             kind = best_waveform()
-            traced = Harness.build(text, folder / "traced", cache, kind)
+            traced = Harness.build(text, top, folder / "traced", cache, kind)
             expected = comparison(first)
             window = expected.window(mismatch)
             mismatch = expected.culprit(mismatch, window, _run(traced, expected, folder, window))

@@ -26,12 +26,10 @@ from gruhw.model import Model, Network, load_model, read_reference
 from gruhw.parts import PartName
 from gruhw.reference import run_reference
 from gruhw.tasks import Split, Task, load_samples, load_task
+from gruhw_hw.identifiers import check_top, verilog_file
 from gruhw_hw.interface import describe_interface
 from gruhw_hw.top import TOP, generate_verilog
-from gruhw_sim.plain_testbench import plain_testbench
-
-VERILOG = f"{TOP}.v"
-"""The Verilog file of a design folder."""
+from gruhw_sim.plain_testbench import TESTBENCH, plain_testbench
 
 MANIFEST = "manifest.json"
 """The file that lists the others."""
@@ -198,11 +196,18 @@ def tool_versions() -> dict[str, str]:
 
 
 def generate(
-    design: Design, out: PathLike, samples: Split, *, blocks: bool = False
+    design: Design, out: PathLike, samples: Split, *, blocks: bool = False, top: str = TOP
 ) -> dict[str, int]:
     """Write the design folder ``out``; the same arguments give the same bytes.
 
-    ``blocks`` leaves products to the multiplier blocks of the device.
+    Parameters
+    ----------
+    samples
+        Real sequences, of which the test vectors are the first.
+    blocks
+        Whether products are left to the multiplier blocks of the device.
+    top
+        The name of the top module, with which the names of all modules below begin.
 
     Returns
     -------
@@ -212,9 +217,13 @@ def generate(
     Raises
     ------
     InputError
-        If the folder cannot be written.
+        If the folder cannot be written, or ``top`` is no plain Verilog name, or the testbench's.
     """
     out = as_path(out)
+    verilog = verilog_file(check_top(top))
+    # Where file systems do not tell small letters from large ones, they are the same.
+    if verilog.lower() == TESTBENCH:
+        raise InputError(f"top module must have another name than the testbench, not {top!r}")
     with output_folder(out):
         pass
     if out.resolve() == design.path.resolve().parent:
@@ -222,14 +231,14 @@ def generate(
     network, genome = design.network, design.genome
     few = samples.take(np.arange(min(VECTORS, len(samples))))
     simulated = few.take(np.arange(min(TESTBENCH_SEQUENCES, len(few))))
-    hardware = generate_verilog(network, blocks=blocks)
+    hardware = generate_verilog(network, blocks=blocks, top=top)
     files: dict[str, bytes | str] = {
-        VERILOG: hardware.verilog,
+        verilog: hardware.verilog,
         "genome.json": genome.to_json(),
         "ports.json": _json(describe_interface(hardware.accelerator)),
         "parameters.npz": npz_bytes(parameter_arrays(network)),
         "vectors.npz": npz_bytes(vector_arrays(network, few)),
-        **plain_testbench(network, network.encode(simulated.x), simulated.lengths),
+        **plain_testbench(network, network.encode(simulated.x), simulated.lengths, top),
     }
     for reference in (genome.model, genome.samples):
         if reference is not None:

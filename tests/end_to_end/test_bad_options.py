@@ -72,6 +72,36 @@ def test_unknown_option_before_the_command(refused: Refused) -> None:
     refused("no such option: --fly (try gruhw --help)", "--fly", "tasks")
 
 
+@pytest.mark.parametrize("command", ["generate", "simulate", "synth", "verify"])
+@pytest.mark.parametrize(
+    ("top", "line"),
+    [
+        ("", "1 to 64 letters, digits and underscores, no digit first"),
+        ("3x", "1 to 64 letters, digits and underscores, no digit first"),
+        ("a b", "1 to 64 letters, digits and underscores, no digit first"),
+        ("module", "no keyword of SystemVerilog"),
+    ],
+)
+def test_top_that_is_no_name(top: str, line: str, command: str, refused: Refused) -> None:
+    refused(f"top module must be {line}, not {top!r}", command, "--genome", GENOME, "--top", top)
+
+
+@pytest.mark.parametrize("top", ["testbench", "TestBench"])
+def test_top_with_the_testbench_s_file(top: str, refused: Refused) -> None:
+    refused(
+        f"top module must have another name than the testbench, not {top!r}",
+        *("generate", "--genome", GENOME, "--out", "out", "--top", top),
+    )
+
+
+def test_verilog_without_an_accelerator(refused: Refused) -> None:
+    Path("other.v").write_text("module other; endmodule\n")
+    refused(
+        "other.v: a module NAME.datapath is required, but missing",
+        *("verify", "--genome", GENOME, "--verilog", "other.v"),
+    )
+
+
 def test_too_many_samples(refused: Refused) -> None:
     save("data.npz", x_test=np.zeros((3, 2, INPUTS)), y_test=np.zeros(3, int))
     refused(

@@ -50,6 +50,15 @@ def test_model_with_a_generated_file_s_name(refused: Refused) -> None:
     )
 
 
+def test_model_with_the_name_of_another_top_s_file(refused: Refused) -> None:
+    MODEL.rename("design/left.v")
+    edit(model__file="left.v")
+    refused(
+        f"{GENOME}: left.v is a name that generated files have: the genome must name another file",
+        *generate("--top", "left"),
+    )
+
+
 # Nothing that takes long comes first.
 @pytest.mark.parametrize(
     "arguments",

@@ -290,6 +290,24 @@ def test_its_plain_testbench_passes(trained: Path, gruhw: CommandLine, tmp_path:
     assert finished.stdout.startswith("PASS: 4 sequences, ")
 
 
+@pytest.mark.slow
+def test_verify_finds_the_top_of_a_file(trained: Path, gruhw: CommandLine, tmp_path: Path) -> None:
+    require("verilator")
+    genome = trained / "design" / "genome.json"
+    gruhw.succeeds("generate", "--genome", genome, "--out", "it", "--top", "left")
+    gruhw.succeeds("generate", "--genome", genome, "--out", "it", "--top", "right", "--pe", "1")
+    left, right = ((tmp_path / "it" / f"{top}.v").read_text() for top in ("left", "right"))
+    (tmp_path / "both.v").write_text(left + right)
+    verify = ("verify", "--genome", genome, "--task", trained / "task.npz", "--samples", "3")
+    for arguments in (("it/left.v",), ("both.v", "--top", "left")):
+        result = gruhw.succeeds(*verify, "--json", "v.json", "--verilog", *arguments)
+        assert ["result", "equal"] in result.rows()
+        assert read_json(tmp_path / "v.json")["sequences"] == 3
+    result = gruhw(*verify, "--verilog", "both.v")
+    message = "gruhw: both.v: must hold one accelerator, but holds left, right: give --top\n"
+    assert (result.status, result.err) == (2, message)
+
+
 def check_simulation(found: dict[str, Any], result: Result, sequences: int) -> None:
     rows, out = result.rows(), result.out
     assert found["passed"]
@@ -344,8 +362,8 @@ def test_a_mismatch_is_status_1(
 ) -> None:
     require("icarus")
 
-    def broken(network: Network, *, blocks: bool) -> Hardware:
-        hardware = generate_verilog(network, blocks=blocks)
+    def broken(network: Network, *, blocks: bool, top: str) -> Hardware:
+        hardware = generate_verilog(network, blocks=blocks, top=top)
         return Hardware(hardware.accelerator, wrong_operator(hardware.verilog, "add_n"))
 
     monkeypatch.setattr("gruhw_hw.top.generate_verilog", broken)

@@ -106,6 +106,23 @@ def test_options_replace_what_the_genome_says(gruhw: CommandLine, tmp_path: Path
     )
 
 
+def test_another_top_changes_names_only(folder: Path, gruhw: CommandLine, tmp_path: Path) -> None:
+    gruhw.succeeds("generate", "--genome", DESIGN, "--out", "o", "--top", "left")
+    found, usual = contents(tmp_path / "o"), contents(folder)
+    assert found.keys() == FILES - {"gruhw.v"} | {"left.v"}
+    ports, manifest = (json.loads(found.pop(name)) for name in ("ports.json", "manifest.json"))
+    assert ports.pop("top") == "left"
+    described = json.loads(usual.pop("ports.json"))
+    assert described.pop("top") == "gruhw"
+    assert ports == described
+    assert manifest["files"].keys() == FILES - {"gruhw.v", "manifest.json"} | {"left.v"}
+    del usual["manifest.json"]
+    for name in ("gruhw.v", "testbench.v"):
+        renamed = usual.pop(name).replace(b"gruhw", b"left")
+        assert found.pop(name.replace("gruhw", "left")) == renamed
+    assert found == usual
+
+
 def ports_of(verilog: str) -> dict[str, tuple[str, int]]:
     """The direction and the width of each port of module ``gruhw``."""
     header = re.search(r"^module gruhw\(([^)]*)\);$(.*?)^endmodule", verilog, re.M | re.S)

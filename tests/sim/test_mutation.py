@@ -27,6 +27,8 @@ from gruhw_sim.mutation import fates
 from gruhw_sim.simulators import Simulator, probe
 
 LOGIC, CONTENTS = 16, 4
+LEFT = "left"
+"""The top of designs that tell whether it is spelled out anywhere."""
 
 
 @pytest.fixture(scope="module")
@@ -49,13 +51,13 @@ def scenario() -> Scenario:
 def test_most_faults_are_killed_and_the_others_may_be_unseen(
     icarus: Simulator, scenario: Scenario, tmp_path: Path
 ) -> None:
-    verilog = generate_verilog(scenario.network).verilog
+    verilog = generate_verilog(scenario.network, top=LEFT).verilog
     faults: list[Fault] = [
-        *cell_faults(verilog, TOP, LOGIC, seed=1),
+        *cell_faults(verilog, LEFT, LOGIC, seed=1),
         *content_faults(verilog, CONTENTS, seed=1),
     ]
     numbers = range(1, len(faults) + 1)
-    found = list(fates(scenario, verilog, faults, numbers, icarus, build_folder=tmp_path))
+    found = list(fates(scenario, verilog, faults, numbers, icarus, top=LEFT, build_folder=tmp_path))
     assert [fate.number for fate in found] == list(numbers)
     killed = [faults[fate.number - 1] for fate in found if fate.killed_by]
     assert len(killed) >= 3 * len(faults) // 4
@@ -63,7 +65,7 @@ def test_most_faults_are_killed_and_the_others_may_be_unseen(
     # A proof must never contradict the simulation.
     for kind in (CellFault, ContentFault):
         fault = next(fault for fault in killed if isinstance(fault, kind))
-        assert redundant(verilog, TOP, fault, scenario.network) == ""
+        assert redundant(verilog, LEFT, fault, scenario.network) == ""
 
 
 def test_a_bench_that_fails_without_a_fault_kills_nothing(
@@ -132,30 +134,30 @@ def test_faults_that_cannot_be_seen_are_recognised() -> None:
 def test_faults_that_no_operand_or_reader_shows_are_recognised() -> None:
     rng = np.random.default_rng(7)
     network = random_network(rng, inputs=3, hidden=4, classes=2)
-    verilog = generate_verilog(network).verilog
+    verilog = generate_verilog(network, top=LEFT).verilog
 
     def verdict(fault: Fault) -> str:
-        return redundant(verilog, TOP, fault, network)
+        return redundant(verilog, LEFT, fault, network)
 
     # Four words hold an input vector of three: the last is never written.
-    assert verdict(ContentFault("gruhw.datapath.W_ir", "weights", 3, 0)) == "surroundings"
-    assert verdict(ContentFault("gruhw.datapath.W_ir", "weights", 2, 0)) == ""
+    assert verdict(ContentFault(f"{LEFT}.datapath.W_ir", "weights", 3, 0)) == "surroundings"
+    assert verdict(ContentFault(f"{LEFT}.datapath.W_ir", "weights", 2, 0)) == ""
 
     possible = possible_operands(network)
     codes = 1 << network.graph["add_z"].type.bits
     used = possible["sig_z"][:, 0] & (codes - 1)
     unused = next(code for code in range(codes) if code not in used)
-    module = "gruhw.datapath.sig_z"
+    module = f"{LEFT}.datapath.sig_z"
     assert verdict(ContentFault(module, "table", unused, 0)) == "surroundings"
     assert verdict(ContentFault(module, "table", int(used[0]), 0)) == ""
 
     # A result may change once it was read: that of an adder is read in one cycle only.
     load = next(
         fault.cell
-        for fault in cell_faults(verilog, TOP, 600, seed=1)
-        if fault.module == "gruhw.datapath.add_n" and fault.cell.startswith("$procmux")
+        for fault in cell_faults(verilog, LEFT, 600, seed=1)
+        if fault.module == f"{LEFT}.datapath.add_n" and fault.cell.startswith("$procmux")
     )
-    holding = CellFault("gruhw.datapath.add_n", load, "A", 0, "inv")
+    holding = CellFault(f"{LEFT}.datapath.add_n", load, "A", 0, "inv")
     assert verdict(holding) == "surroundings"
     assert verdict(replace(holding, port="B")) == ""
 

@@ -1,6 +1,5 @@
 """The testbench that needs no Python: in every standard of Verilog, and in Verilator."""
 
-import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -9,13 +8,17 @@ import numpy as np
 import pytest
 from broken_verilog import accepts_every_second_cycle
 from random_networks import random_network, random_sequences
+from verilog_tools import (
+    compile_with_icarus,
+    compile_with_verilator,
+    output_of,
+    simulate_with_icarus,
+)
 
 from gruhw.genome import Output
 from gruhw_hw.top import generate_verilog
-from gruhw_sim.harness import run_tool
 from gruhw_sim.plain_testbench import EXPECTED, STIMULUS, TESTBENCH, plain_testbench
-from gruhw_sim.runner import link_tools, tool_environment, work_folder
-from gruhw_sim.simulators import probe
+from gruhw_sim.runner import work_folder
 
 FOLDINGS = [
     # inputs, hidden units, classes, pe, output
@@ -53,19 +56,9 @@ def design(folder: Path, *shape: int, output: Output = "class") -> dict[str, str
 
 def run(folder: Path, standard: str = "-g2005") -> subprocess.CompletedProcess[str]:
     """The two commands that the testbench's first lines give."""
-    if shutil.which("iverilog") is None:
-        pytest.skip("icarus needs iverilog")
-    build = subprocess.run(
-        ["iverilog", standard, "-Wall", "-o", "testbench.vvp", TESTBENCH, "gruhw.v"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert TESTBENCH not in build.stderr, build.stderr
-    return subprocess.run(
-        ["vvp", "testbench.vvp"], cwd=folder, capture_output=True, text=True, check=False
-    )
+    said = compile_with_icarus(folder, TESTBENCH, "gruhw.v", standard=standard)
+    assert TESTBENCH not in said, said
+    return simulate_with_icarus(folder)
 
 
 def spoil_the_first_value(folder: Path, expected: str) -> None:
@@ -126,29 +119,15 @@ def test_what_reset_needs(reset: str, standard: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_verilator_takes_it() -> None:
-    verilator = probe("verilator")
-    if not verilator.usable:
-        pytest.skip(f"verilator needs {', '.join(verilator.missing)}")
     with work_folder() as folder:
         files = design(folder, *SMALL)
-        link_tools(folder, verilator)
-        command = ["verilator", "--binary", "--timing", "-Wno-fatal", "--output-split", "0"]
-        options = ["-CFLAGS", "-std=c++20 -O0", "-MAKEFLAGS", "OPT_FAST=-O0 OPT_GLOBAL=-O0"]
-        run_tool(
-            [*command, *options, "-Mdir", "build", "-o", "bench", TESTBENCH, "gruhw.v"],
-            folder,
-            tool_environment(folder, verilator),
-        )
-
-        def output() -> str:
-            return subprocess.run(
-                [folder / "build" / "bench"], cwd=folder, capture_output=True, text=True, check=True
-            ).stdout
-
+        program = compile_with_verilator(folder, TESTBENCH, "gruhw.v")
         elements = len(files[STIMULUS].splitlines())
-        assert output().startswith(f"PASS: 4 sequences, {elements} elements in, ")
+        assert output_of([program], folder).stdout.startswith(
+            f"PASS: 4 sequences, {elements} elements in, "
+        )
         spoil_the_first_value(folder, files[EXPECTED])
-        assert output().startswith("FAIL: element 0: expected data ")
+        assert output_of([program], folder).stdout.startswith("FAIL: element 0: expected data ")
 
 
 def test_it_fails_for_another_value(tmp_path: Path) -> None:

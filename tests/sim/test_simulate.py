@@ -112,6 +112,7 @@ def test_what_is_compiled_is_not_compiled_again(simulator: SimulatorName, builds
             network,
             *sequences,
             simulator=simulator,
+            top="left",
             seed=seed,
             build_folder=builds,
             progress=said.append,

@@ -12,7 +12,7 @@ from gruhw.accuracy import Accuracy
 from gruhw.errors import InputError, ToolError
 from gruhw.genome import Output
 from gruhw.model import Network
-from gruhw_hw.top import generate_verilog
+from gruhw_hw.top import TOP, generate_verilog
 from gruhw_sim.comparison import Comparison
 from gruhw_sim.expectations import Scenario
 from gruhw_sim.harness import Trace, best_waveform
@@ -34,8 +34,10 @@ def network_of(output: Output = "class", pe: int = 2) -> Network:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("output", "pe"), [("class", 2), ("states", 5)])
-def test_several_batches_are_equal(output: Output, pe: int, tmp_path: Path, builds: Path) -> None:
+@pytest.mark.parametrize(("output", "pe", "top"), [("class", 2, TOP), ("states", 5, "left")])
+def test_several_batches_are_equal(
+    output: Output, pe: int, top: str, tmp_path: Path, builds: Path
+) -> None:
     network = network_of(output, pe)
     inputs, lengths = random_sequences(np.random.default_rng(1), network, 2 * BATCH + 7, 6)
     labels = np.zeros(len(inputs), dtype=np.int64)
@@ -45,6 +47,7 @@ def test_several_batches_are_equal(output: Output, pe: int, tmp_path: Path, buil
         inputs,
         lengths,
         labels,
+        top=top,
         waveform=tmp_path / "no.fst",
         cache=builds,
         progress=lambda done, total: seen.append((done, total)),
@@ -63,9 +66,15 @@ def test_several_batches_are_equal(output: Output, pe: int, tmp_path: Path, buil
 def test_the_operator_that_went_wrong_is_named(tmp_path: Path, builds: Path) -> None:
     network = network_of()
     inputs, lengths = random_sequences(np.random.default_rng(1), network, BATCH + 3, 6)
-    broken = wrong_operator(generate_verilog(network).verilog, "mul_rh")
+    broken = wrong_operator(generate_verilog(network, top="left").verilog, "mul_rh", "left")
     found = verify(
-        network, inputs, lengths, verilog=broken, waveform=tmp_path / "wave.fst", cache=builds
+        network,
+        inputs,
+        lengths,
+        verilog=broken,
+        top="left",
+        waveform=tmp_path / "wave.fst",
+        cache=builds,
     )
     assert found.mismatch is not None
     scenario = Scenario.of(network, inputs, lengths)

@@ -1,16 +1,18 @@
 """Faults that the benches must find, put into generated Verilog."""
 
+from gruhw_hw.top import TOP
 
-def replaced(verilog: str, find: str, replacement: str, module: str = "gruhw") -> str:
+
+def replaced(verilog: str, find: str, replacement: str, module: str = TOP) -> str:
     """The same text with the first ``find`` in or after ``module`` replaced."""
     header = f"module \\{module} " if "." in module else f"module {module}("
     place = verilog.index(find, verilog.index(header))
     return verilog[:place] + replacement + verilog[place + len(find) :]
 
 
-def wrong_operator(verilog: str, name: str) -> str:
+def wrong_operator(verilog: str, name: str, top: str = TOP) -> str:
     """The operator's result is inverted."""
-    return replaced(verilog, "register <= ", "register <= ~", f"gruhw.datapath.{name}")
+    return replaced(verilog, "register <= ", "register <= ~", f"{top}.datapath.{name}")
 
 
 def drops_offered_elements(verilog: str) -> str:

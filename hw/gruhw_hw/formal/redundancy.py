@@ -83,7 +83,7 @@ def redundant(verilog: str, top: str, fault: Fault, network: Network | None = No
     design = _Scope("design", top, others, memories=isinstance(fault, ContentFault))
     scopes = [module]
     operator, contents = fault.module.rpartition(".")[2], isinstance(fault, ContentFault)
-    if network and (found := surroundings(network, verilog, operator, contents=contents)):
+    if network and (found := surroundings(network, verilog, top, operator, contents=contents)):
         # The weights themselves matter only if they are what is wrong.
         memories = contents or not isinstance(network.graph[operator], Linear)
         scopes.append(

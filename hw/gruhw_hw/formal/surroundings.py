@@ -72,14 +72,14 @@ class Surroundings:
 
 
 def surroundings(
-    network: Network, verilog: str, operator: str, *, contents: bool
+    network: Network, verilog: str, top: str, operator: str, *, contents: bool
 ) -> Surroundings | None:
     """What surrounds an operator in a design; None if nothing is known of it, or it is none.
 
     Parameters
     ----------
-    verilog
-        The design.
+    verilog, top
+        The design, and the name of its top module.
     operator
         The last part of its module's name, which is its name in the graph.
     contents
@@ -91,7 +91,7 @@ def surroundings(
     node = next((node for node in nodes if node.name == operator), None)
     if node is None:
         return None
-    inside = f"gruhw.datapath.{operator}"
+    inside = f"{top}.datapath.{operator}"
     types = {f"operand_{i}": graph[name].type for i, name in enumerate(node.operands)}
     ports = _ports(verilog, inside, types)
     signals = {_INSIDE.get(name, name): signal for name, (_, signal) in ports.items()}

@@ -1,12 +1,12 @@
 """From Verilog to a report: one flattened run for the total, one hierarchical for the parts."""
 
-import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from gruhw.errors import InputError
 from gruhw.genome import OPERATORS
+from gruhw_hw.identifiers import check_top
 from gruhw_hw.pdk import Liberty
 from gruhw_hw.synthesis.hierarchy import Hierarchy, cells_by_operator, inclusive_cells
 from gruhw_hw.synthesis.report import SynthesisReport
@@ -94,13 +94,6 @@ def check_target(name: str) -> Target:
     if name not in TARGETS:
         raise InputError(f"target must be one of {', '.join(TARGETS)}, not {name!r}")
     return TARGETS[name]
-
-
-def check_top(top: str) -> None:
-    """Raise an :class:`InputError` unless ``top`` is a plain Verilog name."""
-    # The name becomes part of Yosys commands.
-    if re.fullmatch(r"[A-Za-z_]\w*", top, re.ASCII) is None:
-        raise InputError(f"top module must be letters, digits and underscores, not {top!r}")
 
 
 @contextmanager

@@ -40,7 +40,7 @@ def cells_by_operator(
         The operators' names.
     parent
         If given, only the direct children of modules of this name, and of names that go on
-        with a dot, are operators: ``gruhw.datapath``.
+        with a dot, are operators: ``TOP.datapath``.
 
     Returns
     -------

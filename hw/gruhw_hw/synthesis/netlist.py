@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gruhw.errors import InputError
+from gruhw_hw.identifiers import check_top
 from gruhw_hw.pdk import Liberty
-from gruhw_hw.synthesis.flow import check_target, check_top, library_blamed
+from gruhw_hw.synthesis.flow import check_target, library_blamed
 from gruhw_hw.synthesis.targets import LIBRARY_FILE, TARGETS, Target, library_of
 from gruhw_hw.synthesis.yosys import run_yosys, yosys_share
 
@@ -37,7 +38,7 @@ def netlist(
     flatten
         Whether its modules become one before they are mapped; otherwise they are kept apart.
     keep
-        Signals, as module and name, that synthesis must not remove.
+        Signals that synthesis must not remove, as module, without ``TOP.``, and name.
 
     Raises
     ------
@@ -58,7 +59,7 @@ def netlist(
             [
                 "read_verilog design.v",
                 f"hierarchy -check -top {top}",
-                *(f"setattr -set keep 1 {module}/w:{signal}" for module, signal in keep),
+                *(f"setattr -set keep 1 {top}.{module}/w:{signal}" for module, signal in keep),
                 *chosen.commands(top, flatten=flatten, dsp=dsp),
                 "write_verilog -noattr netlist.v",
             ],

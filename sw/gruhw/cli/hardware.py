@@ -26,11 +26,18 @@ from gruhw.cli.console import (
     writable,
     write_json,
 )
-from gruhw.errors import InputError, ToolError
+from gruhw.errors import InputError, ToolError, naming
+from gruhw_hw.identifiers import TOP, check_top
 from gruhw_sim import EXTREME_SEQUENCES
 
 SIMULATIONS = "simulation"
 """The folder of the cache that keeps compiled simulations."""
+
+
+def _checked_top(name: str | None) -> str | None:
+    """``name``, if a top module can have it: known before the work, not after it."""
+    return None if name is None else check_top(name)
+
 
 OutputOption = Annotated[
     OutputKind | None,
@@ -42,6 +49,15 @@ DspOption = Annotated[
 LibertyOption = Annotated[
     Path | None,
     typer.Option(help="Standard cells for asic; IHP SG13G2 if absent.", metavar="FILE"),
+]
+TopOption = Annotated[
+    str,
+    typer.Option(
+        "--top",
+        help="The top module's name, with which the names of all modules below begin.",
+        metavar="NAME",
+        callback=_checked_top,
+    ),
 ]
 DataOption = Annotated[
     Path | None,
@@ -59,6 +75,7 @@ def generate(
     output: OutputOption = None,
     data: DataOption = None,
     dsp: DspOption = False,
+    top: TopOption = TOP,
     json: JsonPath = None,
 ) -> None:
     """Write a design's Verilog, parameters and test vectors."""
@@ -70,7 +87,7 @@ def generate(
     design = Design.load(genome, pe=pe, output=output)
     folder = out or Path("build") / design.name
     with working("generating"):
-        sizes = write_design(design, folder, design.samples(data), blocks=dsp)
+        sizes = write_design(design, folder, design.samples(data), blocks=dsp, top=top)
     table = figures(f"Design folder {folder}", {k: f"{v:,} bytes" for k, v in sizes.items()})
     results.print(table)
     progress.print(f"generated in {time.monotonic() - started:.1f} s")
@@ -84,18 +101,19 @@ def synth(
     dsp: DspOption = False,
     pe: Lanes = None,
     output: OutputOption = None,
+    top: TopOption = TOP,
     json: JsonPath = None,
 ) -> None:
     """Synthesise with Yosys and count what each operator needs."""
     from gruhw.design import Design
     from gruhw_hw.synthesis import synthesise
-    from gruhw_hw.top import TOP, generate_verilog
+    from gruhw_hw.top import generate_verilog
 
     check_yosys_cache()
     design = Design.load(genome, pe=pe, output=output)
     with working(f"synthesising for {target}"):
-        verilog = generate_verilog(design.network, blocks=dsp).verilog
-        report = synthesise(verilog, TOP, target, liberty=liberty, dsp=dsp)
+        verilog = generate_verilog(design.network, blocks=dsp, top=top).verilog
+        report = synthesise(verilog, top, target, liberty=liberty, dsp=dsp)
     results.print(report.table())
     results.print(", ".join(f"{tool} {found}" for tool, found in report.tools.items()))
     write_json(json, report.to_json())
@@ -130,6 +148,7 @@ def simulate(
         ),
     ] = False,
     liberty: LibertyOption = None,
+    top: TopOption = TOP,
     json: JsonPath = None,
 ) -> None:
     """Simulate the Verilog against the reference, value and cycle."""
@@ -137,7 +156,7 @@ def simulate(
 
     from gruhw.design import Design
     from gruhw_hw.synthesis import netlist as synthesise_netlist
-    from gruhw_hw.top import TOP, generate_verilog
+    from gruhw_hw.top import generate_verilog
     from gruhw_sim import READ_INSIDE
     from gruhw_sim import simulate as run_simulation
     from gruhw_sim.simulators import find_simulator
@@ -159,12 +178,12 @@ def simulate(
         )
     split = split.take(np.arange(samples))
     network = design.network
-    verilog = generate_verilog(network, blocks=dsp).verilog
+    verilog = generate_verilog(network, blocks=dsp, top=top).verilog
     if netlist:
         with working(f"synthesising for {netlist}"):
             verilog = synthesise_netlist(
                 verilog,
-                TOP,
+                top,
                 netlist,
                 liberty=liberty,
                 dsp=dsp,
@@ -179,6 +198,7 @@ def simulate(
             split.y,
             simulator,
             verilog=verilog,
+            top=top,
             inside=not flatten,
             extreme=extreme,
             seed=seed,
@@ -203,6 +223,14 @@ def verify(
         Path | None,
         typer.Option(help="The Verilog to verify, instead of what is generated.", metavar="FILE"),
     ] = None,
+    top: Annotated[
+        str | None,
+        typer.Option(
+            help="The top module's name; if absent, that of the only accelerator in --verilog.",
+            metavar="NAME",
+            callback=_checked_top,
+        ),
+    ] = None,
     waveform: Annotated[
         Path,
         typer.Option(
@@ -224,6 +252,7 @@ def verify(
 
     from gruhw.design import Design
     from gruhw.files import read_text
+    from gruhw_hw.top import top_of
     from gruhw_sim.verify import verify as verify_all
 
     with writing_cache(SIMULATIONS):
@@ -232,6 +261,9 @@ def verify(
         check_yosys_cache()
     design = Design.load(genome, pe=pe, output=output)
     text = read_text(verilog) if verilog else None
+    if text is not None and top is None:
+        with naming(verilog):
+            top = top_of(text)
     source = design.task(task)
     part = design.part(split, source)
     if samples is not None:
@@ -247,6 +279,7 @@ def verify(
             part.y,
             waveform=waveform,
             verilog=text,
+            top=top or TOP,
             cache=cache_folder() / SIMULATIONS,
             jobs=jobs,
             progress=tell,
