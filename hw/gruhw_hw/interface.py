@@ -4,7 +4,7 @@ from typing import Any
 
 from gruhw.fixed import Fixed
 from gruhw.graph import Linear, Table
-from gruhw_hw.top import Accelerator
+from gruhw_hw.top import CLOCK_AND_RESET, Accelerator
 
 
 def describe_type(kind: Fixed) -> dict[str, Any]:
@@ -21,8 +21,7 @@ def describe_interface(accelerator: Accelerator) -> dict[str, Any]:
     schedule = datapath.schedule
     members = accelerator.metadata.as_json()["interface"]["members"]
     ports = [
-        {"name": "clk", "direction": "in", "width": 1},
-        {"name": "rst", "direction": "in", "width": 1},
+        *({"name": name, "direction": "in", "width": 1} for name in CLOCK_AND_RESET),
         *(
             {"name": name, "direction": member["dir"], "width": member["width"]}
             for name, member in members.items()
