@@ -84,7 +84,20 @@ def test_edited_widths_work_once_they_are_calibrated(gruhw: CommandLine, edited:
     assert json.loads(Path("out/calibration.json").read_text())["tensors"] == found["tensors"]
     assert found["test_accuracy"] == accuracy(gruhw, "out/genome.json")
     assert found["test_accuracy"] > 0.9
+    assert (found["validation_may_be_trained_on"], "may be too high" in result.err) == (False,) * 2
     gruhw.succeeds("generate", "--genome", "out/genome.json", "--out", "hardware")
+
+
+@pytest.mark.usefixtures("edited")
+def test_other_data_than_those_of_training(gruhw: CommandLine) -> None:
+    write_task(Path("task.npz"), outlier=1e-3)
+    result = gruhw.succeeds(*CALIBRATE, "--out", "out", "--json", "calibrated.json")
+    assert result.err == (
+        "gruhw: warning: design/genome.json: the model was not trained on the "
+        "training part of task task.npz as it is now: validation sequences may be among what it "
+        "was trained on, and validation accuracy may be too high\n"
+    )
+    assert json.loads(Path("calibrated.json").read_text())["validation_may_be_trained_on"]
 
 
 def test_training_records_the_calibration(trained: Path) -> None:

@@ -172,8 +172,10 @@ def test_numbers_of_any_size_are_learnt_from(gruhw: CommandLine, tmp_path: Path)
         *("train", "--task", "task.npz", "--out", "design", "--hidden", str(HIDDEN)),
         *("--float-epochs", "60", "--epochs", "1", "--json", "train.json"),
     )
-    expected = r" *(float|quantised) +\d+/|gruhw: warning: one sample of 1,\d+, .* decides"
-    assert all(re.match(expected, line) for line in result.err.splitlines())
+    lines = result.err.splitlines()
+    others = [line for line in lines if not re.match(r" *(float|quantised) +\d+/", line)]
+    # The one 1e-200 is far from the zeros beside it, and is said to be.
+    assert all(line.startswith("gruhw: warning: one sample of ") for line in others)
     assert read_json(tmp_path / "train.json")["test_accuracy"] > 0.9
     for split in ("train", "val", "test"):
         gruhw.succeeds("evaluate", "--genome", "design/genome.json", "--split", split)

@@ -14,13 +14,20 @@ from tiny_task import CLASSES, write_tiny_task
 from gruhw.accuracy import Accuracy
 from gruhw.errors import InputError
 from gruhw.genome import Genome, homogeneous
-from gruhw.model import LAYERS, Model, Network
+from gruhw.model import LAYERS, Model, Network, Normalisation
 from gruhw.reference import classify
 from gruhw.tasks import Split, Task, TaskData, load_task
 from gruhw.training import Epoch, Recipe, recipe_for
 from gruhw.training.design import calibration_of
 from gruhw.training.fit import Batches, Progress, clip_gradients, one_cycle
-from gruhw.training.floating import FloatGRU, float_accuracy, float_logits, train_float
+from gruhw.training.floating import (
+    LARGEST_INPUT,
+    FloatGRU,
+    bounded,
+    float_accuracy,
+    float_logits,
+    train_float,
+)
 from gruhw.training.quantised import distilled_loss, train_quantised
 from gruhw.training.shared import draw_genes, sandwich, train_shared
 
@@ -64,6 +71,12 @@ def test_float_training_learns_and_repeats(task: Task, data: TaskData, teacher: 
     again = train_float(task, data, 5, RECIPE, silent)
     for left, right in zip(teacher.parameters(), again.parameters(), strict=True):
         assert torch.equal(left, right)
+
+
+def test_no_input_is_beyond_single_precision() -> None:
+    raw = np.array([[1e308], [-1e308], [1e-300]])
+    found = bounded(Normalisation(np.array([1e300]), np.zeros(1)), raw)
+    assert found.tolist() == [[LARGEST_INPUT], [-LARGEST_INPUT], [1.0]]
 
 
 def test_initial_weights_leave_pytorchs_generator_alone(task: Task, data: TaskData) -> None:

@@ -20,7 +20,7 @@ from gruhw.quant.population import compile_for
 from gruhw.reference import classify
 from gruhw.tasks import Split, Task, TaskData
 from gruhw.training.fit import Progress
-from gruhw.training.floating import FloatGRU, train_float
+from gruhw.training.floating import FloatGRU, bounded, train_float
 from gruhw.training.quantised import train_quantised
 from gruhw.training.recipe import Recipe
 
@@ -88,7 +88,7 @@ def calibration_of(
         sizes,
         weights,
         biases,
-        normalise(data.train.x[few]),
+        bounded(normalise, data.train.x[few]),
         data.train.lengths[few],
         keep_outliers=recipe.keep_outliers,
     )

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gruhw.accuracy import Accuracy
+from gruhw.fixed import FloatArray
 from gruhw.genome import Sizes
-from gruhw.model import Model
+from gruhw.model import Model, Normalisation
 from gruhw.tasks import Split, Task, TaskData
 from gruhw.training.fit import Batches, Progress, fit, one_thread
 from gruhw.training.recipe import Recipe
@@ -21,7 +22,7 @@ EVALUATION_BATCH = 1000
 
 LARGEST_INPUT = 2.0**60
 """What raw numbers far beyond those of training, or padding, may become: sums of products with it
-are still single-precision numbers, while infinite ones would make weights of padding no numbers."""
+are still single-precision numbers. Infinite ones in padding would spoil gradients."""
 
 UPDATE_BIAS = 1.0
 """The initial bias of the update gate: states are kept for a while from the start."""
@@ -76,10 +77,14 @@ class FloatGRU(nn.Module):
         return logits
 
 
+def bounded(normalisation: Normalisation, raw: NDArray[Any]) -> FloatArray:
+    """Raw sequences normalised, every number within :data:`LARGEST_INPUT`."""
+    return np.clip(normalisation(raw), -LARGEST_INPUT, LARGEST_INPUT)
+
+
 def float_inputs(task: Task, raw: NDArray[Any]) -> Tensor:
-    """Raw sequences as a float network takes them: in single precision, no number beyond it."""
-    normalised = np.clip(task.normalisation()(raw), -LARGEST_INPUT, LARGEST_INPUT)
-    return torch.from_numpy(normalised.astype(np.float32))
+    """Raw sequences as a float network takes them, in single precision."""
+    return torch.from_numpy(bounded(task.normalisation(), raw).astype(np.float32))
 
 
 def float_logits(network: FloatGRU, task: Task, batch: Split) -> Tensor:

@@ -11,9 +11,11 @@ from gruhw.errors import InputError
 from gruhw.files import PathLike, as_path, output_folder
 from gruhw.genome import Genome
 from gruhw.model import Model, Network, read_model
+from gruhw.parts import VALIDATION_SEEN
 from gruhw.quant import Calibration, TensorReport
 from gruhw.tasks import Task
 from gruhw.training.design import SAMPLES, accuracy, record_calibration
+from gruhw.training.floating import bounded
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Recalibrated:
         How the samples of each tensor fit its type.
     validation, test
         Its accuracy.
+    validation_seen
+        Whether it may have been trained on validation sequences.
     weight_bits
         The size of all weight matrices, head included.
     """
@@ -33,6 +37,7 @@ class Recalibrated:
     tensors: tuple[TensorReport, ...]
     validation: Accuracy
     test: Accuracy
+    validation_seen: bool
     weight_bits: int
 
     def rows(self) -> dict[str, str]:
@@ -47,6 +52,7 @@ class Recalibrated:
         """The figures for programs."""
         return {
             **self.validation.to_json("validation"),
+            VALIDATION_SEEN: self.validation_seen,
             **self.test.to_json("test"),
             "weight_bits": self.weight_bits,
             "tensors": [tensor.to_json() for tensor in self.tensors],
@@ -97,7 +103,7 @@ def recalibrate(
         genome.sizes,
         model.weights,
         model.biases,
-        model.normalisation(few.x),
+        bounded(model.normalisation, few.x),
         few.lengths,
         keep_outliers=keep_outliers,
     )
@@ -109,7 +115,11 @@ def recalibrate(
     network = Network.build(genome, chosen)
     tensors = calibration.report(genome.genes)
     found = Recalibrated(
-        tensors, accuracy(network, data.val), accuracy(network, data.test), network.weight_bits
+        tensors,
+        accuracy(network, data.val),
+        accuracy(network, data.test),
+        task.may_have_taught(model.trained_on, path),
+        network.weight_bits,
     )
     record_calibration(tensors, out)
     samples = data.test.take(np.arange(min(SAMPLES, len(data.test))))
