@@ -1,6 +1,9 @@
 """Settings of all tests, and fixtures of several kinds of them."""
 
+import os
 import signal
+from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -8,6 +11,7 @@ from hypothesis import settings
 
 from gruhw_hw.pdk import SG13G2
 from gruhw_hw.synthesis import library_of
+from gruhw_sim.simulators import probe
 
 # A deadline for single examples would be a timing assertion.
 settings.register_profile("gruhw", settings.default, deadline=None)
@@ -16,6 +20,38 @@ settings.load_profile("gruhw")
 # Where the tests are started in the background of a shell, interrupts are ignored, also by the
 # processes that they start; some tests interrupt themselves or others.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs Icarus Verilog where that is absent: it is no part of a bare machine."""
+    if missing := probe("icarus").missing:
+        skip = pytest.mark.skip(reason=f"Icarus Verilog is absent: {', '.join(missing)}")
+        for item in items:
+            if item.get_closest_marker("icarus"):
+                item.add_marker(skip)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache of the tests' own, for all processes: what is compiled once need not be again.
+
+    Tests neither find what a user's cache holds nor write to it. No tool could take the path
+    unquoted.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    cache = folder / "a 'b' ;c $d"
+    cache.mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(cache))
+        yield cache
+
+
+@pytest.fixture(scope="session")
+def builds(own_cache: Path) -> Path:
+    """Where the cache has compiled simulations."""
+    return own_cache / "gruhw" / "simulation"
 
 
 @pytest.fixture

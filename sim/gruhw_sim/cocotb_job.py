@@ -51,13 +51,24 @@ def linked(argument: str, folder: Path) -> str:
 
 
 class LinkedVerilator(Verilator):
-    """Verilator with few visible signals, built in one piece, on paths that it can take."""
+    """Verilator with few visible signals, built in one piece, on paths that it can take.
+
+    Parameters
+    ----------
+    optimisation
+        The compiler's option for the design.
+    """
+
+    def __init__(self, optimisation: str) -> None:
+        super().__init__()
+        self._optimisation = optimisation
 
     def _build_command(self) -> list[list[str]]:
         verilate, make = super()._build_command()
         folder = self.build_dir.parent
         verilate = [linked(word, folder) for word in verilate if word != "--public-flat-rw"]
-        make = [*make, "PYTHON3=" + str(folder / "python"), "OPT_FAST=-O1", "OPT_GLOBAL=-Os"]
+        make = [*make, "PYTHON3=" + str(folder / "python")]
+        make += [f"OPT_FAST={self._optimisation}", "OPT_GLOBAL=-Os"]
         runtime = [folder / RUNTIME / name for name in RUNTIME_OBJECTS]
         if all(file.is_file() for file in runtime):
             objects = " ".join(map(str, runtime))
@@ -80,7 +91,7 @@ def main(arguments: Sequence[str]) -> None:
     job = json.loads((folder / JOB).read_text())
     top = job["top"]
     build_folder = folder / "build"
-    runner = LinkedVerilator() if simulator == "verilator" else LinkedIcarus()
+    runner = LinkedVerilator(job["optimisation"]) if simulator == "verilator" else LinkedIcarus()
     if action == "build":
         sources, options = [verilog_file(top)], []
         if simulator == "verilator":

@@ -39,6 +39,10 @@ SAFE_PATH = re.compile(r"[\w./+@-]+", re.ASCII)
 READ_INSIDE = (("datapath", "state_written"),)
 """Signals, as module below the top and name, that the bench reads and synthesis would not keep."""
 
+FEW_CYCLES = 100_000
+"""For fewer cycles of a test, a compiler that optimises takes longer than its program saves; most
+of all for netlists."""
+
 INHERITED_SETTINGS = re.compile(
     r"(COCOTB|GPI|PYGPI|VERILATOR|MAKE|SIM_CMD)_?.*|MFLAGS|GUI|WAVES|PYTEST_CURRENT_TEST"
 )
@@ -120,7 +124,7 @@ def simulate(
         run_child("test", folder, tool)
         run_seconds = time.monotonic() - built
         if build_folder:
-            cache = build_folder / _key(tool, top, text)
+            cache = build_folder / _key(tool, top, text, _optimisation(scenario))
             for name in (verilog_file(top), "test.log"):
                 write_atomic(cache / name, (folder / name).read_bytes())
         tests, mismatches, classes = read_results(folder, len(scenario.lengths))
@@ -175,7 +179,7 @@ def prepare(
     """
     _write_job(folder, scenario, verilog, top, seed, brief)
     link_tools(folder, tool)
-    cache = build_folder and build_folder / _key(tool, top, verilog)
+    cache = build_folder and build_folder / _key(tool, top, verilog, _optimisation(scenario))
     built = _built_file(tool, top)
     if cache and _fetch(cache / built, folder):
         return
@@ -204,7 +208,7 @@ def _write_job(
     folder: Path, scenario: Scenario, verilog: str, top: str, seed: int, brief: bool
 ) -> None:
     """Write all that the child process reads."""
-    facts = job(scenario, top, seed, brief)
+    facts = job(scenario, top, seed, brief) | {"optimisation": _optimisation(scenario)}
     (folder / verilog_file(top)).write_text(verilog)
     (folder / cocotb_job.JOB).write_text(json.dumps(facts))
     for name, arrays in (
@@ -272,8 +276,13 @@ def first_error(log: str, status: int) -> str:
     return f"exit status {status}" + (f": {lines[-1]}" if lines else "")
 
 
+def _optimisation(scenario: Scenario) -> str:
+    """The C++ compiler's option for the design."""
+    return "-O0" if scenario.starts[-1] < FEW_CYCLES else "-O1"
+
+
 def _key(tool: Simulator, *design: str) -> str:
-    """Names what is compiled, of this top and text or of none: all that its file depends on."""
+    """Names what is compiled, of this top, text and option or of none: all that it depends on."""
     facts = [tool.name, tool.version, version("cocotb"), Path(cocotb_job.__file__).read_text()]
     if tool.root:
         facts.append(compiler_version())

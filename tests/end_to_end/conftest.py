@@ -14,29 +14,22 @@ from toy_search import prepare_toy
 UNWANTED = ("GRUHW_DATA", "GRUHW_PDK", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 
 
-@pytest.fixture(scope="session")
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache that all of these tests share: what is compiled once need not be again."""
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture(scope="module", autouse=True)
-def own_surroundings(own_cache: Path) -> Iterator[Path]:
-    """A cache of the tests' own, and no way out: downloads go to a proxy that nobody serves.
+def own_surroundings() -> Iterator[None]:
+    """No settings of the user's, and no way out: downloads go to a proxy that nobody serves.
 
     For a module at a time: tests elsewhere may want the user's settings.
     """
     patch = pytest.MonkeyPatch()
     for name in UNWANTED:
         patch.delenv(name, raising=False)
-    patch.setenv("XDG_CACHE_HOME", str(own_cache))
     # Networks this small train slower on many threads than on one.
     patch.setenv("OMP_NUM_THREADS", "1")
     for name in ("http_proxy", "https_proxy", "HTTPS_PROXY"):
         patch.setenv(name, "http://127.0.0.1:9")
     patch.delenv("no_proxy", raising=False)
     patch.delenv("NO_PROXY", raising=False)
-    yield own_cache
+    yield
     patch.undo()
 
 

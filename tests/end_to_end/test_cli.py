@@ -22,7 +22,6 @@ from gruhw.genome import Genome
 from gruhw.model import Model, Network
 from gruhw.tasks import load_task
 from gruhw_hw.top import Hardware, generate_verilog
-from gruhw_sim.simulators import SimulatorName, probe
 
 COMMANDS = ("tasks", "train", "generate", "simulate", "synth", "evaluate", "report", "search")
 OPERATORS = (
@@ -52,11 +51,6 @@ TEMPLATE = {
     "folding": {"pe": 2},
     "output": "states",
 }
-
-
-def require(simulator: SimulatorName) -> None:
-    if not (found := probe(simulator)).usable:
-        pytest.skip(f"{simulator} needs {', '.join(found.missing)}")
 
 
 def read_json(path: Path) -> Any:
@@ -279,7 +273,7 @@ def test_generate_a_trained_design(trained: Path, gruhw: CommandLine, tmp_path: 
     assert [name for name in expected if not np.array_equal(expected[name], vectors[name])] == []
 
 
-@pytest.mark.skipif(shutil.which("iverilog") is None, reason="iverilog is not installed")
+@pytest.mark.icarus
 def test_its_plain_testbench_passes(trained: Path, gruhw: CommandLine, tmp_path: Path) -> None:
     gruhw.succeeds("generate", "--genome", trained / "design" / "genome.json", "--out", "it")
     for command in (
@@ -294,7 +288,6 @@ def test_its_plain_testbench_passes(trained: Path, gruhw: CommandLine, tmp_path:
 
 @pytest.mark.slow
 def test_verify_finds_the_top_of_a_file(trained: Path, gruhw: CommandLine, tmp_path: Path) -> None:
-    require("verilator")
     genome = trained / "design" / "genome.json"
     gruhw.succeeds("generate", "--genome", genome, "--out", "it", "--top", "left")
     gruhw.succeeds("generate", "--genome", genome, "--out", "it", "--top", "right", "--pe", "1")
@@ -327,7 +320,6 @@ def check_simulation(found: dict[str, Any], result: Result, sequences: int) -> N
 
 @pytest.mark.slow
 def test_simulate_a_trained_design(trained: Path, gruhw: CommandLine, tmp_path: Path) -> None:
-    require("verilator")
     genome = trained / "design" / "genome.json"
     result = gruhw.succeeds("simulate", "--genome", genome, "--samples", "3", "--json", "s.json")
     found = read_json(tmp_path / "s.json")
@@ -337,17 +329,16 @@ def test_simulate_a_trained_design(trained: Path, gruhw: CommandLine, tmp_path: 
 
 @pytest.mark.slow
 def test_simulate_the_first_design(gruhw: CommandLine, tmp_path: Path) -> None:
-    require("verilator")
     result = gruhw.succeeds("simulate", "--genome", DESIGN, "--samples", "3", "--json", "s.json")
     found = read_json(tmp_path / "s.json")
     check_simulation(found, result, 3)
     assert found["accuracy"] > 0.6
 
 
+@pytest.mark.icarus
 def test_simulate_other_sequences_with_icarus(
     trained: Path, gruhw: CommandLine, tmp_path: Path
 ) -> None:
-    require("icarus")
     write_tiny_task(tmp_path / "other.npz", test=2)
     result = gruhw.succeeds(
         *("simulate", "--genome", trained / "design" / "genome.json", "--data", "other.npz"),
@@ -359,10 +350,10 @@ def test_simulate_other_sequences_with_icarus(
     assert [row[1] for row in result.rows()] == ["equal"] * 3
 
 
+@pytest.mark.slow
 def test_a_mismatch_is_status_1(
     trained: Path, gruhw: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    require("icarus")
 
     def broken(network: Network, *, blocks: bool, top: str) -> Hardware:
         hardware = generate_verilog(network, blocks=blocks, top=top)
@@ -371,8 +362,7 @@ def test_a_mismatch_is_status_1(
     monkeypatch.setattr("gruhw_hw.top.generate_verilog", broken)
     genome = trained / "design" / "genome.json"
     result = gruhw(
-        *("simulate", "--genome", genome, "--samples", "1", "--simulator", "icarus"),
-        *("--json", "s.json"),
+        *("simulate", "--genome", genome, "--samples", "1", "--json", "s.json"),
     )
     message = f"gruhw: {genome}: the hardware differs from the reference\n"
     assert (result.status, result.err) == (1, message)

@@ -245,7 +245,7 @@ def test_cycles_go_on_by_the_step_interval(folder: Path) -> None:
     assert cycles["first_term"] < vectors["cycle"][0, 0] < 2 * cycles["step_interval"]
 
 
-@pytest.mark.skipif(shutil.which("iverilog") is None, reason="iverilog is not installed")
+@pytest.mark.icarus
 def test_its_testbench_compiles(folder: Path, tmp_path: Path) -> None:
     (command,) = re.findall(
         r"^// +(iverilog .*) && vvp", (folder / "testbench.v").read_text(), re.M

@@ -1,5 +1,6 @@
 """Verilator's lint finds nothing to say about generated Verilog."""
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,16 @@ def warnings(folder: Path, verilog: str) -> list[str]:
     return lint(folder, "gruhw.v")
 
 
-@pytest.mark.parametrize("output", ["class", "states"])
-@pytest.mark.parametrize("pe", [1, 2, 3])
-@pytest.mark.parametrize("hidden", [3, 4, 8])
+FEW = ((3, 1, "class"), (3, 2, "states"), (4, 2, "class"), (8, 1, "states"), (8, 3, "class"))
+MANY = tuple(
+    shape for shape in product((3, 4, 8), (1, 2, 3), ("class", "states")) if shape not in FEW
+)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "pe", "output"),
+    [*FEW, *(pytest.param(*shape, marks=pytest.mark.nightly) for shape in MANY)],
+)
 def test_random_networks(hidden: int, pe: int, output: Output, tmp_path: Path) -> None:
     rng = np.random.default_rng([hidden, pe])
     inputs, classes = (int(n) for n in rng.integers((1, 2), (7, 7)))

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 from command_line import CommandLine, contents
+from engines import EITHER
 from tiny_task import write_tiny_task
 
-from gruhw_sim.simulators import SimulatorName, probe
+from gruhw_sim.simulators import SimulatorName
 
 TRAP = """a b$(touch trap)';touch trap;'";touch trap;" #[b]x %s \\ *é"""
 """Whether a shell reads it bare or in either kind of quotes, it makes a file ``trap``."""
@@ -64,13 +65,11 @@ def test_generate(folder: Path, gruhw: CommandLine, tmp_path: Path) -> None:
     check_nothing_ran(tmp_path)
 
 
-@pytest.mark.parametrize("simulator", [pytest.param("verilator", marks=pytest.mark.slow), "icarus"])
+@pytest.mark.slow
+@pytest.mark.parametrize("simulator", EITHER)
 def test_simulate(
     simulator: SimulatorName, folder: Path, gruhw: CommandLine, tmp_path: Path
 ) -> None:
-    found = probe(simulator)
-    if not found.usable:
-        pytest.skip(f"{simulator} needs {', '.join(found.missing)}")
     for _ in range(2):  # the second time from the cache
         gruhw.succeeds(
             *("simulate", "--genome", genome_of(folder), "--samples", "1", "--data"),

@@ -1,12 +1,15 @@
 """What Yosys makes of the Verilog still gives the reference's values, in the same cycles."""
 
+from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 from broken_verilog import replaced
+from engines import EITHER
 from random_networks import random_network, random_sequences
+from tiny_liberty import LIBERTY
 
 from gruhw.errors import InputError
 from gruhw.genome import Output
@@ -15,92 +18,132 @@ from gruhw_hw.synthesis import netlist
 from gruhw_hw.top import TOP, generate_verilog
 from gruhw_sim import READ_INSIDE, simulate
 from gruhw_sim.report import SimulationReport
+from gruhw_sim.simulators import SimulatorName
 
 
-def gates(
-    network: Network, target: str, liberty: Path | None = None, *, flatten: bool = False
-) -> str:
-    verilog = generate_verilog(network).verilog
-    keep = () if flatten else READ_INSIDE
-    return netlist(verilog, TOP, target, liberty=liberty, flatten=flatten, keep=keep)
+class Gates(NamedTuple):
+    """Of which network for which target, with modules or flattened."""
+
+    target: str
+    flatten: bool
+    hidden: int
+    pe: int
+    output: Output
+    high: int = 4
+    """The most bits of a gene."""
+
+
+SMALL = {
+    "ice40": Gates("ice40", False, 3, 2, "class"),
+    "ice40, flattened": Gates("ice40", True, 3, 1, "states"),
+    "asic": Gates("asic", False, 3, 2, "states"),
+    "asic, flattened": Gates("asic", True, 2, 1, "class"),
+}
+LARGER = {
+    "ice40": Gates("ice40", False, 12, 1, "class", 8),
+    "ice40, states": Gates("ice40", False, 10, 3, "states", 8),
+    "ice40, flattened": Gates("ice40", True, 7, 1, "class", 8),
+    "ice40, flattened, states": Gates("ice40", True, 5, 2, "states", 8),
+    "asic": Gates("asic", False, 6, 2, "class", 8),
+    "asic, flattened": Gates("asic", True, 4, 1, "class", 8),
+}
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("liberty") / "a library; with 'odd' name.lib"
+    path.write_text(LIBERTY)
+    return path
+
+
+@cache
+def network_of(gates: Gates) -> Network:
+    rng = np.random.default_rng(gates.hidden)
+    shape = {"inputs": 9, "hidden": gates.hidden, "classes": 4, "pe": gates.pe}
+    return random_network(rng, **shape, output=gates.output, high=gates.high)
+
+
+@cache
+def text_of(gates: Gates, library: Path) -> str:
+    return netlist(
+        generate_verilog(network_of(gates)).verilog,
+        TOP,
+        gates.target,
+        liberty=library if gates.target == "asic" else None,
+        flatten=gates.flatten,
+        keep=() if gates.flatten else READ_INSIDE,
+    )
 
 
 def simulated(
-    network: Network,
-    verilog: str,
-    simulator: Literal["verilator", "icarus"] = "icarus",
-    *,
-    inside: bool = True,
+    gates: Gates, verilog: str, builds: Path, simulator: SimulatorName = "verilator"
 ) -> SimulationReport:
+    network = network_of(gates)
     inputs, lengths = random_sequences(np.random.default_rng(5), network, 3, 3)
-    return simulate(network, inputs, lengths, simulator=simulator, verilog=verilog, inside=inside)
+    return simulate(
+        network,
+        inputs,
+        lengths,
+        simulator=simulator,
+        verilog=verilog,
+        inside=not gates.flatten,
+        build_folder=builds,
+    )
 
 
-def small(hidden: int, pe: int, output: Output) -> Network:
-    rng = np.random.default_rng(hidden)
-    return random_network(rng, inputs=9, hidden=hidden, classes=4, pe=pe, output=output)
-
-
-@pytest.mark.parametrize(("hidden", "pe", "output"), [(12, 1, "class"), (10, 3, "states")])
-def test_ice40_cells_pass_the_bench(hidden: int, pe: int, output: Output) -> None:
-    network = small(hidden, pe, output)
-    text = gates(network, "ice40")
-    assert "SB_RAM40_4K" in text
-    report = simulated(network, text)
+def check(gates: Gates, library: Path, builds: Path, simulator: SimulatorName) -> None:
+    text = text_of(gates, library)
+    assert ("SB_RAM40_4K" in text.partition(f"module {TOP}(")[2]) == (gates.target == "ice40")
+    assert ("datapath.add_n (" in text) != gates.flatten
+    report = simulated(gates, text, builds, simulator)
     assert report.passed, report.mismatches
     assert len(report.tests) == 3
+    ports_only = "compared at the ports only" in str(report.table().caption)
+    assert ports_only == gates.flatten
 
 
-def test_standard_cells_pass_the_bench(library: Path) -> None:
-    network = small(6, 2, "class")
-    report = simulated(network, gates(network, "asic", library))
-    assert report.passed, report.mismatches
+@pytest.mark.slow
+@pytest.mark.parametrize("simulator", EITHER)
+@pytest.mark.parametrize("kind", SMALL)
+def test_gates_pass_the_bench(
+    kind: str, simulator: SimulatorName, library: Path, builds: Path
+) -> None:
+    check(SMALL[kind], library, builds, simulator)
 
 
-@pytest.mark.parametrize(("hidden", "pe", "output"), [(7, 1, "class"), (5, 2, "states")])
-def test_flattened_cells_pass_the_bench(hidden: int, pe: int, output: Output) -> None:
-    network = small(hidden, pe, output)
-    text = gates(network, "ice40", flatten=True)
-    assert "datapath.add_n (" not in text
-    report = simulated(network, text, inside=False)
-    assert report.passed, report.mismatches
-    assert len(report.tests) == 3
-    caption = report.table().caption
-    assert "compared at the ports only" in str(caption)
+@pytest.mark.nightly
+@pytest.mark.parametrize("simulator", EITHER)
+@pytest.mark.parametrize("kind", LARGER)
+def test_gates_of_larger_networks_pass_the_bench(
+    kind: str, simulator: SimulatorName, library: Path, builds: Path
+) -> None:
+    check(LARGER[kind], library, builds, simulator)
 
 
-def test_flattened_standard_cells_pass_the_bench(library: Path) -> None:
-    network = small(4, 1, "class")
-    text = gates(network, "asic", library, flatten=True)
-    assert simulated(network, text, inside=False).passed
+def inverted(table: str) -> str:
+    """The LUT ``.LUT_INIT(16'h....)`` with every entry inverted."""
+    return f".LUT_INIT(16'h{int(table[14:], 16) ^ 0xFFFF:04x}"
 
 
-def test_a_wrong_gate_of_a_flattened_netlist_is_found() -> None:
-    network = small(6, 2, "class")
-    text = gates(network, "ice40", flatten=True)
-    place = text.index(".LUT_INIT(16'h", text.index("datapath.add_n.register_SB"))
-    table = text[place : place + 18]
-    broken = text.replace(table, f".LUT_INIT(16'h{int(table[14:], 16) ^ 0xFFFF:04x}", 1)
-    report = simulated(network, broken, inside=False)
-    assert not report.passed
-    assert {found.operator for found in report.mismatches} <= {"head", "class", ""}
-
-
-def test_verilator_takes_netlists() -> None:
-    network = small(3, 1, "class")
-    assert simulated(network, gates(network, "ice40"), "verilator").passed
-
-
-def test_a_wrong_gate_is_found() -> None:
-    network = small(6, 2, "class")
-    text = gates(network, "ice40")
+@pytest.mark.slow
+def test_a_wrong_gate_is_found(library: Path, builds: Path) -> None:
+    text = text_of(SMALL["ice40"], library)
     place = text.index(".LUT_INIT(16'h", text.index(f"module \\{TOP}.datapath.add_n "))
     table = text[place : place + 18]
-    broken = replaced(text, table, f".LUT_INIT(16'h{int(table[14:], 16) ^ 0xFFFF:04x}",
-                      f"{TOP}.datapath.add_n")  # fmt: skip
-    report = simulated(network, broken)
+    broken = replaced(text, table, inverted(table), f"{TOP}.datapath.add_n")
+    report = simulated(SMALL["ice40"], broken, builds)
     assert not report.passed
     assert {found.operator for found in report.mismatches} & {"add_n", "tanh_n"}
+
+
+@pytest.mark.slow
+def test_a_wrong_gate_of_a_flattened_netlist_is_found(library: Path, builds: Path) -> None:
+    text = text_of(SMALL["ice40, flattened"], library)
+    place = text.index(".LUT_INIT(16'h", text.index("datapath.add_n.register_SB"))
+    table = text[place : place + 18]
+    report = simulated(SMALL["ice40, flattened"], text.replace(table, inverted(table), 1), builds)
+    assert not report.passed
+    assert {found.operator for found in report.mismatches} <= {"add_h", ""}
 
 
 def test_targets_without_models_are_refused() -> None:

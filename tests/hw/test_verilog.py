@@ -1,7 +1,6 @@
 """The Verilog: the same text in every process, and no complaint from the tools that read it."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -72,7 +71,7 @@ def test_yosys_reads_it_without_a_warning(verilog_file: Path) -> None:
     assert "Found and reported 0 problems." in found.stdout
 
 
-@pytest.mark.skipif(shutil.which("iverilog") is None, reason="iverilog is not installed")
+@pytest.mark.icarus
 def test_icarus_reads_it_in_silence(verilog_file: Path) -> None:
     command = ["iverilog", "-g2005", "-Wall", "-s", TOP, "-o", os.devnull, str(verilog_file)]
     found = subprocess.run(command, capture_output=True, text=True)

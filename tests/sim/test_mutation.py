@@ -24,19 +24,11 @@ from gruhw_hw.top import TOP, generate_verilog
 from gruhw_sim import EXTREME_SEQUENCES
 from gruhw_sim.expectations import Scenario
 from gruhw_sim.mutation import fates
-from gruhw_sim.simulators import Simulator, probe
+from gruhw_sim.simulators import find_simulator
 
 LOGIC, CONTENTS = 16, 4
 LEFT = "left"
 """The top of designs that tell whether it is spelled out anywhere."""
-
-
-@pytest.fixture(scope="module")
-def icarus() -> Simulator:
-    found = probe("icarus")
-    if not found.usable:
-        pytest.skip(f"icarus needs {', '.join(found.missing)}")
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +41,7 @@ def scenario() -> Scenario:
 
 @pytest.mark.slow
 def test_most_faults_are_killed_and_the_others_may_be_unseen(
-    icarus: Simulator, scenario: Scenario, tmp_path: Path
+    scenario: Scenario, builds: Path
 ) -> None:
     verilog = generate_verilog(scenario.network, top=LEFT).verilog
     faults: list[Fault] = [
@@ -57,7 +49,8 @@ def test_most_faults_are_killed_and_the_others_may_be_unseen(
         *content_faults(verilog, CONTENTS, seed=1),
     ]
     numbers = range(1, len(faults) + 1)
-    found = list(fates(scenario, verilog, faults, numbers, icarus, top=LEFT, build_folder=tmp_path))
+    tool = find_simulator("verilator")
+    found = list(fates(scenario, verilog, faults, numbers, tool, top=LEFT, build_folder=builds))
     assert [fate.number for fate in found] == list(numbers)
     killed = [faults[fate.number - 1] for fate in found if fate.killed_by]
     assert len(killed) >= 3 * len(faults) // 4
@@ -68,12 +61,11 @@ def test_most_faults_are_killed_and_the_others_may_be_unseen(
         assert redundant(verilog, LEFT, fault, scenario.network) == ""
 
 
-def test_a_bench_that_fails_without_a_fault_kills_nothing(
-    icarus: Simulator, scenario: Scenario, tmp_path: Path
-) -> None:
+@pytest.mark.slow
+def test_a_bench_that_fails_without_a_fault_kills_nothing(scenario: Scenario, builds: Path) -> None:
     verilog = wrong_operator(generate_verilog(scenario.network).verilog, "add_n")
     with pytest.raises(ToolError, match=r"without a fault fails streams_never_stall$"):
-        next(fates(scenario, verilog, [], [1], icarus, build_folder=tmp_path))
+        next(fates(scenario, verilog, [], [1], find_simulator("verilator"), build_folder=builds))
 
 
 PARTS = """

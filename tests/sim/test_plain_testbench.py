@@ -67,6 +67,7 @@ def spoil_the_first_value(folder: Path, expected: str) -> None:
     (folder / EXPECTED).write_text("\n".join([other, *others]) + "\n")
 
 
+@pytest.mark.icarus
 @pytest.mark.parametrize("standard", STANDARDS)
 @pytest.mark.parametrize(("inputs", "hidden", "classes", "pe", "output"), FOLDINGS)
 def test_it_passes_for_right_hardware(
@@ -100,6 +101,7 @@ RESETS = {
 }
 
 
+@pytest.mark.icarus
 @pytest.mark.parametrize("standard", STANDARDS)
 @pytest.mark.parametrize("reset", RESETS)
 def test_what_reset_needs(reset: str, standard: str, tmp_path: Path) -> None:
@@ -130,6 +132,7 @@ def test_verilator_takes_it() -> None:
         assert output_of([program], folder).stdout.startswith("FAIL: element 0: expected data ")
 
 
+@pytest.mark.icarus
 def test_it_fails_for_another_value(tmp_path: Path) -> None:
     files = design(tmp_path, 3, 5, 3, 3, output="states")
     spoil_the_first_value(tmp_path, files[EXPECTED])
@@ -140,6 +143,7 @@ def test_it_fails_for_another_value(tmp_path: Path) -> None:
     assert lines[2:] == ["FAIL: 2 differences"]
 
 
+@pytest.mark.icarus
 def test_it_fails_for_another_cycle(tmp_path: Path) -> None:
     files = design(tmp_path, *SMALL)
     verilog = accepts_every_second_cycle(files["gruhw.v"])
@@ -149,6 +153,7 @@ def test_it_fails_for_another_cycle(tmp_path: Path) -> None:
     assert result.stdout.startswith("FAIL: element 0: expected in cycle ")
 
 
+@pytest.mark.icarus
 def test_it_ends_if_nothing_comes(tmp_path: Path) -> None:
     files = design(tmp_path, *SMALL)
     verilog = files["gruhw.v"].replace(".sink__valid(s_axis_tvalid)", ".sink__valid(1'b0)", 1)

@@ -15,6 +15,7 @@ from broken_verilog import (
     survives_reset,
     wrong_operator,
 )
+from engines import EITHER
 from random_networks import random_network, random_sequences
 
 from gruhw.accuracy import Accuracy
@@ -24,21 +25,9 @@ from gruhw.reference import run_reference
 from gruhw_hw.top import generate_verilog
 from gruhw_sim import simulate
 from gruhw_sim.report import SimulationReport
-from gruhw_sim.simulators import SIMULATORS, SimulatorName, probe
+from gruhw_sim.simulators import SimulatorName
 
 TESTS = ["streams_never_stall", "random_gaps_and_backpressure", "reset_in_the_middle"]
-
-
-@pytest.fixture(scope="session")
-def builds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where compiled simulations are kept, on a path that no tool can take unquoted."""
-    return tmp_path_factory.mktemp("a 'b' ;c $d")
-
-
-def require(simulator: SimulatorName) -> None:
-    found = probe(simulator)
-    if not found.usable:
-        pytest.skip(f"{simulator} needs {', '.join(found.missing)}")
 
 
 def explain(report: SimulationReport) -> str:
@@ -57,11 +46,11 @@ FOLDINGS = [
 ]
 
 
+@pytest.mark.icarus
 @pytest.mark.parametrize(("inputs", "hidden", "classes", "pe", "output"), FOLDINGS)
 def test_icarus_agrees_with_the_reference(
     inputs: int, hidden: int, classes: int, pe: int, output: Output
 ) -> None:
-    require("icarus")
     rng = np.random.default_rng([inputs, hidden, pe])
     network = random_network(
         rng, inputs=inputs, hidden=hidden, classes=classes, pe=pe, output=output
@@ -71,8 +60,8 @@ def test_icarus_agrees_with_the_reference(
     assert report.passed, explain(report)
 
 
+@pytest.mark.icarus
 def test_units_far_apart_multiply_bit_by_bit() -> None:
-    require("icarus")
     rng = np.random.default_rng(1)
     network = random_network(rng, inputs=28, hidden=12, classes=3)
     report = simulate(network, *random_sequences(rng, network, 2, 2), simulator="icarus")
@@ -80,9 +69,11 @@ def test_units_far_apart_multiply_bit_by_bit() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("pe", "output"), [(1, "class"), (4, "states")])
-def test_verilator_agrees_with_the_reference(pe: int, output: Output, builds: Path) -> None:
-    require("verilator")
+@pytest.mark.parametrize(("pe", "output", "few_cycles"), [(1, "class", 1 << 62), (4, "states", 0)])
+def test_verilator_agrees_with_the_reference(
+    pe: int, output: Output, few_cycles: int, builds: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gruhw_sim.runner.FEW_CYCLES", few_cycles)
     rng = np.random.default_rng(pe)
     network = random_network(rng, inputs=4, hidden=6, classes=3, pe=pe, output=output)
     inputs, lengths = random_sequences(rng, network, 5, 6)
@@ -100,9 +91,9 @@ def test_verilator_agrees_with_the_reference(pe: int, output: Output, builds: Pa
         assert report.accuracy is None
 
 
-@pytest.mark.parametrize("simulator", SIMULATORS)
+@pytest.mark.slow
+@pytest.mark.parametrize("simulator", EITHER)
 def test_what_is_compiled_is_not_compiled_again(simulator: SimulatorName, builds: Path) -> None:
-    require(simulator)
     network = random_network(np.random.default_rng(5), inputs=2, hidden=2, classes=2)
     cwd, environment = Path.cwd(), dict(os.environ)
     said: list[str] = []
@@ -123,8 +114,8 @@ def test_what_is_compiled_is_not_compiled_again(simulator: SimulatorName, builds
     assert dict(os.environ) == environment
 
 
+@pytest.mark.icarus
 def test_a_damaged_program_is_compiled_again(tmp_path: Path) -> None:
-    require("icarus")
     network = random_network(np.random.default_rng(5), inputs=2, hidden=2, classes=2)
     sequences = random_sequences(np.random.default_rng(6), network, 1, 2)
     said: list[str] = []
@@ -141,21 +132,21 @@ def test_a_damaged_program_is_compiled_again(tmp_path: Path) -> None:
     assert said.count("compiling for icarus") == 3
 
 
-def simulate_broken(fault: Callable[[str], str]) -> SimulationReport:
-    require("icarus")
+def simulate_broken(fault: Callable[[str], str], builds: Path) -> SimulationReport:
     rng = np.random.default_rng(9)
     network = random_network(rng, inputs=3, hidden=4, classes=3, pe=2)
     verilog = generate_verilog(network).verilog
     sequences = random_sequences(rng, network, 3, 4)
-    return simulate(network, *sequences, simulator="icarus", verilog=fault(verilog))
+    return simulate(network, *sequences, verilog=fault(verilog), build_folder=builds)
 
 
 def failed(report: SimulationReport) -> list[str]:
     return [test.name for test in report.tests if not test.passed]
 
 
-def test_a_wrong_operator_is_found_where_it_is() -> None:
-    report = simulate_broken(lambda verilog: wrong_operator(verilog, "add_n"))
+@pytest.mark.slow
+def test_a_wrong_operator_is_found_where_it_is(builds: Path) -> None:
+    report = simulate_broken(lambda verilog: wrong_operator(verilog, "add_n"), builds)
     assert failed(report) == TESTS
     assert not report.passed
     first = report.mismatches[0]
@@ -163,44 +154,48 @@ def test_a_wrong_operator_is_found_where_it_is() -> None:
     assert report.tests[0].mismatches > len(report.mismatches) / 3
 
 
-def test_a_late_element_is_found() -> None:
-    report = simulate_broken(accepts_every_second_cycle)
+@pytest.mark.slow
+def test_a_late_element_is_found(builds: Path) -> None:
+    report = simulate_broken(accepts_every_second_cycle, builds)
     assert failed(report) == [TESTS[0], TESTS[2]]
     assert {found.quantity for found in report.mismatches} >= {"cycle"}
 
 
-def test_elements_lost_under_back_pressure_are_found() -> None:
-    report = simulate_broken(drops_offered_elements)
+@pytest.mark.slow
+def test_elements_lost_under_back_pressure_are_found(builds: Path) -> None:
+    report = simulate_broken(drops_offered_elements, builds)
     assert failed(report) == [TESTS[1]]
     assert {found.quantity for found in report.mismatches} >= {"rule", "value"}
 
 
-def test_hardware_that_never_accepts_an_element_ends() -> None:
-    report = simulate_broken(never_accepts)
+@pytest.mark.slow
+def test_hardware_that_never_accepts_an_element_ends(builds: Path) -> None:
+    report = simulate_broken(never_accepts, builds)
     assert failed(report) == TESTS
     first = report.mismatches[0]
     assert (first.quantity, first.operator, first.found) == ("missing", "s_axis", "nothing")
 
 
-def test_state_that_survives_a_reset_is_found() -> None:
-    report = simulate_broken(resets_only_once)
+@pytest.mark.slow
+def test_state_that_survives_a_reset_is_found(builds: Path) -> None:
+    report = simulate_broken(resets_only_once, builds)
     assert failed(report)[-1] == TESTS[2]
 
 
-def test_a_register_that_survives_a_reset_in_a_single_cycle_is_found() -> None:
-    require("icarus")
+@pytest.mark.slow
+def test_a_register_that_survives_a_reset_in_a_single_cycle_is_found(builds: Path) -> None:
     rng = np.random.default_rng(6)
     network = random_network(rng, inputs=20, hidden=4, classes=3)
     verilog = survives_reset(
         generate_verilog(network).verilog, "step_group_end_1", "gruhw.datapath"
     )
     sequences = random_sequences(rng, network, 20, 4)
-    assert failed(simulate(network, *sequences, simulator="icarus", verilog=verilog)) == [TESTS[2]]
+    report = simulate(network, *sequences, verilog=verilog, build_folder=builds)
+    assert failed(report) == [TESTS[2]]
 
 
-@pytest.mark.parametrize("simulator", SIMULATORS)
+@pytest.mark.parametrize("simulator", EITHER)
 def test_verilog_that_does_not_compile_is_a_tool_error(simulator: SimulatorName) -> None:
-    require(simulator)
     rng = np.random.default_rng(2)
     network = random_network(rng, inputs=2, hidden=2, classes=2)
     with pytest.raises(ToolError, match=rf"^{simulator}: .*gruhw\.v:\d"):
@@ -213,9 +208,8 @@ def test_verilog_that_does_not_compile_is_a_tool_error(simulator: SimulatorName)
 
 
 def test_no_sequences_are_wrong_input() -> None:
-    require("icarus")
     rng = np.random.default_rng(2)
     network = random_network(rng, inputs=2, hidden=2, classes=2)
     inputs, lengths = random_sequences(rng, network, 1, 1)
     with pytest.raises(InputError, match=r"^at least 1 sequence is required, but there are 0$"):
-        simulate(network, inputs[:0], lengths[:0], simulator="icarus")
+        simulate(network, inputs[:0], lengths[:0])

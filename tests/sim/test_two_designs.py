@@ -186,6 +186,7 @@ def test_verilator() -> None:
         check_output(output_of([program], folder).stdout, parts)
 
 
+@pytest.mark.icarus
 def test_icarus(tmp_path: Path) -> None:
     parts = sides()
     assert compile_with_icarus(tmp_path, *write(tmp_path, parts)) == ""

@@ -23,11 +23,6 @@ FST_HEADER = b"\x00" + (329).to_bytes(8, "big")
 VCD_HEADER = b"$version"
 
 
-@pytest.fixture(scope="module")
-def builds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("a 'b' ;c $d")
-
-
 def network_of(output: Output = "class", pe: int = 2) -> Network:
     rng = np.random.default_rng(7)
     return random_network(rng, inputs=3, hidden=5, classes=4, pe=pe, output=output)
