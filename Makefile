@@ -1,6 +1,9 @@
 # make setup    a virtual environment in .venv with gruhw and all its tools
 # make demo     generate, synthesise and simulate an accelerator
 # make test     every check: lint, types, layers, tests
+# make quick    what answers a contributor in two minutes: lint, types, layers, fast tests
+# make icarus   the tests that need Icarus Verilog, which make test skips where it is absent
+# make nightly  more of what make test checks: other sizes, foldings, engines
 # make lint     only the style of the code; likewise make types, layers, pytest
 # make lock     the newest versions that pyproject.toml allows, into requirements.lock
 
@@ -14,7 +17,7 @@ DEMO := designs/mnist-rows/genome.json
 DEMO_OUT := build/demo
 
 .DELETE_ON_ERROR:
-.PHONY: setup demo test lint types layers pytest lock
+.PHONY: setup demo test quick icarus nightly lint types layers pytest lock
 
 setup: $(READY)
 
@@ -36,6 +39,15 @@ demo: setup
 	$(BIN)/gruhw simulate --genome $(DEMO) --samples 8 --simulator verilator
 
 test: lint types layers pytest
+
+quick: lint types layers
+	$(BIN)/python -m pytest -n $(JOBS) -m "not slow and not nightly" tests/sw tests/hw
+
+icarus: setup
+	$(BIN)/python -m pytest -n $(JOBS) -m "icarus and not nightly"
+
+nightly: setup
+	$(BIN)/python -m pytest -n $(JOBS) -m nightly
 
 lint: setup
 	$(BIN)/ruff check .

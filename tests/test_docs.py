@@ -224,6 +224,21 @@ def test_make_targets_exist() -> None:
     assert named <= targets
 
 
+def test_the_first_change_page_names_every_folder_and_tests_that_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = text.partition("### Which test for which folder")[2].partition("\n\nOne test")[0]
+    named = set(re.findall(r"`([\w./*-]+)`", table))
+    paths = {name for name in named if "/" in name}
+    assert [name for name in paths if not list(ROOT.glob(name))] == []
+    packages = {
+        str(path.parent.relative_to(ROOT))
+        for root in ("sw/gruhw", "hw/gruhw_hw")
+        for path in (ROOT / root).glob("*/__init__.py")
+    }
+    assert packages <= named
+    assert {"tests/sw", "tests/end_to_end", "tests/sim"} <= named
+
+
 @pytest.mark.parametrize("page", LINKED, ids=identify)
 def test_local_links_resolve(page: Path) -> None:
     for target in LINK.findall(page.read_text(encoding="utf-8")):
