@@ -186,7 +186,7 @@ class Fuzzer:
 def compare_torch(design: Design, reference: Reference) -> int:
     """How many integers of PyTorch are the reference's; :class:`DifferentError` if one is not."""
     inputs, lengths = design.sequences
-    module = QuantGRU(design.genome.sizes, design.genome.widths, design.model)
+    module = QuantGRU(design.genome.sizes, design.genome.genes, design.model)
     found = module.integers(inputs, lengths)
     alive = np.arange(inputs.shape[1]) < lengths[:, None]
     pairs = {name: (found[name][alive], v[alive]) for name, v in reference.operators.items()}

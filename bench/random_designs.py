@@ -125,7 +125,7 @@ class Design:
 
 def bare_graph(genome: Genome, fractions: Mapping[str, int], input_signed: bool) -> Graph:
     """The graph of a genome before there are weights."""
-    return build_graph(genome.sizes, genome.widths, fractions, input_signed=input_signed)
+    return build_graph(genome.sizes, genome.genes, fractions, input_signed=input_signed)
 
 
 def array(random: np.random.Generator, kind: str, shape: tuple[int, ...], of: Fixed) -> IntArray:

@@ -32,7 +32,7 @@ def seconds(work: Callable[[], object], repeats: int) -> float:
 def training() -> tuple[float, float]:
     """A training step as it is written, and with time steps in C++."""
     design = Design.load(GENOME)
-    network = QuantGRU(design.genome.sizes, design.genome.widths, load_model(design.genome, GENOME))
+    network = QuantGRU(design.genome.sizes, design.genome.genes, load_model(design.genome, GENOME))
     split = design.samples()
     inputs = torch.from_numpy(network.encode(split.x[:BATCH]).astype(np.float32))
     labels = torch.from_numpy(split.y[:BATCH])

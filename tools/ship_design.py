@@ -172,7 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     recipe = recipe_for(task)
     if options.epochs is not None:
         recipe = replace(recipe, quantised_epochs=options.epochs)
-    genes = [*(genome.widths for genome in genomes), homogeneous(EIGHT)]
+    genes = [*(genome.genes for genome in genomes), homogeneous(EIGHT)]
     recipes = [replace(recipe, seed=seed) for seed in range(1, options.seeds + 1)]
     work = partial(train, task, hidden, genes, options.search / "shipping")
     with get_context("spawn").Pool(min(options.processes, len(recipes))) as pool:

@@ -271,11 +271,6 @@ class Genome(_Strict):
     def _drop_absent(self, handler: Any) -> dict[str, Any]:
         return {name: value for name, value in handler(self).items() if value is not None}
 
-    @property
-    def widths(self) -> Genes:
-        """The genes."""
-        return self.genes
-
     def to_json(self) -> str:
         """The genome file's text; the same genome gives the same text."""
         return json.dumps(self.model_dump(mode="json"), indent=2) + "\n"

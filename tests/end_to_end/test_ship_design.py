@@ -45,9 +45,9 @@ def test_a_design_is_shipped_beside_its_twin_of_8_bits(
     folder = tmp_path / "designs" / "tiny"
     assert (folder / "pareto.csv").read_text() == "front\n"
     shipped, twin = (Design.load(folder / name / "genome.json") for name in (".", "8-bit"))
-    assert (folder / "small").exists() == (shipped.genome.widths == homogeneous(5))
-    assert shipped.genome.widths in (homogeneous(4), homogeneous(5))
-    assert twin.genome.widths == homogeneous(8)
+    assert (folder / "small").exists() == (shipped.genome.genes == homogeneous(5))
+    assert shipped.genome.genes in (homogeneous(4), homogeneous(5))
+    assert twin.genome.genes == homogeneous(8)
     assert (len(shipped.samples()), len(twin.samples())) == (24, VECTORS)
     training = json.loads((folder / "training.json").read_text())
     assert [seed["seed"] for seed in training["seeds"]] == [1, 2]
@@ -56,7 +56,7 @@ def test_a_design_is_shipped_beside_its_twin_of_8_bits(
     assert training["validation_variations"] == 1
     assert [c["genes"]["add_h"] for c in training["candidates"]] == [4, 5, 8]
     by_genes = {c["genes"]["add_h"]: c for c in training["candidates"]}
-    for place, bits in enumerate(dict.fromkeys((shipped.genome.widths["add_h"], 4, 8))):
+    for place, bits in enumerate(dict.fromkeys((shipped.genome.genes["add_h"], 4, 8))):
         found = [(seed["validation"][place], seed["test"][place]) for seed in training["seeds"]]
         assert found == list(zip(by_genes[bits]["validation"], by_genes[bits]["test"], strict=True))
     report = json.loads((folder / "report.json").read_text())["designs"]

@@ -50,7 +50,7 @@ def network_of(genes: Mapping[str, int], pe: int = 1) -> Network:
     model = Model(
         {name: rng.normal(0, 0.5, shapes[name]) for name in LAYERS},
         {name: rng.normal(0, 0.3, shapes[name][0]) for name in LAYERS},
-        {name: bits - 1 for name, bits in calibrated_tensors(genome.widths).items()},
+        {name: bits - 1 for name, bits in calibrated_tensors(genome.genes).items()},
         True,
         Normalisation.identity(8),
     )
@@ -246,7 +246,7 @@ def with_widths(network: Network, genes: Mapping[str, int], pe: int = 1) -> Netw
     rng = np.random.default_rng(3)
     weights, biases = random_layers(rng, genome.sizes, 0.4)
     fractions, signed = calibrate(
-        genome.sizes, genome.widths, weights, biases, rng.random((8, 6, genome.sizes.input))
+        genome.sizes, genome.genes, weights, biases, rng.random((8, 6, genome.sizes.input))
     )
     model = Model(weights, biases, fractions, signed, Normalisation.identity(genome.sizes.input))
     return Network.build(genome, model)

@@ -144,7 +144,7 @@ class ToyRefiner:
     @staticmethod
     def _refined(candidate: Genome) -> Refined:
         correct = toy_correct(candidate)
-        return Refined(candidate, toy_model(candidate.widths), correct + (TOTAL - correct) // 2)
+        return Refined(candidate, toy_model(candidate.genes), correct + (TOTAL - correct) // 2)
 
 
 def toy_prepared(*, delay: float = 0.0, log: str | None = None, refine: bool = True) -> Prepared:

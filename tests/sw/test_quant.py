@@ -45,7 +45,7 @@ def trained(
     graph, sizes = base.graph, base.genome.sizes
     fractions = {
         name: graph[op].weight.frac if kind else graph[op].type.frac
-        for name in calibrated_tensors(base.genome.widths)
+        for name in calibrated_tensors(base.genome.genes)
         for op, _, kind in [name.partition(".")]
     }
     model = Model(
@@ -55,7 +55,7 @@ def trained(
         graph.input.type.signed,
         base.normalisation,
     )
-    module = QuantGRU(sizes, base.genome.widths, model)
+    module = QuantGRU(sizes, base.genome.genes, model)
     return module, Network.build(base.genome, module.model())
 
 

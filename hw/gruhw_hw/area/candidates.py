@@ -148,7 +148,7 @@ class Candidates:
             self._values += 1
 
     def _network(self, genome: Genome) -> _Network:
-        genes = genome.widths
+        genes = genome.genes
         model = self._model_of(genes)
         for name, bits in calibrated_tensors(genes).items():
             found = model.fractions[name]

@@ -119,7 +119,7 @@ def train(
     found = train_design(
         found_task,
         template.sizes.hidden if template else hidden or found_task.hidden,
-        template.widths if template else homogeneous(bits),
+        template.genes if template else homogeneous(bits),
         replace(recipe_for(task), **given, seed=seed, keep_outliers=keep_outliers),
         out,
         _print_epoch,

@@ -61,7 +61,7 @@ class Accelerators:
         """The accelerator of a candidate."""
         return Accelerator(
             genome,
-            lambda: Network.build(genome, self._model(genome.widths)),
+            lambda: Network.build(genome, self._model(genome.genes)),
             lambda: self._measure(genome),
         )
 

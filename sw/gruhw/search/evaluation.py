@@ -202,12 +202,12 @@ def widths_text(genes: Genes) -> str:
 
 def genome_text(genome: Genome) -> str:
     """The canonical text of a candidate; within one search, candidates differ in nothing else."""
-    return f"{widths_text(genome.widths)} pe {genome.folding.pe}"
+    return f"{widths_text(genome.genes)} pe {genome.folding.pe}"
 
 
 def by_widths(genomes: Iterable[Genome]) -> list[list[Genome]]:
     """The genomes, those of equal widths together."""
     groups: dict[str, list[Genome]] = {}
     for genome in genomes:
-        groups.setdefault(widths_text(genome.widths), []).append(genome)
+        groups.setdefault(widths_text(genome.genes), []).append(genome)
     return list(groups.values())

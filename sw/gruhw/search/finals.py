@@ -53,7 +53,7 @@ class Finals:
         ]
         if missing:
             self._train(self.refiner, missing, len(distinct))
-        return [self._with_model(m, keys[widths_text(m.shared.genome.widths)]) for m in members]
+        return [self._with_model(m, keys[widths_text(m.shared.genome.genes)]) for m in members]
 
     def _train(self, refiner: Refiner, groups: Sequence[Sequence[Genome]], total: int) -> None:
         missing = sum(map(len, groups))
@@ -142,7 +142,7 @@ class Finals:
     def _network(self, member: Member) -> Network:
         genome = member.candidate.genome
         if member.model is None:
-            return Network.build(genome, self.evaluator.model(genome.widths))
+            return Network.build(genome, self.evaluator.model(genome.genes))
         return Network.build(genome, member.model)
 
     def _synthesis_key(self, member: Member) -> str:
@@ -156,6 +156,6 @@ def _keys(group: Sequence[Genome]) -> dict[str, str]:
 
     The others are part of it: see :class:`gruhw.search.evaluation.Refiner`.
     """
-    texts = [widths_text(genome.widths) for genome in group]
+    texts = [widths_text(genome.genes) for genome in group]
     among = sha256(" | ".join(texts).encode())[:16]
     return {text: f"{text} among {among}" for text in texts}

@@ -125,7 +125,7 @@ def fine_tune(
         done[place] = epochs
         tell()
 
-    weights, genes = tuning.weights, [candidate.widths for candidate in group]
+    weights, genes = tuning.weights, [candidate.genes for candidate in group]
     key = sha256(f"{tuning.fingerprint} {weights.fingerprint} {genes}".encode())
     models = train_quantised(
         [(widths, weights.of(widths)) for widths in genes],

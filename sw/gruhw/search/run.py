@@ -200,7 +200,7 @@ class _Search:
 
     def _group(self, genomes: Sequence[Genome]) -> Group:
         unknown = [g for g in genomes if self.store.costs(genome_text(g)) is None]
-        return Group(tuple(unknown), self.store.correct(widths_text(genomes[0].widths)))
+        return Group(tuple(unknown), self.store.correct(widths_text(genomes[0].genes)))
 
     def _work(self, groups: Sequence[Group], pool: Workers) -> None:
         groups = [group for group in groups if group.genomes]
@@ -211,7 +211,7 @@ class _Search:
 
     def _keep(self, finished: Sequence[Evaluated]) -> None:
         self.store.add(
-            {widths_text(f.group.genomes[0].widths): f.correct for f in finished},
+            {widths_text(f.group.genomes[0].genes): f.correct for f in finished},
             [
                 (genome_text(genome), costs)
                 for f in finished
@@ -220,7 +220,7 @@ class _Search:
         )
 
     def _known(self, genome: Genome) -> Candidate:
-        correct = self.store.correct(widths_text(genome.widths))
+        correct = self.store.correct(widths_text(genome.genes))
         costs = self.store.costs(genome_text(genome))
         whole = costs is not None and len(costs) == len(self.costs)
         if correct is None or correct > self.total or costs is None or not whole:

@@ -188,7 +188,7 @@ class SharedEvaluator:
         """How many validation sequences each candidate classifies right."""
         found: list[int] = []
         for start in range(0, len(candidates), MEMBERS):
-            genes = [candidate.widths for candidate in candidates[start : start + MEMBERS]]
+            genes = [candidate.genes for candidate in candidates[start : start + MEMBERS]]
             self._population.assign([self._weights.of(g).graph(g) for g in genes])
             found += count_correct(self._population, self._val)
         return found

@@ -114,7 +114,7 @@ class SearchSpace:
                 )
             found = (*found, genome.folding.pe)
         inside = all(value in choice for value, choice in zip(found, self.choices, strict=True))
-        if not inside or self.genome(found).widths != genome.widths:
+        if not inside or self.genome(found).genes != genome.genes:
             low, high = self.widths[0], self.widths[-1]
             raise InputError(
                 f"a genome to start from must have the genes of preset {self.preset.name}, "

@@ -96,7 +96,7 @@ def test_the_result_is_made_of_exact_figures(tmp_path: Path) -> None:
     # Two foldings share one accuracy and one training.
     with Store(tmp_path, create=False) as store:
         (count,) = store._connection.execute("SELECT COUNT(*) FROM accuracies").fetchone()
-        assert count == len({widths_text(c.genome.widths) for c in result.evaluated})
+        assert count == len({widths_text(c.genome.genes) for c in result.evaluated})
         assert count < len(result.evaluated)
 
     generations = [p.generation for p in told if p.finished and p.generation is not None]
@@ -179,7 +179,7 @@ def test_what_rules_select_is_among_the_finalists(tmp_path: Path) -> None:
             chosen = Selection.parse(rule).choose(front, result.eight.shared.correct, "")
             rows = store._connection.execute(
                 "SELECT 1 FROM refined WHERE genome LIKE ?",
-                (f"{widths_text(chosen.genome.widths)} among %",),
+                (f"{widths_text(chosen.genome.genes)} among %",),
             )
             assert rows.fetchone(), rule
 

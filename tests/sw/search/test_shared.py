@@ -78,7 +78,7 @@ def test_accuracies_are_those_of_the_reference(task: str, folder: Path) -> None:
     found = evaluator.correct(chosen)
     assert len(set(found)) > 1
     for candidate, correct in zip(chosen, found, strict=True):
-        network = Network.build(candidate, evaluator.model(candidate.widths))
+        network = Network.build(candidate, evaluator.model(candidate.genes))
         assert correct == int((classify(network, val) == val.y).sum())
     assert [evaluator.correct([candidate])[0] for candidate in chosen] == found
     wide = chosen[0].model_copy(update={"folding": Folding(pe=3)})

@@ -33,7 +33,7 @@ def test_the_folding_is_a_gene_if_there_are_several() -> None:
 
 def test_baselines_are_every_width_at_every_folding() -> None:
     found = [FULL.genome(vector) for vector in FULL.baselines()]
-    assert [(g.widths, g.folding.pe) for g in found] == [
+    assert [(g.genes, g.folding.pe) for g in found] == [
         (homogeneous(bits), pe) for bits in range(2, 9) for pe in (1, 2, 4)
     ]
     paper = [PAPER.genome(vector).genes for vector in PAPER.baselines()]
@@ -93,12 +93,12 @@ def test_plain_candidates_are_narrow_in_weights_and_state_alone() -> None:
     found = [space.genome(vector) for vector in space.narrow_operands()]
     wanted = [(2, 6), (2, 8), (3, 7), (3, 8), (4, 8)]
     for genome, (weights, state) in zip(found, wanted, strict=True):
-        for name, width in genome.widths.items():
+        for name, width in genome.genes.items():
             narrow = weights if name.endswith(".weight") else state
             assert width == (narrow if name.endswith(".weight") or name == "add_h" else 8)
         assert genome.folding.pe == 1
     # The paper's genes tie weights to results: only the state is left to be narrow.
-    plain = [PAPER.genome(vector).widths for vector in PAPER.narrow_operands()]
+    plain = [PAPER.genome(vector).genes for vector in PAPER.narrow_operands()]
     assert [genes["add_h"] for genes in plain] == [6, 8, 7]
 
 
