@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from gruhw.arrays import codes_and_lengths
+from gruhw.encoding import codes_and_lengths
 from gruhw.fixed import IntArray
 from gruhw.model import Network
 from gruhw.reference import Reference, run_reference

@@ -6,9 +6,11 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from gruhw.arrays import whole_values
 from gruhw.errors import InputError
-from gruhw.fixed import IntArray
+from gruhw.values import whole
 
 CONFIDENCE = 0.95
 """How often an interval holds the true accuracy."""
@@ -40,21 +42,32 @@ class Accuracy:
     times: int = 1
 
     def __post_init__(self) -> None:
-        if self.total < 1:
+        correct, total, times = map(whole, (self.correct, self.total, self.times))
+        if total is None or total < 1:
             raise InputError(f"at least 1 sequence is required, but there are {self.total}")
-        if not 0 <= self.correct <= self.total:
+        if correct is None or not 0 <= correct <= total:
             raise InputError(
-                f"correct sequences must be 0 to the {self.total} there are, not {self.correct}"
+                f"correct sequences must be 0 to the {total} there are, not {self.correct}"
             )
-        if self.times < 1 or self.total % self.times:
+        if times is None or times < 1 or total % times:
             raise InputError(
-                f"times of each sequence must divide the {self.total} there are, not {self.times}"
+                f"times of each sequence must divide the {total} there are, not {self.times}"
             )
+        for name, value in (("correct", correct), ("total", total), ("times", times)):
+            object.__setattr__(self, name, value)
 
     @classmethod
-    def of(cls, found: IntArray, labels: IntArray) -> "Accuracy":
-        """The accuracy of the classes ``found`` where ``labels`` are right, both of shape [N]."""
-        return cls(int(np.count_nonzero(found == labels)), len(labels))
+    def of(cls, found: ArrayLike, labels: ArrayLike) -> "Accuracy":
+        """The accuracy of the classes ``found`` where ``labels`` are right, both of shape [N].
+
+        Raises
+        ------
+        InputError
+            If they are no whole numbers, there are none, or there are more of one than the other.
+        """
+        classes = whole_values("classes", found, ("sequences",))
+        right = whole_values("labels", labels, classes.shape)
+        return cls(int(np.count_nonzero(classes == right)), len(right))
 
     @property
     def share(self) -> float:

@@ -77,7 +77,7 @@ class Design:
         genome = Genome.load(path)
         changes: dict[str, Any] = {}
         if pe is not None:
-            changes["folding"] = Folding.checked(pe, genome.sizes)
+            changes["folding"] = Folding.checked(pe, genome.sizes.hidden)
         if output is not None:
             changes["output"] = output
         genome = genome.model_copy(update=changes)

@@ -5,8 +5,9 @@ import warnings
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gruhw.errors import GruhwWarning, naming
-from gruhw.fixed import Fixed, IntArray, quantise
+from gruhw.arrays import IntArray, shaped, steps_of, whole_values
+from gruhw.errors import GruhwWarning, InputError, naming
+from gruhw.fixed import Fixed, quantise
 from gruhw.normalisation import Normalisation
 
 MOST = 0.5
@@ -72,12 +73,46 @@ def encode(
     Raises
     ------
     InputError
-        If ``raw`` holds something else than numbers, or has other elements.
+        If ``raw`` holds something else than numbers, or has other elements; or if lengths are no
+        such numbers.
     """
     codes, saturated = rounded(normalisation, kind, raw)
     if lengths is not None:
-        saturated = saturated[np.arange(codes.shape[1]) < np.asarray(lengths)[:, np.newaxis]]
+        count, steps, _ = shaped("samples", codes, ("sequences", "steps", codes.shape[-1])).shape
+        saturated = saturated[np.arange(steps) < steps_of(lengths, count, steps)[:, np.newaxis]]
     saturation = Saturation()
     saturation.note(saturated)
     saturation.warn(kind, level=4)
     return codes
+
+
+def codes_and_lengths(
+    inputs: ArrayLike, lengths: ArrayLike | None, kind: Fixed, size: int
+) -> tuple[IntArray, IntArray]:
+    """Sequences as a network takes them: codes of the input's type, and the steps of each one.
+
+    Parameters
+    ----------
+    inputs
+        Whole numbers of type ``kind``, shape [N, T, size].
+    lengths
+        Shape [N], 1 to T; all T if None.
+
+    Returns
+    -------
+    tuple
+        Both as 64-bit integers.
+
+    Raises
+    ------
+    InputError
+        If they are something else: real numbers, say, which are not encoded yet.
+    """
+    try:
+        codes = whole_values(
+            "inputs", inputs, ("sequences", "steps", size), kind.minimum, kind.maximum
+        )
+    except InputError as error:
+        raise InputError(f"{error}: encode gives what a network takes") from None
+    count, steps, _ = codes.shape
+    return codes, steps_of(lengths, count, steps)

@@ -115,7 +115,7 @@ def parse_json(data: bytes | str, source: object) -> Any:
         return json.loads(data, object_pairs_hook=_unique_names)
     except InputError as error:
         raise InputError(f"{source}: {error}") from error
-    except (ValueError, RecursionError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"{source}: must be JSON, but: {error}") from error
 
 

@@ -7,19 +7,21 @@ in NumPy, PyTorch and hardware, follows :func:`requantise`.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
+from gruhw.arrays import WHOLE, numbers
+from gruhw.arrays import FloatArray as FloatArray
+from gruhw.arrays import IntArray as IntArray
 from gruhw.errors import InputError
-
-IntArray: TypeAlias = NDArray[np.int64]
-FloatArray: TypeAlias = NDArray[np.floating[Any]]
-
+from gruhw.values import instance, truth, whole, whole_number
 
 LARGEST_SHIFT = 62
 """The most places that a 64-bit integer is shifted by."""
+
+LARGEST_FRAC = 1000
+"""The most fraction bits, of either sign: double precision has their scale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +33,14 @@ class Fixed:
     bits
         Width in bits, sign included; 1 to 63.
     frac
-        Fraction bits; may be negative or exceed ``bits``.
+        Fraction bits, at most :data:`LARGEST_FRAC` from zero; may be negative or exceed ``bits``.
     signed
         Two's complement if true.
 
     Raises
     ------
     InputError
-        If ``bits`` is outside 1 to 63.
+        If ``bits`` is outside 1 to 63, or something is of another type.
     """
 
     bits: int
@@ -46,8 +48,13 @@ class Fixed:
     signed: bool = True
 
     def __post_init__(self) -> None:
-        if not 1 <= self.bits <= 63:
+        bits = whole(self.bits)
+        if bits is None or not 1 <= bits <= 63:
             raise InputError(f"width of a fixed-point type must be 1 to 63 bits, not {self.bits}")
+        frac = whole_number("frac of a fixed-point type", self.frac, -LARGEST_FRAC, LARGEST_FRAC)
+        signed = truth("signed of a fixed-point type", self.signed)
+        for name, value in (("bits", bits), ("frac", frac), ("signed", signed)):
+            object.__setattr__(self, name, value)
 
     @property
     def minimum(self) -> int:
@@ -86,7 +93,7 @@ class Fixed:
         return Fixed(max(1, max(corners).bit_length()), frac, signed=False)
 
 
-def requantise(values: IntArray, from_frac: int, to: Fixed) -> IntArray:
+def requantise(values: ArrayLike, from_frac: int, to: Fixed) -> IntArray:
     """Move integers from scale ``2**-from_frac`` into ``to``: round half up, saturate.
 
     Parameters
@@ -97,8 +104,18 @@ def requantise(values: IntArray, from_frac: int, to: Fixed) -> IntArray:
         Their fraction bits.
     to
         The type of the result.
+
+    Raises
+    ------
+    InputError
+        If they are no whole numbers.
     """
-    shift = from_frac - to.frac
+    found = numbers("values to round", values, WHOLE)
+    if not np.can_cast(found.dtype, np.int64):
+        raise InputError(f"values to round must have at most 62 bits, not be {found.dtype}")
+    values = found.astype(np.int64, copy=False)
+    largest = 2 * LARGEST_FRAC  # of a product
+    shift = whole_number("from_frac", from_frac, -largest, largest) - instance("to", to, Fixed).frac
     if shift > LARGEST_SHIFT:
         values = np.zeros_like(values)
     elif shift > 0:
@@ -112,7 +129,7 @@ def requantise(values: IntArray, from_frac: int, to: Fixed) -> IntArray:
     return np.clip(values, to.minimum, to.maximum)
 
 
-def quantise(values: FloatArray, to: Fixed) -> IntArray:
+def quantise(values: ArrayLike, to: Fixed) -> IntArray:
     """The integers of ``to`` nearest to real ``values``: round half up, saturate.
 
     Computed in double precision, so that every caller gets the same integers.
@@ -120,10 +137,11 @@ def quantise(values: FloatArray, to: Fixed) -> IntArray:
     Raises
     ------
     InputError
-        If a value is no number.
+        If a value is no number, or not a real one.
     """
+    real, to = numbers("values to round", values), instance("to", to, Fixed)
     with np.errstate(over="ignore"):  # infinity saturates too
-        scaled = np.floor(np.asarray(values, dtype=np.float64) * 2.0**to.frac + 0.5)
+        scaled = np.floor(real.astype(np.float64, copy=False) * 2.0**to.frac + 0.5)
     if np.isnan(scaled).any():
         raise InputError("every value that is rounded must be a number, not nan")
     return np.clip(scaled, to.minimum, to.maximum).astype(np.int64)

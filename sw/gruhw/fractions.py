@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from gruhw.errors import InputError
 from gruhw.frozen import FrozenMapping
 from gruhw.genome import check_width, describe_gene
+from gruhw.values import mapping, whole_number
 
 FRACTION_BITS = range(-14, 25)
 """What fraction bits may be, so that aligned sums of 12-bit results are exact in float64."""
@@ -18,12 +19,7 @@ def check_fraction(name: str, bits: object) -> int:
     InputError
         If they are not a whole number within :data:`FRACTION_BITS`.
     """
-    if type(bits) is not int or bits not in FRACTION_BITS:
-        low, high = FRACTION_BITS[0], FRACTION_BITS[-1]
-        raise InputError(
-            f"fraction bits of {name} must be a whole number from {low} to {high}, not {bits!r}"
-        )
-    return bits
+    return whole_number(f"fraction bits of {name}", bits, FRACTION_BITS[0], FRACTION_BITS[-1])
 
 
 class Fractions(FrozenMapping[int]):
@@ -49,11 +45,12 @@ class Fractions(FrozenMapping[int]):
     def __init__(
         self, fractions: Mapping[str, int], widths: Mapping[str, int] | None = None
     ) -> None:
-        super().__init__({name: check_fraction(name, bits) for name, bits in fractions.items()})
+        chosen = mapping("fractions", fractions)
+        super().__init__({name: check_fraction(name, bits) for name, bits in chosen.items()})
         self._widths: dict[str, int] | None = None
         if widths is not None:
             for name in fractions:
-                if name not in widths:
+                if name not in mapping("widths", widths):
                     raise InputError(f"{describe_gene(name)} is required, but missing")
             self._widths = {name: check_width(name, widths[name]) for name in fractions}
 

@@ -3,10 +3,11 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias, get_args
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
@@ -20,6 +21,7 @@ from pydantic._internal._model_construction import ModelMetaclass
 from gruhw.errors import InputError
 from gruhw.files import PathLike, as_path, parse_json, read_bytes
 from gruhw.frozen import FrozenMapping
+from gruhw.values import mapping, whole
 
 LINEAR = ("W_ir", "W_iz", "W_in", "W_hr", "W_hz", "W_hn")
 """The operators that multiply by a weight matrix."""
@@ -57,6 +59,9 @@ MAXIMUM_SIZE = 1024
 
 Output: TypeAlias = Literal["class", "states"]
 
+OUTPUTS: tuple[Output, ...] = get_args(Output)
+"""Every kind of output stream."""
+
 
 def describe_gene(name: str) -> str:
     """What a gene is the width of, for people: ``weight width of W_ir``."""
@@ -74,10 +79,12 @@ def check_width(name: str, bits: object) -> int:
     InputError
         If it is not a whole number within :data:`LEGAL_BITS`.
     """
-    if isinstance(bits, bool) or not isinstance(bits, int) or bits not in LEGAL_BITS:
+    found = whole(bits)
+    if found is None or found not in LEGAL_BITS:
         low, high = LEGAL_BITS[0], LEGAL_BITS[-1]
-        raise InputError(f"{describe_gene(name)} must be {low} to {high} bits, not {bits!r}")
-    return bits
+        shown = repr(bits) if found is None else found
+        raise InputError(f"{describe_gene(name)} must be {low} to {high} bits, not {shown}")
+    return found
 
 
 class Genes(FrozenMapping[int]):
@@ -89,8 +96,13 @@ class Genes(FrozenMapping[int]):
         If a gene is unknown, missing or outside :data:`LEGAL_BITS`.
     """
 
+    @classmethod
+    def of(cls, widths: Mapping[str, int]) -> "Genes":
+        """``widths`` themselves if they are genes, and otherwise genes of these."""
+        return widths if isinstance(widths, cls) else cls(widths)
+
     def __init__(self, widths: Mapping[str, int]) -> None:
-        for name in widths:
+        for name in mapping("genes", widths):
             if name not in GENES:
                 raise InputError(f"gene must be one of {', '.join(GENES)}, not {name!r}")
         for name in GENES:
@@ -128,6 +140,10 @@ class Preset:
     tied: Mapping[str, str]
     fixed: Mapping[str, int]
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tied", FrozenMapping(self.tied))
+        object.__setattr__(self, "fixed", FrozenMapping(self.fixed))
+
     def genes(self, widths: Mapping[str, int]) -> Genes:
         """All genes from the ``widths`` of the free ones.
 
@@ -136,7 +152,7 @@ class Preset:
         InputError
             If ``widths`` does not give exactly the free genes, or gives an illegal width.
         """
-        for name in widths:
+        for name in mapping("widths", widths):
             if name not in self.free:
                 raise InputError(
                     f"gene of preset {self.name} must be one of {', '.join(self.free)}, "
@@ -180,13 +196,25 @@ class _Strict(BaseModel, metaclass=_Checked):
         kept = {name: getattr(self, name) for name in self.model_fields_set}
         return type(self)(**{**kept, **(update or {})})
 
+    def __setattr__(self, name: str, value: object) -> None:
+        raise InputError(
+            f"{name} of a {type(self).__name__} cannot change: "
+            f"model_copy(update={{{name!r}: ...}}) gives another one"
+        )
+
+
+def _plain(value: object) -> object:
+    """A whole number of NumPy as one of Python, which are the only ones that pydantic knows."""
+    number = whole(value)
+    return value if number is None else number
+
 
 class Sizes(_Strict):
     """Elements of the input vector, hidden units and classes."""
 
-    input: Annotated[int, Field(ge=1, le=MAXIMUM_SIZE)]
-    hidden: Annotated[int, Field(ge=1, le=MAXIMUM_SIZE)]
-    classes: Annotated[int, Field(ge=2, le=MAXIMUM_SIZE)]
+    input: Annotated[int, Field(ge=1, le=MAXIMUM_SIZE), BeforeValidator(_plain)]
+    hidden: Annotated[int, Field(ge=1, le=MAXIMUM_SIZE), BeforeValidator(_plain)]
+    classes: Annotated[int, Field(ge=2, le=MAXIMUM_SIZE), BeforeValidator(_plain)]
 
 
 class Folding(_Strict):
@@ -196,18 +224,22 @@ class Folding(_Strict):
     their turn.
     """
 
-    pe: Annotated[int, Field(ge=1, le=MAXIMUM_SIZE)] = 1
+    pe: Annotated[int, Field(ge=1, le=MAXIMUM_SIZE), BeforeValidator(_plain)] = 1
 
     @classmethod
-    def checked(cls, pe: int, sizes: Sizes) -> "Folding":
-        """A folding for a network of these sizes; :class:`InputError` if it does not suit."""
-        if not 1 <= pe <= sizes.hidden:
-            raise InputError(f"pe must be 1 to the {sizes.hidden} hidden units, not {pe}")
-        return cls(pe=pe)
+    def checked(cls, pe: int, hidden: int) -> "Folding":
+        """A folding for so many hidden units; :class:`InputError` if it does not suit."""
+        found = whole(pe)
+        if found is None or not 1 <= found <= hidden:
+            raise InputError(f"pe must be 1 to the {hidden} hidden units, not {pe}")
+        return cls(pe=found)
 
 
-Sha256: TypeAlias = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-"""A SHA-256 in hexadecimal."""
+SHA256 = r"[0-9a-f]{64}"
+"""A SHA-256 in hexadecimal, as a pattern."""
+
+Sha256: TypeAlias = Annotated[str, Field(pattern=f"^{SHA256}$")]
+"""A string of this pattern."""
 
 
 class FileReference(_Strict):
@@ -256,7 +288,7 @@ class Genome(_Strict):
     def _validate_genes(cls, value: object) -> Genes:
         if not isinstance(value, Mapping):
             raise ValueError(f"genes must be an object of gene names and widths, not {value!r}")
-        return value if isinstance(value, Genes) else Genes(value)
+        return Genes.of(value)
 
     @model_validator(mode="after")
     def _validate_folding(self) -> "Genome":

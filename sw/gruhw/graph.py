@@ -22,6 +22,7 @@ import numpy as np
 from gruhw.fixed import Fixed, IntArray, quantise
 from gruhw.fractions import Fractions
 from gruhw.genome import LINEAR, Genes, Sizes
+from gruhw.values import instance, truth
 
 Function: TypeAlias = Literal["sigmoid", "tanh"]
 
@@ -203,12 +204,13 @@ class Graph:
         )
 
 
-def calibrated_tensors(genes: Genes) -> dict[str, int]:
+def calibrated_tensors(genes: Mapping[str, int]) -> dict[str, int]:
     """The tensors whose fraction bits calibration must choose, with their widths in bits.
 
     Named ``input``, ``OP`` for an operator's result and ``OP.weight`` for its weights. The
     fraction bits of sigmoid, tanh, ``sub_z`` and the state follow from their widths.
     """
+    genes = Genes.of(genes)
     widths = {"input": genes["input"]}
     for op in LINEAR:
         widths[f"{op}.weight"] = genes[f"{op}.weight"]
@@ -219,7 +221,7 @@ def calibrated_tensors(genes: Genes) -> dict[str, int]:
 
 
 def build_graph(
-    sizes: Sizes, genes: Genes, fractions: Mapping[str, int], *, input_signed: bool
+    sizes: Sizes, genes: Mapping[str, int], fractions: Mapping[str, int], *, input_signed: bool
 ) -> Graph:
     """The graph of a GRU cell with a classifier head.
 
@@ -246,7 +248,10 @@ def build_graph(
     InputError
         If a fraction is missing, out of range, or was chosen for another width.
     """
-    Fractions.of(fractions).check(calibrated_tensors(genes))
+    genes, sizes = Genes.of(genes), instance("sizes", sizes, Sizes)
+    fractions = Fractions.of(fractions)
+    fractions.check(calibrated_tensors(genes))
+    input_signed = truth("input_signed", input_signed)
 
     def calibrated(name: str, *, signed: bool = True) -> Fixed:
         return Fixed(genes[name], fractions[name], signed)

@@ -1,6 +1,7 @@
 """The trained model of a design: ``model.safetensors``, and its binding to a genome."""
 
 import json
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,17 +16,18 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as parse_safetensors
 from safetensors.numpy import save as format_safetensors
 
-from gruhw.arrays import real_array
+from gruhw.arrays import Shape, frozen, real_values
 from gruhw.encoding import encode
 from gruhw.errors import GruhwWarning, InputError, naming
 from gruhw.files import PathLike, as_path, check_sha256, parse_json, read_bytes
 from gruhw.fixed import FloatArray, IntArray
 from gruhw.fractions import Fractions
 from gruhw.frozen import FrozenMapping
-from gruhw.genome import LINEAR, Genes, Genome, Sha256, Sizes, first_problem
+from gruhw.genome import LINEAR, SHA256, Genome, Sha256, Sizes, first_problem
 from gruhw.graph import Graph, build_graph
 from gruhw.normalisation import Normalisation as Normalisation
 from gruhw.parameters import Parameters, fit_accumulators, quantise_parameters
+from gruhw.values import instance, mapping, truth
 
 LAYERS = (*LINEAR, "head")
 """Every layer that has weights and a bias."""
@@ -85,24 +87,38 @@ def layer_shapes(sizes: Sizes) -> dict[str, tuple[int, int]]:
     return shapes | {"head": (sizes.classes, sizes.hidden)}
 
 
+RANKS: Mapping[str, Shape] = {"weight": ("outputs", "inputs"), "bias": ("outputs",)}
+"""The dimensions of a layer's arrays."""
+
+
 class Layers(FrozenMapping[FloatArray]):
     """The weights or the biases of every layer of :data:`LAYERS`, copied and checked.
+
+    They are rounded to single precision, as in files and in training: a model that is saved, or
+    trained further, has the weights that were evaluated. Larger numbers saturate.
 
     Raises
     ------
     InputError
-        If a layer is missing, has another rank than 2 (weights) or 1 (biases), or holds a value
-        that is not finite.
+        If a layer is unknown, missing, has another rank than 2 (weights) or 1 (biases), or holds
+        a value that is not finite.
     """
 
     def __init__(self, kind: Literal["weight", "bias"], arrays: Mapping[str, ArrayLike]) -> None:
-        shape = ("outputs", "inputs") if kind == "weight" else ("outputs",)
+        for layer in mapping("weights" if kind == "weight" else "biases", arrays):
+            if layer not in LAYERS:
+                raise InputError(f"layer must be one of {', '.join(LAYERS)}, not {layer!r}")
         for layer in LAYERS:
             if layer not in arrays:
                 raise InputError(f"{layer}.{kind} is required, but missing")
         super().__init__(
-            {layer: real_array(f"{layer}.{kind}", arrays[layer], shape) for layer in LAYERS}
+            {layer: _single(f"{layer}.{kind}", arrays[layer], RANKS[kind]) for layer in LAYERS}
         )
+
+
+def _single(name: str, array: ArrayLike, shape: Shape) -> FloatArray:
+    largest = np.finfo(np.float32).max
+    return frozen(np.clip(real_values(name, array, shape), -largest, largest).astype(np.float32))
 
 
 def check_layers(
@@ -148,8 +164,8 @@ class Model:
     Raises
     ------
     InputError
-        If a layer is missing, a value is not finite, shapes do not fit together, or a size is
-        outside the limits of :class:`gruhw.genome.Sizes`.
+        If a layer is missing, a value is not finite, shapes do not fit together, a size is outside
+        the limits of :class:`gruhw.genome.Sizes`, or something is of another type.
     """
 
     weights: Mapping[str, FloatArray]
@@ -166,6 +182,11 @@ class Model:
         if not isinstance(self.biases, Layers):
             object.__setattr__(self, "biases", Layers("bias", self.biases))
         object.__setattr__(self, "fractions", Fractions.of(self.fractions))
+        object.__setattr__(self, "input_signed", truth("input_signed", self.input_signed))
+        instance("normalisation", self.normalisation, Normalisation)
+        known = self.trained_on
+        if known is not None and re.fullmatch(SHA256, instance("trained_on", known, str)) is None:
+            raise InputError(f"trained_on must be a SHA-256 in hexadecimal, not {known!r}")
         self.check_sizes(self.sizes)
 
     @property
@@ -182,14 +203,14 @@ class Model:
         check_layers(sizes, self.weights, self.biases)
         _check_shape("input.scale", self.normalisation.scale, (sizes.input,), sizes)
 
-    def graph(self, genes: Genes) -> Graph:
+    def graph(self, genes: Mapping[str, int]) -> Graph:
         """The graph of the network at the widths of ``genes``: see :func:`build_graph`."""
         return build_graph(self.sizes, genes, self.fractions, input_signed=self.input_signed)
 
     def to_bytes(self) -> bytes:
         """The model as a safetensors file, single precision."""
         tensors = {
-            f"{layer}.{kind}": np.ascontiguousarray(source[layer], dtype=np.float32)
+            f"{layer}.{kind}": source[layer]
             for kind, source in (("weight", self.weights), ("bias", self.biases))
             for layer in LAYERS
         }
@@ -215,7 +236,7 @@ class Model:
             If it is not a whole model file, or holds a value that is not finite.
         """
         with naming(source):
-            return cls._parsed(data)
+            return cls._parsed(instance("data", data, bytes))
 
     @classmethod
     def _parsed(cls, data: bytes) -> "Model":
@@ -261,7 +282,8 @@ class Network:
         InputError
             If the sizes differ, or fraction bits are missing or were chosen for other widths.
         """
-        model.check_sizes(genome.sizes)
+        genome = instance("genome", genome, Genome)
+        instance("model", model, Model).check_sizes(genome.sizes)
         graph = model.graph(genome.genes)
         parameters = quantise_parameters(graph.linears, model.weights, model.biases)
         return cls(genome, fit_accumulators(graph, parameters), parameters, model.normalisation)
@@ -278,7 +300,7 @@ class Network:
 
 def weight_bits(genome: Genome) -> int:
     """The size of all weight matrices of a genome's network, head included, in bits."""
-    shapes = layer_shapes(genome.sizes)
+    shapes = layer_shapes(instance("genome", genome, Genome).sizes)
     return sum(genome.genes[f"{layer}.weight"] * prod(shape) for layer, shape in shapes.items())
 
 
@@ -315,6 +337,7 @@ def read_model(genome: Genome, genome_path: PathLike) -> Model:
     InputError
         If the genome names no model, or the file is missing, altered, damaged or does not fit.
     """
+    genome = instance("genome", genome, Genome)
     if genome.model is None:
         raise InputError(f"{genome_path}: model is required, but missing: train one first")
     folder = as_path(genome_path).parent

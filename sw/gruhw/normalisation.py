@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gruhw.arrays import REAL, real_array
+from gruhw.arrays import numbers, real_array
 from gruhw.errors import InputError
 from gruhw.fixed import FloatArray
+from gruhw.genome import MAXIMUM_SIZE
+from gruhw.values import whole_number
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Normalisation:
     @classmethod
     def identity(cls, inputs: int) -> "Normalisation":
         """Leaves vectors of ``inputs`` elements as they are."""
+        inputs = whole_number("inputs", inputs, 1, MAXIMUM_SIZE)
         return cls(np.ones(inputs), np.zeros(inputs))
 
     @classmethod
@@ -75,9 +78,7 @@ class Normalisation:
         InputError
             If ``raw`` holds something else than real numbers, or has other elements.
         """
-        values = np.asarray(raw)
-        if values.dtype.kind not in REAL:
-            raise InputError(f"samples must be real numbers, not {values.dtype}")
+        values = numbers("samples", raw)
         if values.shape[-1:] != self.scale.shape:
             raise InputError(
                 f"shape of the samples must end with {len(self.scale)} input elements, "

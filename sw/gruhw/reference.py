@@ -8,8 +8,8 @@ from functools import singledispatch
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gruhw.arrays import codes_and_lengths, whole_values
-from gruhw.encoding import Saturation, rounded
+from gruhw.arrays import whole_values
+from gruhw.encoding import Saturation, codes_and_lengths, rounded
 from gruhw.errors import InputError
 from gruhw.fixed import IntArray, requantise
 from gruhw.graph import Add, Complement, Graph, Linear, Multiply, Node, Table

@@ -22,10 +22,13 @@ from dataclasses import dataclass
 from functools import cached_property, singledispatch
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from gruhw.fixed import IntArray
-from gruhw.genome import Folding, Output
+from gruhw.arrays import IntArray, whole_values
+from gruhw.errors import InputError
+from gruhw.genome import OUTPUTS, Folding, Output
 from gruhw.graph import Add, Complement, Graph, Input, Linear, Multiply, Node, State, Table
+from gruhw.values import instance, whole_number
 
 MULTIPLY_CYCLES = 2
 """From the cycle in which a term is addressed to the one in which its product is registered."""
@@ -116,11 +119,23 @@ class Phase:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Every cycle of a graph, for a folding and a kind of output stream."""
+    """Every cycle of a graph, for a folding and a kind of output stream.
+
+    Raises
+    ------
+    InputError
+        If the folding does not suit the graph, or there is no such kind of output.
+    """
 
     graph: Graph
     folding: Folding
     output: Output = "class"
+
+    def __post_init__(self) -> None:
+        graph = instance("graph", self.graph, Graph)
+        Folding.checked(instance("folding", self.folding, Folding).pe, graph.state.size)
+        if self.output not in OUTPUTS:
+            raise InputError(f"output must be {' or '.join(OUTPUTS)}, not {self.output!r}")
 
     @cached_property
     def step(self) -> Phase:
@@ -207,8 +222,9 @@ class Schedule:
         start = self.first_term + step * self.step_interval
         return start + self.step.unit_cycle(unit) + self.ready[name]
 
-    def state_cycles(self, lengths: IntArray) -> IntArray:
+    def state_cycles(self, lengths: ArrayLike) -> IntArray:
         """The cycle of each step's last state, shape [N, T]; -1 past the end of a sequence."""
+        lengths = whole_values("lengths", lengths, ("sequences",), 0)
         steps = np.arange(int(lengths.max(initial=0)))
         last = self.cycle(self.graph.state.source, 0, self.step.units - 1)
         cycles = last + steps * self.step_interval
@@ -217,13 +233,14 @@ class Schedule:
     def sequence_interval(self, length: int) -> int:
         """Cycles from the first term of a sequence to that of the next, if no stream stalls."""
         head = self.head.groups * self.head.group_cycles if self.head else 0
-        return length * self.step_interval + head
+        return whole_number("length", length, 0) * self.step_interval + head
 
     def output_cycles(self, length: int) -> list[int]:
         """The cycles in which a sequence's output elements are offered, if no stream stalls.
 
         In their order: logits and then the class; or the states of every step.
         """
+        length = whole_number("length", length, 0)
         if self.head is None:
             source = self.graph.state.source
             return [

@@ -8,8 +8,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from gruhw.arrays import codes_and_lengths
-from gruhw.encoding import encode
+from gruhw.encoding import codes_and_lengths, encode
 from gruhw.errors import InputError
 from gruhw.fixed import IntArray
 from gruhw.fractions import Fractions

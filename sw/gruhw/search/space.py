@@ -71,7 +71,7 @@ class SearchSpace:
             shown = ",".join(map(str, self.pe))
             raise InputError(f"pe must be ascending numbers, each once, not '{shown}'")
         for pe in self.pe:
-            Folding.checked(pe, self.sizes)
+            Folding.checked(pe, self.sizes.hidden)
 
     @cached_property
     def choices(self) -> tuple[tuple[int, ...], ...]:
