@@ -253,6 +253,27 @@ def test_validation_data_that_may_have_been_trained_on(
     )
 
 
+def test_a_class_without_validation_data(gruhw: CommandLine, tmp_path: Path) -> None:
+    write_tiny_task(tmp_path / "plain.npz")
+    with np.load(tmp_path / "plain.npz") as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    few = (arrays["y_train"] != 1) | (np.arange(len(arrays["y_train"])) < 10)  # 3 of class 1
+    arrays |= {name: arrays[name][few] for name in ("x_train", "y_train", "length_train")}
+    np.savez(tmp_path / "task.npz", **arrays)
+    warning = (
+        "gruhw: warning: task.npz: validation data have no sequence of 1 of the 3 classes, such "
+        "as 1: validation accuracy says nothing of them"
+    )
+    train = ("train", "--task", "task.npz", "--out", "design", "--hidden", str(HIDDEN))
+    result = gruhw.succeeds(*train, "--float-epochs", "0", "--epochs", "0")
+    assert warning in result.err.splitlines()
+    for split, warned in (("val", True), ("test", False)):
+        result = gruhw.succeeds("evaluate", "--genome", "design/genome.json", "--split", split)
+        assert (warning in result.err.splitlines()) is warned
+    result = gruhw.succeeds("calibrate", "--genome", "design/genome.json", "--out", "out")
+    assert warning in result.err.splitlines()
+
+
 def test_evaluate_takes_another_task(trained: Path, gruhw: CommandLine, tmp_path: Path) -> None:
     write_tiny_task(tmp_path / "other.npz", test=9)
     genome = trained / "design" / "genome.json"

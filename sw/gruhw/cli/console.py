@@ -117,6 +117,7 @@ def validation_note(design: "Design", split: Part, task: "Task") -> dict[str, bo
     """What JSON says besides of an accuracy on validation data; warns if it may be too high."""
     if split != "val":
         return {}
+    task.warn_of_absent_classes()
     return {VALIDATION_SEEN: task.may_have_taught(design.trained_on, design.path)}
 
 

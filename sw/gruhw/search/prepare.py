@@ -44,6 +44,7 @@ def prepare(wanted: Preparation, tell: Callable[[str], None]) -> Prepared:
     weights = SharedWeights(wanted.task, out)
     if not exists(out / SHARED_MODEL):
         _train_float(task, wanted, recipe, _telling(tell))
+    task.warn_of_absent_classes()
     seen = wanted.model is not None and task.may_have_taught(
         weights.float_model.trained_on, wanted.model
     )

@@ -167,6 +167,18 @@ class Task:
         )
         return True
 
+    def warn_of_absent_classes(self) -> None:
+        """Warn if validation data have no sequence of a class: they say nothing of it then."""
+        absent = np.flatnonzero(np.bincount(self.load().val.y, minlength=self.classes) == 0)
+        if len(absent):
+            warnings.warn(
+                f"{self.name}: validation data have no sequence of {len(absent)} of the "
+                f"{self.classes} classes, such as {absent[0]}: validation accuracy says nothing of "
+                "them",
+                GruhwWarning,
+                stacklevel=2,
+            )
+
     # Neither is kept if it fails, so that a user may put the file right and try again.
     @cached_property
     def _data(self) -> TaskData:

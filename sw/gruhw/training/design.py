@@ -137,6 +137,7 @@ def train_design(
     compile_for(sizes)
     data = task.load()
     task.normalisation()  # known before the work, not after it
+    task.warn_of_absent_classes()
     network = train_float(task, data, hidden, recipe, progress)
     calibration, model_of = calibration_of(network, task, data, recipe)
     record_calibration(calibration.report(genes), out)

@@ -98,6 +98,7 @@ def recalibrate(
     if out.resolve() == path.resolve().parent:
         raise InputError(f"{out}: must be another folder than that of {path}")
     data = task.load()
+    task.warn_of_absent_classes()
     few = data.train.take(np.arange(min(sequences, len(data.train))))
     calibration = Calibration.measure(
         genome.sizes,

@@ -221,6 +221,17 @@ def test_a_trained_design_can_be_the_start(task: str, folder: Path, tmp_path: Pa
         prepared(task, tmp_path / "x", model=tmp_path / "design" / "genome.json", hidden=7)
 
 
+def test_a_class_without_validation_data_is_said(task: str, folder: Path, tmp_path: Path) -> None:
+    with np.load(task) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    own = tmp_path / "own.npz"
+    np.savez(own, x_val=arrays["x_test"][:2], y_val=arrays["y_test"][:2], **arrays)
+    for file, data in contents(folder).items():
+        (tmp_path / file).write_bytes(data)
+    with pytest.warns(GruhwWarning, match="validation data have no sequence of 1 of the 3"):
+        prepared(str(own), tmp_path)
+
+
 def test_validation_data_that_the_start_may_have_been_trained_on(
     task: str, folder: Path, tmp_path: Path
 ) -> None:
