@@ -21,7 +21,7 @@ import numpy as np
 
 from gruhw.fixed import Fixed, IntArray, quantise
 from gruhw.fractions import Fractions
-from gruhw.genome import LINEAR, Genes, Sizes
+from gruhw.genome import LEGAL_BITS, LINEAR, Genes, Sizes, homogeneous
 from gruhw.values import instance, truth
 
 Function: TypeAlias = Literal["sigmoid", "tanh"]
@@ -295,6 +295,10 @@ def build_graph(
         Add(name="add_h", type=symmetric_unit("add_h"), left="mul_zn", right="mul_zh"),
     ]
     return Graph(tuple(step), linear("head", h, sizes.classes, None))
+
+
+TENSORS = tuple(calibrated_tensors(homogeneous(LEGAL_BITS[0])))
+"""The names of these tensors."""
 
 
 @lru_cache(maxsize=1 << 14)

@@ -23,11 +23,9 @@ def instance(name: str, value: object, kind: type[Kind]) -> Kind:
     """
     if isinstance(value, kind):
         return value
-    required, found = kind.__name__, _type_name(value)
-    if found == required:  # of another package
-        found = f"{type(value).__module__}.{found}"
+    required = kind.__name__
     article = "an" if required[0] in "AEIOU" else "a"
-    raise InputError(f"{name} must be {article} {required}, not {found}")
+    raise InputError(f"{name} must be {article} {required}, not {type_name(value, required)}")
 
 
 def mapping(name: str, value: Mapping[str, Value]) -> Mapping[str, Value]:
@@ -35,11 +33,13 @@ def mapping(name: str, value: Mapping[str, Value]) -> Mapping[str, Value]:
     found: object = value
     if isinstance(found, Mapping):
         return value
-    raise InputError(f"{name} must be a mapping, such as a dict, not {_type_name(value)}")
+    raise InputError(f"{name} must be a mapping, such as a dict, not {type_name(value)}")
 
 
-def _type_name(value: object) -> str:
-    return "None" if value is None else type(value).__name__
+def type_name(value: object, required: str = "") -> str:
+    """What ``value`` is; with its module, if the type that is required has the same name."""
+    name = "None" if value is None else type(value).__name__
+    return f"{type(value).__module__}.{name}" if name == required else name
 
 
 def whole(value: Any) -> int | None:

@@ -8,16 +8,18 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from gruhw.arrays import real_numbers, real_values, whole_values
+from gruhw.arrays import real_numbers, real_values, steps_of
 from gruhw.errors import InputError
 from gruhw.fixed import Fixed, FloatArray, IntArray, quantise
 from gruhw.fractions import FRACTION_BITS, Fractions
-from gruhw.genome import Genes, Sizes
-from gruhw.graph import Input, State, calibrated_tensors
+from gruhw.frozen import FrozenMapping
+from gruhw.genome import Genes, Sizes, check_width
+from gruhw.graph import TENSORS, Input, State, calibrated_tensors
 from gruhw.model import Layers, check_layers
 from gruhw.outliers import bulk, outlier_limit
 from gruhw.quant.operators import ideal
 from gruhw.quant.population import layer_tensors, structure_of
+from gruhw.values import instance
 
 FINER_CANDIDATES = 6
 """How many fraction bits beyond the clipping-free choice are tried."""
@@ -65,7 +67,9 @@ def _rounding_error(
 
     def error(kind: Fixed) -> float:
         rounded = quantise(values, kind) * kind.scale
-        return float(np.mean((target - (rounded if through is None else through(rounded))) ** 2))
+        with np.errstate(over="ignore"):  # numbers so large saturate in every type
+            wrong = (target - (rounded if through is None else through(rounded))) ** 2
+            return float(np.mean(wrong))
 
     return error
 
@@ -172,6 +176,9 @@ class Calibration:
     keep_outliers: bool = False
     _found: dict[tuple[str, int], int] = field(default_factory=dict, repr=False)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "activations", FrozenMapping(self.activations))
+
     @classmethod
     def measure(
         cls,
@@ -203,7 +210,7 @@ class Calibration:
         InputError
             If there is no sequence, a value is not finite, or shapes do not fit ``sizes``.
         """
-        checked = Layers("weight", weights)
+        sizes, checked = instance("sizes", sizes, Sizes), Layers("weight", weights)
         check_layers(sizes, checked, biases := Layers("bias", biases))
         name, shape = "the calibration sequences", ("sequences", "steps", sizes.input)
         values = real_numbers(name, inputs, shape)
@@ -213,8 +220,7 @@ class Calibration:
                 "calibration requires at least 1 sequence of at least 1 step, "
                 f"not {count} of {steps}"
             )
-        given = np.full(count, steps) if lengths is None else lengths
-        alive = whole_values("lengths", given, (count,), 1, steps)
+        alive = steps_of(lengths, count, steps)
         there = np.arange(steps) < alive[:, np.newaxis]
         # Padding may hold anything, infinity included.
         values = real_values(name, np.where(there[:, :, np.newaxis], values, 0.0), shape)
@@ -222,8 +228,10 @@ class Calibration:
         if not keep_outliers:
             far = np.abs(values) > outlier_limit(real)
             values = np.where(far, np.sign(values) * bulk(real), values)
-        found = float_activations(sizes, checked, biases, values, alive)
-        return cls(checked, found | {"input": real}, keep_outliers)
+        found = float_activations(sizes, checked, biases, values, alive) | {"input": real}
+        for results in found.values():
+            results.flags.writeable = False  # fractions are chosen once: see _found
+        return cls(checked, found, keep_outliers)
 
     @property
     def input_signed(self) -> bool:
@@ -231,7 +239,16 @@ class Calibration:
         return bool(self._samples("input").min(initial=0.0) < 0)
 
     def fraction(self, tensor: str, bits: int) -> int:
-        """The fraction bits of ``tensor``, as :func:`calibrated_tensors` names it."""
+        """The fraction bits of ``tensor``, as :func:`calibrated_tensors` names it.
+
+        Raises
+        ------
+        InputError
+            If there is no such tensor, or ``bits`` is no legal width.
+        """
+        if tensor not in TENSORS:
+            raise InputError(f"tensor must be one of {', '.join(TENSORS)}, not {tensor!r}")
+        bits = check_width(tensor, bits)
         if (tensor, bits) not in self._found:
             self._found[tensor, bits] = best_fraction(
                 self._samples(tensor),
@@ -241,12 +258,12 @@ class Calibration:
             )
         return self._found[tensor, bits]
 
-    def fractions(self, genes: Genes) -> Fractions:
+    def fractions(self, genes: Mapping[str, int]) -> Fractions:
         """The fraction bits of every tensor at the widths of ``genes``."""
         widths = calibrated_tensors(genes)
         return Fractions({name: self.fraction(name, bits) for name, bits in widths.items()}, widths)
 
-    def report(self, genes: Genes) -> tuple[TensorReport, ...]:
+    def report(self, genes: Mapping[str, int]) -> tuple[TensorReport, ...]:
         """How the samples fit the types that :meth:`fractions` chooses, tensor by tensor."""
         return tuple(self._report(name, bits) for name, bits in calibrated_tensors(genes).items())
 
@@ -303,12 +320,13 @@ def _consumer(tensor: str) -> Callable[[FloatArray], FloatArray] | None:
     table = next((table for table in graph.tables if table.operand == tensor), None)
     if table is None:
         return None
-    return lambda values: ideal(table, [torch.from_numpy(values)], {}).numpy()
+    # Copied: PyTorch warns where an array is read-only.
+    return lambda values: ideal(table, [torch.tensor(values)], {}).numpy()
 
 
 def calibrate(
     sizes: Sizes,
-    genes: Genes,
+    genes: Mapping[str, int],
     weights: Mapping[str, np.ndarray],
     biases: Mapping[str, np.ndarray],
     inputs: ArrayLike,
@@ -320,6 +338,7 @@ def calibrate(
 
     Other parameters, and errors, are those of :meth:`Calibration.measure`.
     """
+    genes = Genes.of(genes)  # known before the work, not after it
     calibration = Calibration.measure(
         sizes, weights, biases, inputs, lengths, keep_outliers=keep_outliers
     )

@@ -18,6 +18,7 @@ from gruhw.model import Layers, Model, Normalisation, check_layers
 from gruhw.quant.calibration import float_activations
 from gruhw.quant.operators import quantised
 from gruhw.quant.population import MERGED_BIASES, Population, structure_of
+from gruhw.values import instance, type_name
 
 
 class QuantGRU(Population):
@@ -36,10 +37,10 @@ class QuantGRU(Population):
     """
 
     def __init__(self, sizes: Sizes, genes: Mapping[str, int], model: Model) -> None:
-        model.check_sizes(sizes)
+        instance("model", model, Model).check_sizes(instance("sizes", sizes, Sizes))
         super().__init__(sizes, [model])
         self._start = model
-        self.genes = genes if isinstance(genes, Genes) else Genes(genes)
+        self.genes = Genes.of(genes)
         self.graph: Graph = model.graph(self.genes)
         self.assign([self.graph])
 
@@ -56,7 +57,8 @@ class QuantGRU(Population):
         Raises
         ------
         InputError
-            If inputs are no such codes (real numbers, say), or lengths are out of range.
+            If inputs are no such codes (real numbers, say), lengths are out of range, or weights
+            are not finite or not on the CPU.
         """
         return super().forward(*self._on_grid(inputs, lengths))[0]
 
@@ -64,8 +66,20 @@ class QuantGRU(Population):
         """Integer codes [N, T, inputs] as the values of the population's one member; lengths."""
         source = self.graph.input
         codes, steps = codes_and_lengths(inputs, lengths, source.type, source.size)
-        values = torch.from_numpy(codes) * source.type.scale
-        return values.to(self.compute_type)[None], torch.from_numpy(steps)
+        self._keep_exact()
+        # Copied: PyTorch warns where an array is read-only.
+        values = torch.tensor(codes, dtype=self.compute_type) * source.type.scale
+        return values[None], torch.tensor(steps)
+
+    def _keep_exact(self) -> None:
+        """Take the precision that holds every sum of the weights as training has made them."""
+        for name, parameter in self.named_parameters():
+            if parameter.device.type != "cpu":
+                raise InputError(f"{name} must be on the CPU, not on {parameter.device}")
+            if not parameter.isfinite().all():
+                raise InputError(f"every value of {name} must be finite")
+        if self.exact_type() != self.compute_type:
+            self.assign([self.graph])
 
     @torch.no_grad()
     def integers(self, inputs: ArrayLike, lengths: ArrayLike | None = None) -> dict[str, IntArray]:
@@ -117,8 +131,9 @@ def float_layers(
     """
     for name, module, kind in (("gru", gru, nn.GRU), ("head", head, nn.Linear)):
         if not isinstance(module, kind):
+            required = kind.__name__
             raise InputError(
-                f"{name} must be a torch.nn.{kind.__name__}, not {type(module).__name__}"
+                f"{name} must be a torch.nn.{required}, not {type_name(module, required)}"
             )
     if gru.num_layers != 1 or gru.bidirectional:
         raise InputError(
@@ -155,14 +170,24 @@ def float_layers(
 
 def _numbers(tensor: Tensor) -> np.ndarray:
     """A copy in double precision, which later training does not change."""
+    if tensor.is_meta:
+        raise InputError("weights must have values, but are on device meta")
+    if not tensor.is_floating_point():
+        raise InputError(f"weights must be floating-point numbers, not {tensor.dtype}")
     return tensor.detach().cpu().double().clone().numpy()
 
 
-TRIAL = (2, 3)
-"""Sequences and steps on which a module is compared with its weights."""
+TRIAL = (10, 4)
+"""Sequences and steps on which a module is compared with its weights; each sequence has numbers
+twice as large as the one before."""
 
-TRIAL_ERROR = 1e-3
-"""How far its logits may be off, beside the largest of them or 1: single precision is better."""
+TRIAL_ERROR = 1e-2
+"""How far its logits may be off, beside the largest of them or 1. Single precision is far better;
+GPUs that multiply in TF32, with 10 bits after the point, are a few times better."""
+
+
+ALIKE = "gru and head must compute what torch.nn.GRU and torch.nn.Linear do with their weights"
+"""What is required of modules."""
 
 
 @torch.no_grad()
@@ -170,15 +195,22 @@ def _tried(gru: nn.GRU, head: nn.Linear) -> tuple[np.ndarray, np.ndarray] | None
     """Some inputs and the logits of every step: [N, T, inputs] and [N, T, classes].
 
     It also brings the weights of pruned and weight-normed modules up to date, whose hooks compute
-    them when they are called. None for half precision, in which not every processor computes.
+    them when they are called. None for half precision, in which not every processor computes, and
+    for weights without values.
     """
     weight: Tensor = getattr(gru, "weight_hh_l0")  # noqa: B009  # untyped in torch
-    if weight.dtype not in (torch.float32, torch.float64):
+    known = {weight.dtype, head.weight.dtype} <= {torch.float32, torch.float64}
+    if not known or weight.is_meta or head.weight.is_meta:
         return None
     x = np.random.default_rng(1).normal(size=(*TRIAL, gru.input_size))
+    x *= np.ldexp(0.01, np.arange(TRIAL[0]))[:, np.newaxis, np.newaxis]
     tensor = torch.from_numpy(x).to(weight)
-    states, _ = gru(tensor if gru.batch_first else tensor.transpose(0, 1))
-    logits = head((states if gru.batch_first else states.transpose(0, 1)).to(head.weight))
+    try:
+        with torch.backends.cudnn.flags(enabled=False):  # it would use TF32
+            states, _ = gru(tensor if gru.batch_first else tensor.transpose(0, 1))
+            logits = head((states if gru.batch_first else states.transpose(0, 1)).to(head.weight))
+    except Exception as error:  # classes of users raise anything
+        raise InputError(f"{ALIKE}, but when they are called: {error}") from error
     return x, _numbers(logits)
 
 
@@ -195,10 +227,7 @@ def _check_trial(
     states = found[structure_of(sizes).state.source].reshape(steps, count, -1).swapaxes(0, 1)
     difference = float(np.abs(states @ weights["head"].T + biases["head"] - logits).max())
     if not difference <= TRIAL_ERROR * max(1.0, float(np.abs(logits).max())):
-        raise InputError(
-            "gru and head must compute what torch.nn.GRU and torch.nn.Linear do with their "
-            f"weights, but logits differ by {difference:.3g}"
-        )
+        raise InputError(f"{ALIKE}, but logits differ by {difference:.3g}")
 
 
 def from_float(
@@ -230,7 +259,7 @@ def from_float(
         or were chosen for other widths.
     """
     weights, biases = float_layers(gru, head)
-    genes = genes if isinstance(genes, Genes) else Genes(genes)
+    genes = Genes.of(genes)
     if not isinstance(fractions, Fractions):
         fractions = Fractions(fractions, calibrated_tensors(genes))
     model = Model(weights, biases, fractions, input_signed, normalisation)

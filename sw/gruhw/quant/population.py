@@ -106,12 +106,7 @@ class Population(nn.Module):
         Without ``exact``, single precision is used even where it does not hold every sum.
         """
         self.graphs = tuple(graphs)
-        self.compute_type = torch.float32
-        if exact and any(
-            widest_result(graph, self._largest_biases(member)) > SINGLE_PRECISION_BITS
-            for member, graph in enumerate(graphs)
-        ):
-            self.compute_type = torch.float64
+        self.compute_type = self.exact_type() if exact else torch.float32
         tables = self.structure.tables
         self._grids = {
             node.name: Grid.of([graph[node.name].type for graph in graphs], self.compute_type)
@@ -132,6 +127,14 @@ class Population(nn.Module):
             )
             for op in self.structure.linears
         }
+
+    def exact_type(self) -> torch.dtype:
+        """The precision that holds every sum of every member, with the biases that it has now."""
+        wide = any(
+            widest_result(graph, self._largest_biases(member)) > SINGLE_PRECISION_BITS
+            for member, graph in enumerate(self.graphs)
+        )
+        return torch.float64 if wide else torch.float32
 
     def _largest_biases(self, member: int) -> dict[str, float]:
         """The largest magnitude of each layer's biases in a member."""
@@ -233,13 +236,15 @@ class Population(nn.Module):
     def _feedforward(self, inputs: Tensor, constants: Constants) -> dict[str, Tensor]:
         """What does not depend on the state, for all time steps at once: [G, T, N, elements]."""
         members, count, steps, _ = inputs.shape
-        flat = inputs.transpose(1, 2).reshape(members, steps * count, -1)
+        flat = inputs.transpose(1, 2).reshape(members, steps * count, inputs.shape[3])
         ahead = {self.structure.input.name: flat}
         for node in self.structure.operators:
             if node.name in self.structure.feedforward:
                 operands = [ahead[name] for name in node.operands]
                 ahead[node.name] = quantised(node, operands, constants)
-        return {name: part.view(members, steps, count, -1) for name, part in ahead.items()}
+        return {
+            name: part.view(members, steps, count, part.shape[2]) for name, part in ahead.items()
+        }
 
     def on_grids(self, raw: np.ndarray) -> Tensor:
         """Raw samples, shape [N, T, inputs], on each member's input grid: [G, N, T, inputs]."""
