@@ -5,30 +5,19 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
-
 from gruhw_sim.harness import run_tool
 from gruhw_sim.runner import link_tools, tool_environment
-from gruhw_sim.simulators import Simulator, SimulatorName, probe
-
-
-def require(simulator: SimulatorName) -> Simulator:
-    """The simulator; a test that needs it is skipped where it is missing."""
-    found = probe(simulator)
-    if not found.usable:
-        pytest.skip(f"{simulator} needs {', '.join(found.missing)}")
-    return found
+from gruhw_sim.simulators import find_simulator
 
 
 def lint(folder: Path, *sources: str) -> list[str]:
     """Verilator's warnings and errors about files in ``folder``."""
-    found = probe("verilator")
-    if found.root is None:
-        pytest.skip(f"Verilator needs {', '.join(found.missing)}")
+    root = find_simulator("verilator").root
+    assert root is not None
     finished = subprocess.run(
-        [found.root / "bin" / "verilator_bin", "--lint-only", "-Wall", *sources],
+        [root / "bin" / "verilator_bin", "--lint-only", "-Wall", *sources],
         cwd=folder,
-        env={**os.environ, "VERILATOR_ROOT": str(found.root)},
+        env={**os.environ, "VERILATOR_ROOT": str(root)},
         capture_output=True,
         text=True,
         check=False,
@@ -40,7 +29,7 @@ def lint(folder: Path, *sources: str) -> list[str]:
 
 def compile_with_verilator(folder: Path, *sources: str) -> Path:
     """The program that simulates a testbench; ``folder`` is one of ``work_folder``."""
-    verilator = require("verilator")
+    verilator = find_simulator("verilator")
     link_tools(folder, verilator)
     run_tool(
         [
@@ -57,7 +46,6 @@ def compile_with_verilator(folder: Path, *sources: str) -> Path:
 
 def compile_with_icarus(folder: Path, *sources: str, standard: str = "-g2005") -> str:
     """Compile a testbench in ``folder`` to ``bench.vvp``; what Icarus Verilog says of it."""
-    require("icarus")
     command = ["iverilog", standard, "-Wall", "-o", "bench.vvp", *sources]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stderr
 
