@@ -30,7 +30,11 @@ COCOTB = "cocotb"
 RUNTIME = "runtime"
 """The folder of Verilator's own objects, which are the same for every design."""
 
-RUNTIME_OBJECTS = ("verilated.o", "verilated_dpi.o", "verilated_threads.o", "verilated_vpi.o")
+RUNTIME_OBJECTS = ("verilated.o", "verilated_dpi.o", "verilated_threads.o")
+"""Those of every simulation."""
+
+BENCH_OBJECTS = (*RUNTIME_OBJECTS, "verilated_vpi.o")
+"""Those of one that cocotb runs."""
 
 VISIBLE = """\
 `verilator_config
@@ -48,6 +52,17 @@ def linked(argument: str, folder: Path) -> str:
     """``argument`` with cocotb's package reached through its link in ``folder``."""
     package = str(cocotb_tools.config.libs_dir.parent)
     return argument.replace(package, str(folder / COCOTB))
+
+
+def linked_runtime(folder: Path, names: Sequence[str]) -> list[str]:
+    """The words that let make link the objects in :data:`RUNTIME` of ``folder``, if all are there.
+
+    Otherwise it compiles them.
+    """
+    objects = [folder / RUNTIME / name for name in names]
+    if not all(file.is_file() for file in objects):
+        return []
+    return ["VM_GLOBAL_FAST=", "VM_GLOBAL_SLOW=", f"USER_LDLIBS={' '.join(map(str, objects))}"]
 
 
 class LinkedVerilator(Verilator):
@@ -69,11 +84,7 @@ class LinkedVerilator(Verilator):
         verilate = [linked(word, folder) for word in verilate if word != "--public-flat-rw"]
         make = [*make, "PYTHON3=" + str(folder / "python")]
         make += [f"OPT_FAST={self._optimisation}", "OPT_GLOBAL=-Os"]
-        runtime = [folder / RUNTIME / name for name in RUNTIME_OBJECTS]
-        if all(file.is_file() for file in runtime):
-            objects = " ".join(map(str, runtime))
-            make += ["VM_GLOBAL_FAST=", "VM_GLOBAL_SLOW=", f"USER_LDLIBS={objects}"]
-        return [verilate, make]
+        return [verilate, make + linked_runtime(folder, BENCH_OBJECTS)]
 
 
 class LinkedIcarus(Icarus):
@@ -107,7 +118,7 @@ def main(arguments: Sequence[str]) -> None:
         )
         if simulator == "verilator" and not (folder / RUNTIME).exists():
             (folder / RUNTIME).mkdir()
-            for name in RUNTIME_OBJECTS:
+            for name in BENCH_OBJECTS:
                 shutil.copy(build_folder / name, folder / RUNTIME)
         return
     libpython = find_libpython.find_libpython()

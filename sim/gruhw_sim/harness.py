@@ -5,6 +5,7 @@ whole data sets through the hardware.
 """
 
 import json
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,13 +22,14 @@ from gruhw.errors import ToolError
 from gruhw.files import scratch_folder, sha256
 from gruhw.programs import run_program
 from gruhw_hw.identifiers import verilog_file
-from gruhw_sim.cocotb_job import RUNTIME_OBJECTS, VISIBLE
+from gruhw_sim.cocotb_job import RUNTIME, RUNTIME_OBJECTS, VISIBLE, linked_runtime
 from gruhw_sim.runner import (
     compiler_version,
     first_error,
     link_tools,
     tool_environment,
 )
+from gruhw_sim.runtime import Runtime
 from gruhw_sim.simulators import find_simulator
 
 Words: TypeAlias = NDArray[np.uint64]
@@ -51,6 +53,9 @@ FREE = OFFER | TAKE
 
 NEVER = (1 << 64) - 1
 """The cycle that accepted the first element of an episode, if none was accepted."""
+
+QUICKLY, WELL = ("OPT_FAST=-O0", "OPT_GLOBAL=-O0"), ("OPT_FAST=-O2", "OPT_GLOBAL=-O1")
+"""How the C++ compiler optimises the design, and Verilator's own code."""
 
 VERILATE = (
     "verilator", "--cc", "-O3", "-Wno-fatal", "--output-split", "0",
@@ -153,17 +158,23 @@ class Harness:
             If Verilator or the compiler fails; with its first error line.
         """
         tool = find_simulator("verilator")
-        facts = [tool.version, compiler_version(), HARNESS.read_text(), str(waveform), top, verilog]
-        place = cache and cache / f"harness-{sha256(json.dumps(facts).encode())[:32]}"
+        # A waveform is of a few cycles: what counts is how long the compiler takes.
+        optimisation = QUICKLY if waveform else WELL
+        common = [tool.version, compiler_version(), *optimisation, str(waveform)]
+        place = cache and cache / _key("harness", *common, HARNESS.read_text(), top, verilog)
         if place and is_whole(place / PROGRAM):
             return cls(place / PROGRAM, top, waveform)
         folder.mkdir()
         link_tools(folder, tool)
         sources = write_sources(folder, verilog, top)
-        # A waveform is of a few cycles: what counts is how long the compiler takes.
-        optimisation = "OPT_FAST=-O0 OPT_GLOBAL=-O0" if waveform else "OPT_FAST=-O2 OPT_GLOBAL=-O1"
-        make = f"{optimisation} PYTHON3={folder / 'python'}"
-        command = [*VERILATE, "--exe", "--build", "-o", PROGRAM, "-MAKEFLAGS", make]
+        names = list(RUNTIME_OBJECTS)
+        if waveform:
+            names.append(waveform.header.replace(".h", ".o"))
+        runtime = cache and Runtime(cache / _key("harness-runtime", *common), names)
+        if runtime:
+            runtime.fetch(folder / RUNTIME)
+        words = [*optimisation, f"PYTHON3={folder / 'python'}", *linked_runtime(folder, names)]
+        command = [*VERILATE, "--exe", "--build", "-o", PROGRAM, "-MAKEFLAGS", shlex.join(words)]
         if waveform:
             defines = f"-DWAVEFORM_HEADER='\"{waveform.header}\"' -DWAVEFORM_CLASS={waveform.type}"
             command += [waveform.option, "-CFLAGS", defines]
@@ -171,6 +182,8 @@ class Harness:
         program = folder / "build" / PROGRAM
         if place:
             keep(program, place)
+        if runtime and not (folder / RUNTIME).exists():
+            runtime.keep(folder / "build")
         return cls(program, top, waveform)
 
     def run(
@@ -227,6 +240,11 @@ class Harness:
             read("episodes", 2),
             read("broken", 1),
         )
+
+
+def _key(kind: str, *facts: str) -> str:
+    """Names what is compiled: all that it depends on."""
+    return f"{kind}-{sha256(json.dumps(facts).encode())[:32]}"
 
 
 def write_sources(folder: Path, verilog: str, top: str) -> list[str]:

@@ -31,6 +31,7 @@ from gruhw_hw.top import TOP, generate_verilog
 from gruhw_sim import EXTREME_SEQUENCES, cocotb_job
 from gruhw_sim.expectations import Scenario, job
 from gruhw_sim.report import Mismatch, SimulationReport, TestOutcome
+from gruhw_sim.runtime import Runtime
 from gruhw_sim.simulators import Simulator, SimulatorName, find_simulator
 
 SAFE_PATH = re.compile(r"[\w./+@-]+", re.ASCII)
@@ -184,19 +185,15 @@ def prepare(
     if cache and _fetch(cache / built, folder):
         return
     tell(f"compiling for {tool.name}")
-    runtime = build_folder and build_folder / f"runtime-{_key(tool)}"
-    objects = [runtime / name for name in cocotb_job.RUNTIME_OBJECTS] if runtime else []
-    whole = all(map(is_whole, objects))
-    if objects and whole:
-        (folder / cocotb_job.RUNTIME).mkdir()
-        for file in objects:
-            shutil.copy(file, folder / cocotb_job.RUNTIME)
+    runtime = None
+    if build_folder and tool.root:
+        runtime = Runtime(build_folder / f"runtime-{_key(tool)}", cocotb_job.BENCH_OBJECTS)
+        runtime.fetch(folder / cocotb_job.RUNTIME)
     run_child("build", folder, tool)
-    if cache and runtime:
+    if cache:
         keep(folder / "build" / built, cache)
-        if tool.root and not whole:
-            for file in objects:
-                keep(folder / cocotb_job.RUNTIME / file.name, runtime)
+    if runtime:
+        runtime.keep(folder / cocotb_job.RUNTIME)
 
 
 def _built_file(tool: Simulator, top: str) -> str:

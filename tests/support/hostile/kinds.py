@@ -212,6 +212,10 @@ KINDS = (
         "harness", "cache/gruhw/simulation/harness-*/harness", CONTENTS | NO_FILES, (VERIFY,),
         SIMULATION_FILES, 0.1, compiled=True,
     ),
+    Kind(
+        "harness runtime", "cache/gruhw/simulation/harness-runtime-*/*.o", CONTENTS | NO_FILES,
+        ((*VERIFY, "--pe", "2"),), SIMULATION_FILES, 0.05, compiled=True,
+    ),
     # What is wrong inside of Verilog is the simulator's to say, with status 1.
     Kind(
         "Verilog", "gruhw.v", NO_FILES | VERILOG, ((*VERIFY, "--verilog", "gruhw.v"),),
