@@ -35,7 +35,7 @@ def training() -> tuple[float, float]:
     network = QuantGRU(design.genome.sizes, design.genome.genes, load_model(design.genome, GENOME))
     split = design.samples()
     inputs = torch.from_numpy(network.encode(split.x[:BATCH]).astype(np.float32))
-    labels = torch.from_numpy(split.y[:BATCH])
+    labels = torch.tensor(split.y[:BATCH])
 
     def step() -> None:
         torch.nn.functional.cross_entropy(network(inputs), labels).backward()

@@ -3,6 +3,7 @@
 import re
 
 from gruhw.errors import InputError
+from gruhw.values import instance
 
 TOP = "gruhw"
 """The name of the top module, unless the user gives another."""
@@ -49,7 +50,8 @@ def check_top(top: str) -> str:
         If it cannot.
     """
     # The name becomes part of Yosys commands, of the names of files, and of C++.
-    if re.fullmatch(r"[A-Za-z_]\w*", top, re.ASCII) is None or len(top) > LONGEST:
+    plain = re.fullmatch(r"[A-Za-z_]\w*", instance("top module", top, str), re.ASCII)
+    if plain is None or len(top) > LONGEST:
         raise InputError(
             f"top module must be 1 to {LONGEST} letters, digits and underscores, no digit first, "
             f"not {top!r}"

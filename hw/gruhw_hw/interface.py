@@ -4,6 +4,7 @@ from typing import Any
 
 from gruhw.fixed import Fixed
 from gruhw.graph import Linear, Table
+from gruhw.values import instance
 from gruhw_hw.top import CLOCK_AND_RESET, Accelerator
 
 
@@ -16,8 +17,14 @@ def describe_interface(accelerator: Accelerator) -> dict[str, Any]:
     """The contents of a design folder's ``ports.json``.
 
     Ports come from the component itself, and cycles from its schedule.
+
+    Raises
+    ------
+    InputError
+        If it is no accelerator: :class:`gruhw_hw.top.Hardware`, say, which has one.
     """
-    datapath, graph = accelerator.datapath, accelerator.datapath.graph
+    datapath = instance("accelerator", accelerator, Accelerator).datapath
+    graph = datapath.graph
     schedule = datapath.schedule
     members = accelerator.metadata.as_json()["interface"]["members"]
     ports = [

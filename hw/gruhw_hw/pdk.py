@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gruhw.download import PinnedFile, fetch
 from gruhw.errors import InputError
-from gruhw.files import read_bytes, sha256
+from gruhw.files import PathLike, as_path, read_bytes, sha256
 
 FOLDER_VARIABLE = "GRUHW_PDK"
 """The environment variable that names a folder with Liberty files, looked in before the cache."""
@@ -71,7 +71,7 @@ class Liberty:
         return sha256(self.data)
 
 
-def load_liberty(path: Path | None = None) -> Liberty:
+def load_liberty(path: PathLike | None = None) -> Liberty:
     """The library at ``path``, by default IHP SG13G2, which is fetched if it is not here.
 
     Raises
@@ -82,10 +82,9 @@ def load_liberty(path: Path | None = None) -> Liberty:
         If the default library cannot be downloaded.
     """
     if path is None:
-        path, data = fetch(SG13G2, folder_variable=FOLDER_VARIABLE)
-    else:
-        data = read_bytes(path)
-    return parse_liberty(path, data)
+        return parse_liberty(*fetch(SG13G2, folder_variable=FOLDER_VARIABLE))
+    path = as_path(path, "liberty")
+    return parse_liberty(path, read_bytes(path))
 
 
 @dataclass

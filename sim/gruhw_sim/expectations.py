@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from gruhw.arrays import IntArray, whole_values
 from gruhw.encoding import codes_and_lengths
-from gruhw.fixed import IntArray
 from gruhw.model import Network
 from gruhw.reference import Reference, run_reference
 from gruhw.schedule import STREAM_CYCLES, Schedule
+from gruhw.values import at_least_one, instance
 from gruhw_hw.datapath import output_type
 from gruhw_sim.stimuli import extreme_sequences
 
@@ -25,6 +26,27 @@ CLASS = "class"
 
 PROBED_SEQUENCES = 2
 """How many real sequences have every operator's integers checked, not only states and logits."""
+
+
+def sequences_of(
+    network: Network,
+    inputs: ArrayLike,
+    lengths: ArrayLike | None,
+    labels: ArrayLike | None = None,
+) -> tuple[IntArray, IntArray, IntArray | None]:
+    """What is to be simulated: see :func:`gruhw_sim.simulate`.
+
+    Raises
+    ------
+    InputError
+        If they do not fit the network, or there is no sequence.
+    """
+    graph = instance("network", network, Network).graph
+    codes, steps = codes_and_lengths(inputs, lengths, graph.input.type, graph.input.size)
+    at_least_one("sequence", len(codes))
+    if labels is None:
+        return codes, steps, None
+    return codes, steps, whole_values("labels", labels, (len(codes),), 0, graph.head.outputs - 1)
 
 
 @dataclass(frozen=True)
@@ -42,19 +64,19 @@ class Scenario:
 
     @classmethod
     def of(
-        cls, network: Network, inputs: IntArray, lengths: IntArray, extreme: int = 0
+        cls, network: Network, inputs: ArrayLike, lengths: ArrayLike | None, extreme: int = 0
     ) -> "Scenario":
         """Run the reference; :class:`gruhw.errors.InputError` if the inputs do not fit."""
-        return cls(network, inputs, lengths, run_reference(network, inputs, lengths), extreme)
+        codes, steps, _ = sequences_of(network, inputs, lengths)
+        return cls(network, codes, steps, run_reference(network, codes, steps), extreme)
 
     @classmethod
     def with_extremes(
-        cls, network: Network, inputs: IntArray, lengths: IntArray, extreme: int, seed: int
+        cls, network: Network, inputs: ArrayLike, lengths: ArrayLike | None, extreme: int, seed: int
     ) -> "Scenario":
         """Sequences, and so many extreme ones behind them."""
-        source = network.graph.input
-        inputs, lengths = codes_and_lengths(inputs, lengths, source.type, source.size)
-        return cls.of(network, *extreme_sequences(network, inputs, lengths, extreme, seed), extreme)
+        codes, steps, _ = sequences_of(network, inputs, lengths)
+        return cls.of(network, *extreme_sequences(network, codes, steps, extreme, seed), extreme)
 
     def part(self, first: int, end: int) -> "Scenario":
         """The sequences from ``first`` up to ``end``, without another run of the reference."""

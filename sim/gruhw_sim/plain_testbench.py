@@ -13,11 +13,12 @@ needs an extension of Icarus Verilog, which ``__ICARUS__`` guards: other simulat
 from string import Template
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from gruhw.fixed import IntArray
 from gruhw.model import Network
 from gruhw_hw.datapath import output_type
-from gruhw_hw.identifiers import verilog_file
+from gruhw_hw.identifiers import check_top, verilog_file
 from gruhw_hw.top import TOP, axi_width
 from gruhw_sim.expectations import Scenario, quiet_cycles
 
@@ -209,7 +210,7 @@ endmodule
 
 
 def plain_testbench(
-    network: Network, inputs: IntArray, lengths: IntArray, top: str = TOP
+    network: Network, inputs: ArrayLike, lengths: ArrayLike | None, top: str = TOP
 ) -> dict[str, bytes | str]:
     """The testbench and its two data files, by name; the same arguments give the same bytes.
 
@@ -218,19 +219,21 @@ def plain_testbench(
     inputs
         Integers of the input type, shape [N, T, inputs].
     lengths
-        Steps of each sequence, 1 to T, shape [N].
+        Steps of each sequence, 1 to T, shape [N]; all T if None.
     top
         The name of the accelerator's module; that of the testbench's is ``TOP_testbench``.
 
     Raises
     ------
     InputError
-        If the inputs do not fit the network.
+        If inputs or lengths do not fit the network, there is no sequence, or ``top`` is no plain
+        Verilog name.
     """
+    check_top(top)
     scenario = Scenario.of(network, inputs, lengths)
     stream, schedule = scenario.stream(), scenario.schedule
     input_bits, output_bits = axi_width(network.graph.input.type), axi_width(output_type(network))
-    sequence = np.repeat(np.arange(len(lengths)), np.diff(stream["sequence_outputs"]))
+    sequence = np.repeat(np.arange(len(scenario.lengths)), np.diff(stream["sequence_outputs"]))
     cycles = stream["output_cycle"] + stream["sequence_start"][sequence]
     quiet = quiet_cycles(schedule)
     text = TEMPLATE.substitute(
@@ -243,7 +246,7 @@ def plain_testbench(
         output_bits=output_bits,
         elements=len(stream["element"]),
         outputs=len(stream["output_value"]),
-        sequences=len(lengths),
+        sequences=len(scenario.lengths),
         regime=max(64, 2 * schedule.step_interval),
         quiet=quiet,
         timeout=int(cycles[-1]) + 2 * quiet,

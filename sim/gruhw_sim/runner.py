@@ -18,18 +18,20 @@ from xml.etree import ElementTree
 
 import cocotb_tools.config
 import numpy as np
+from numpy.typing import ArrayLike
 
 from gruhw.accuracy import Accuracy
 from gruhw.compiled import is_whole, keep
-from gruhw.errors import InputError, ToolError
-from gruhw.files import npz_bytes, scratch_folder, sha256, write_atomic
+from gruhw.errors import ToolError
+from gruhw.files import PathLike, as_path, npz_bytes, scratch_folder, sha256, write_atomic
 from gruhw.fixed import IntArray
 from gruhw.model import Network
 from gruhw.programs import run_program
+from gruhw.values import LARGEST_SEED, instance, whole_number
 from gruhw_hw.identifiers import check_top, verilog_file
 from gruhw_hw.top import TOP, generate_verilog
 from gruhw_sim import EXTREME_SEQUENCES, cocotb_job
-from gruhw_sim.expectations import Scenario, job
+from gruhw_sim.expectations import Scenario, job, sequences_of
 from gruhw_sim.report import Mismatch, SimulationReport, TestOutcome
 from gruhw_sim.runtime import Runtime
 from gruhw_sim.simulators import Simulator, SimulatorName, find_simulator
@@ -54,9 +56,9 @@ Progress = Callable[[str], None]
 
 def simulate(
     network: Network,
-    inputs: IntArray,
-    lengths: IntArray,
-    labels: IntArray | None = None,
+    inputs: ArrayLike,
+    lengths: ArrayLike | None,
+    labels: ArrayLike | None = None,
     simulator: SimulatorName = "verilator",
     *,
     verilog: str | None = None,
@@ -64,7 +66,7 @@ def simulate(
     inside: bool = True,
     extreme: int = EXTREME_SEQUENCES,
     seed: int = 0,
-    build_folder: Path | None = None,
+    build_folder: PathLike | None = None,
     progress: Progress | None = None,
 ) -> SimulationReport:
     """Simulate an accelerator and compare it with the integer reference.
@@ -74,9 +76,9 @@ def simulate(
     inputs
         Integers of the input type, shape [N, T, inputs].
     lengths
-        Steps of each sequence, 1 to T, shape [N].
+        Steps of each sequence, 1 to T, shape [N]; all T if None.
     labels
-        The right class of each sequence, if known.
+        The right class of each sequence, shape [N], if known.
     verilog
         The accelerator's Verilog; generated if it is not given.
     top
@@ -103,16 +105,19 @@ def simulate(
     Raises
     ------
     InputError
-        If the simulator is missing, ``top`` is no plain Verilog name, or the inputs do not fit the
-        network.
+        If the simulator is missing, ``top`` is no plain Verilog name, inputs, lengths or labels do
+        not fit the network, or something is of another type.
     ToolError
         If the simulator or a compiler fails; with its first error line.
     """
     tool = find_simulator(simulator)
     check_top(top)
+    inputs, lengths, labels = sequences_of(network, inputs, lengths, labels)
+    extreme = whole_number("extreme", extreme, 0)
+    seed = whole_number("seed", seed, 0, LARGEST_SEED)
+    verilog = None if verilog is None else instance("verilog", verilog, str)
+    build_folder = None if build_folder is None else as_path(build_folder, "build_folder")
     tell = progress or (lambda text: None)
-    if not len(inputs):
-        raise InputError("at least 1 sequence is required, but there are 0")
     tell("computing what to expect")
     scenario = Scenario.with_extremes(network, inputs, lengths, extreme, seed)
     scenario = replace(scenario, inside=inside)

@@ -12,18 +12,18 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import ArrayLike
 from rich.table import Table
 
 from gruhw.accuracy import Accuracy
-from gruhw.errors import InputError
-from gruhw.files import write_atomic
-from gruhw.fixed import IntArray
+from gruhw.files import PathLike, as_path, write_atomic
 from gruhw.model import Network
 from gruhw.programs import in_parallel
+from gruhw.values import instance, whole_number
 from gruhw_hw.identifiers import check_top
 from gruhw_hw.top import TOP, generate_verilog
 from gruhw_sim.comparison import Comparison
-from gruhw_sim.expectations import Scenario
+from gruhw_sim.expectations import Scenario, sequences_of
 from gruhw_sim.harness import WAVEFORM, Harness, Trace, best_waveform
 from gruhw_sim.report import Mismatch
 from gruhw_sim.runner import work_folder
@@ -110,14 +110,14 @@ class Verification:
 
 def verify(
     network: Network,
-    inputs: IntArray,
-    lengths: IntArray,
-    labels: IntArray | None = None,
+    inputs: ArrayLike,
+    lengths: ArrayLike | None,
+    labels: ArrayLike | None = None,
     *,
-    waveform: Path,
+    waveform: PathLike,
     verilog: str | None = None,
     top: str = TOP,
-    cache: Path | None = None,
+    cache: PathLike | None = None,
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Verification:
@@ -141,20 +141,23 @@ def verify(
     Raises
     ------
     InputError
-        If Verilator is missing, ``top`` is no plain Verilog name, or the inputs do not fit the
-        network.
+        If Verilator is missing, ``top`` is no plain Verilog name, inputs, lengths or labels do not
+        fit the network, or something is of another type.
     ToolError
         If Verilator or a compiler fails.
     """
     check_top(top)
-    if not len(inputs):
-        raise InputError("at least 1 sequence is required, but there are 0")
+    codes, steps, labels = sequences_of(network, inputs, lengths, labels)
+    verilog = None if verilog is None else instance("verilog", verilog, str)
+    waveform = as_path(waveform, "waveform")
+    cache = None if cache is None else as_path(cache, "cache")
+    jobs = None if jobs is None else whole_number("jobs", jobs, 1)
     text = generate_verilog(network, top=top).verilog if verilog is None else verilog
-    starts = range(0, len(inputs), BATCH)
+    starts = range(0, len(codes), BATCH)
 
     def comparison(first: int) -> Comparison:
         part = slice(first, first + BATCH)
-        return Comparison.of(Scenario.of(network, inputs[part], lengths[part]))
+        return Comparison.of(Scenario.of(network, codes[part], steps[part]))
 
     with work_folder() as folder:
         harness = Harness.build(text, top, folder / "fast", cache)
@@ -175,7 +178,7 @@ def verify(
             for first, (counts, mismatch) in zip(starts, batches, strict=True):
                 done += counts
                 if progress is not None:
-                    progress(done.sequences, len(inputs))
+                    progress(done.sequences, len(codes))
                 if mismatch is not None:
                     wrong = first, mismatch
                     break
@@ -192,7 +195,7 @@ def verify(
                 mismatch = replace(mismatch, sequence=first + mismatch.sequence)
             return Verification(done, mismatch, path)
     known = labels is not None and network.genome.output == "class"
-    return Verification(done, accuracy=Accuracy(done.right, len(inputs)) if known else None)
+    return Verification(done, accuracy=Accuracy(done.right, len(codes)) if known else None)
 
 
 def _run(

@@ -21,11 +21,12 @@ from gruhw.files import (
     sha256,
     write_atomic,
 )
-from gruhw.genome import FileReference, Folding, Genome, Output
+from gruhw.genome import FileReference, Folding, Genome, Output, Sizes
 from gruhw.model import Model, Network, load_model, read_reference
-from gruhw.parts import PartName
+from gruhw.parts import PARTS, PartName
 from gruhw.reference import run_reference
 from gruhw.tasks import Split, Task, load_samples, load_task
+from gruhw.values import at_least_one, instance, whole_number
 from gruhw_hw.identifiers import check_top, verilog_file
 from gruhw_hw.interface import describe_interface
 from gruhw_hw.top import TOP, generate_verilog
@@ -112,7 +113,7 @@ class Design:
             path, contents = read_reference(self.path.parent, reference.file, reference.sha256)
             found = load_samples(path, contents)
             self.check(found, str(path))
-            if len(found) >= wanted or task is None:
+            if len(found) >= whole_number("wanted", wanted, 0) or task is None:
                 return found
         if task is None:
             raise InputError(f"{self.path}: samples or task is required, but missing")
@@ -138,23 +139,31 @@ class Design:
 
     def part(self, name: PartName, task: Task) -> Split:
         """A whole part of the data of ``task``; :class:`InputError` if it does not fit."""
-        found: Split = getattr(task.load(), name)
+        if name not in PARTS:
+            raise InputError(f"part must be one of {', '.join(PARTS)}, not {name!r}")
+        found: Split = getattr(instance("task", task, Task).load(), name)
         self.check(found, f"task {task.name}")
         return found
 
     def check(self, split: Split, source: str) -> None:
         """Raise :class:`InputError` unless the sequences of ``split`` fit the network."""
-        sizes = self.genome.sizes
-        if split.x.shape[2] != sizes.input:
-            raise InputError(
-                f"{source}: elements of a time step must be {sizes.input}, "
-                f"as in {self.path}, not {split.x.shape[2]}"
-            )
-        if len(split) and split.y.max() >= sizes.classes:
-            raise InputError(
-                f"{source}: labels must be 0 to {sizes.classes - 1}, "
-                f"as in {self.path}, not {split.y.max()}"
-            )
+        check_split(split, self.genome.sizes, source, str(self.path))
+
+
+def check_split(split: Split, sizes: Sizes, source: str, like: str) -> None:
+    """Raise :class:`InputError` unless sequences from ``source`` fit a network of ``sizes``.
+
+    ``like`` says whose sizes they are.
+    """
+    elements = instance("samples", split, Split).x.shape[2]
+    if elements != sizes.input:
+        raise InputError(
+            f"{source}: elements of a time step must be {sizes.input}, as in {like}, not {elements}"
+        )
+    if len(split) and split.y.max() >= sizes.classes:
+        raise InputError(
+            f"{source}: labels must be 0 to {sizes.classes - 1}, as in {like}, not {split.y.max()}"
+        )
 
 
 def parameter_arrays(network: Network) -> dict[str, NDArray[Any]]:
@@ -217,9 +226,12 @@ def generate(
     Raises
     ------
     InputError
-        If the folder cannot be written, or ``top`` is no plain Verilog name, or the testbench's.
+        If the folder cannot be written, ``top`` is no plain Verilog name, or the testbench's, or
+        the samples do not fit the design.
     """
-    out = as_path(out)
+    out, design = as_path(out), instance("design", design, Design)
+    design.check(samples, "samples")
+    at_least_one("sequence", len(samples))
     verilog = verilog_file(check_top(top))
     # Where file systems do not tell small letters from large ones, they are the same.
     if verilog.lower() == TESTBENCH:
@@ -268,7 +280,17 @@ def save_design(out: PathLike, genome: Genome, model: Model, samples: Split | No
     -------
     Genome
         With the references to the files.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be written, or model or samples do not fit the genome.
     """
+    genome, model = instance("genome", genome, Genome), instance("model", model, Model)
+    model.check_sizes(genome.sizes)
+    model.graph(genome.genes)  # its fraction bits are those of these widths
+    if samples is not None:
+        check_split(samples, genome.sizes, "samples", "the genome")
     contents = {"model": ("model.safetensors", model.to_bytes())}
     if samples is not None:
         arrays = {"x_test": samples.x, "y_test": samples.y, "length_test": samples.lengths}

@@ -44,10 +44,10 @@ PathLike: TypeAlias = str | os.PathLike[str]
 """A path as the Python interface takes it."""
 
 
-def as_path(path: PathLike) -> Path:
-    """``path`` as a :class:`Path`; :class:`InputError` if it is something else."""
+def as_path(path: PathLike, name: str = "path") -> Path:
+    """``path``, called ``name``, as a :class:`Path`; :class:`InputError` if it is none."""
     if not isinstance(path, str | os.PathLike):
-        raise InputError(f"path must be a str or a Path, not {path!r}")
+        raise InputError(f"{name} must be a str or a Path, not {path!r}")
     return Path(path)
 
 

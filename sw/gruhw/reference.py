@@ -8,15 +8,15 @@ from functools import singledispatch
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gruhw.arrays import whole_values
+from gruhw.arrays import shaped
 from gruhw.encoding import Saturation, codes_and_lengths, rounded
-from gruhw.errors import InputError
 from gruhw.fixed import IntArray, requantise
 from gruhw.graph import Add, Complement, Graph, Linear, Multiply, Node, Table
 from gruhw.model import Network
 from gruhw.parameters import Parameters
 from gruhw.schedule import Schedule
 from gruhw.tasks.data import Split
+from gruhw.values import instance
 
 DOUBLE_PRECISION_BITS = 54
 """Signed integers of this width are exact in float64, whose matrix product is fast."""
@@ -152,7 +152,7 @@ def run_reference(
     InputError
         If they are no integers of the input's type, or shapes or lengths are out of range.
     """
-    graph = network.graph
+    graph = instance("network", network, Network).graph
     codes, lengths = codes_and_lengths(inputs, lengths, graph.input.type, graph.input.size)
     count, steps, _ = codes.shape
     trace = {
@@ -187,15 +187,12 @@ def classify(network: Network, split: Split) -> IntArray:
     Raises
     ------
     InputError
-        If shapes or lengths are out of range.
+        If the sequences have other elements than the network takes.
     """
-    graph, kind = network.graph, network.graph.input.type
-    x = split.x
-    if x.ndim != 3 or x.shape[2] != graph.input.size:
-        raise InputError(
-            f"shape of inputs must be [sequences, steps, {graph.input.size}], not {list(x.shape)}"
-        )
-    lengths = whole_values("lengths", split.lengths, x.shape[:1], 1, x.shape[1])
+    graph = instance("network", network, Network).graph
+    kind, split = graph.input.type, instance("split", split, Split)
+    x = shaped("inputs", split.x, ("sequences", "steps", graph.input.size))
+    lengths = split.lengths
     classes = np.empty(len(x), dtype=np.int64)
     saturation = Saturation()
 

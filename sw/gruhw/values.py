@@ -9,6 +9,9 @@ from typing import Any, TypeVar
 
 from gruhw.errors import InputError
 
+LARGEST_SEED = 2**63 - 1
+"""The largest seed that PyTorch takes."""
+
 Kind = TypeVar("Kind")
 Value = TypeVar("Value")
 
@@ -57,7 +60,7 @@ def whole(value: Any) -> int | None:
         return None
 
 
-def whole_number(name: str, value: object, low: int, high: int | None = None) -> int:
+def whole_number(name: str, value: object, low: int, high: float = inf) -> int:
     """``value`` as an ``int``, which must be a whole number from ``low`` to ``high``.
 
     Raises
@@ -66,9 +69,9 @@ def whole_number(name: str, value: object, low: int, high: int | None = None) ->
         If it is something else.
     """
     number = whole(value)
-    if number is not None and low <= number and (high is None or number <= high):
+    if number is not None and low <= number <= high:
         return number
-    limits = f"of at least {low}" if high is None else f"from {low} to {high}"
+    limits = f"of at least {low}" if high == inf else f"from {low} to {high}"
     found = repr(value) if number is None else number
     raise InputError(f"{name} must be a whole number {limits}, not {found}")
 

@@ -7,6 +7,7 @@ from gruhw.fixed import Fixed
 from gruhw.graph import Graph
 from gruhw.model import Network
 from gruhw.schedule import Schedule
+from gruhw.values import instance
 from gruhw_hw.area.control import carried_needs, carrying_registers, control_terms
 from gruhw_hw.area.memory import Memory, output_buffer, schedule_of, vector_buffers
 from gruhw_hw.area.terms import (
@@ -57,6 +58,7 @@ class Measures:
 
 def measure(network: Network) -> Measures:
     """Take the measures of a network, from which its area can be estimated for any target."""
+    network = instance("network", network, Network)
     schedule, graph = schedule_of(network), network.graph
     read, registers = result_types(graph), carrying_registers(schedule)
     parts: list[Needs] = [WHOLE]

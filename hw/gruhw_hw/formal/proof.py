@@ -10,6 +10,7 @@ from rich.table import Table
 
 from gruhw.model import Network
 from gruhw.programs import in_parallel
+from gruhw.values import instance, whole_number
 from gruhw_hw.formal.operators import operator_properties
 from gruhw_hw.formal.solver import Outcome, problem, prove
 from gruhw_hw.formal.streams import stream_properties
@@ -84,9 +85,13 @@ def prove_network(
 
     Raises
     ------
+    InputError
+        If it is no network, or ``jobs`` no number of them.
     ToolError
         If Yosys is not installed or fails. A claim that is not proved is part of the result.
     """
+    network = instance("network", network, Network)
+    jobs = None if jobs is None else whole_number("jobs", jobs, 1)
     tools = dict(tool_versions())
     tell = progress or (lambda done, total: None)
     claims = list(_claims(network))

@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from gruhw.errors import InputError
+from gruhw.files import PathLike
 from gruhw.genome import OPERATORS
+from gruhw.values import instance
 from gruhw_hw.identifiers import check_top
 from gruhw_hw.pdk import Liberty
 from gruhw_hw.synthesis.hierarchy import Hierarchy, cells_by_operator, inclusive_cells
@@ -36,7 +37,7 @@ def synthesise(
     top: str,
     target: str,
     *,
-    liberty: Path | None = None,
+    liberty: PathLike | None = None,
     by_operator: bool = True,
     dsp: bool = False,
     operators: Collection[str] = OPERATOR_ROWS,
@@ -71,6 +72,7 @@ def synthesise(
     """
     chosen = check_target(target)
     check_top(top)
+    verilog = instance("verilog", verilog, str)
     library = library_of(chosen, liberty)
     cells = chosen.cells if library is None else (*SCOPES, *liberty_cells(library))
 
@@ -91,13 +93,13 @@ def synthesise(
 
 def check_target(name: str) -> Target:
     """The target of this name; an :class:`InputError` if there is none."""
-    if name not in TARGETS:
+    if instance("target", name, str) not in TARGETS:
         raise InputError(f"target must be one of {', '.join(TARGETS)}, not {name!r}")
     return TARGETS[name]
 
 
 @contextmanager
-def library_blamed(liberty: Path | None, verilog: str, top: str) -> Iterator[None]:
+def library_blamed(liberty: PathLike | None, verilog: str, top: str) -> Iterator[None]:
     """Report failures of Yosys as faults of the user's library, if there is one.
 
     Whether Yosys and ABC can map a design to a library is known only when they do.

@@ -1,9 +1,10 @@
 """Netlists that can be simulated: the cells that synthesis chose, and what each of them does."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from gruhw.errors import InputError
+from gruhw.files import PathLike
+from gruhw.values import instance
 from gruhw_hw.identifiers import check_top
 from gruhw_hw.pdk import Liberty
 from gruhw_hw.synthesis.flow import check_target, library_blamed
@@ -16,7 +17,7 @@ def netlist(
     top: str,
     target: str,
     *,
-    liberty: Path | None = None,
+    liberty: PathLike | None = None,
     dsp: bool = False,
     flatten: bool = False,
     keep: Sequence[tuple[str, str]] = (),
@@ -53,6 +54,7 @@ def netlist(
         known = [name for name, found in TARGETS.items() if found.has_models]
         raise InputError(f"target of a netlist must be one of {', '.join(known)}, not {target!r}")
     check_top(top)
+    verilog = instance("verilog", verilog, str)
     library = library_of(chosen, liberty)
     with library_blamed(liberty, verilog, top):
         run = run_yosys(

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from gruhw.errors import InputError
+from gruhw.files import PathLike
 from gruhw_hw.pdk import Liberty, load_liberty
 from gruhw_hw.synthesis.resources import Resources
 
@@ -212,7 +212,7 @@ TARGETS: Mapping[str, Target] = {
 """Every target by name."""
 
 
-def library_of(target: Target, path: Path | None = None) -> Liberty | None:
+def library_of(target: Target, path: PathLike | None = None) -> Liberty | None:
     """The standard-cell library of a target: that at ``path``, or the default one; None for FPGAs.
 
     Raises

@@ -24,6 +24,7 @@ from gruhw.cli.console import (
 )
 from gruhw.errors import InputError
 from gruhw.genome import LEGAL_BITS, MAXIMUM_SIZE, Genome, homogeneous
+from gruhw.values import LARGEST_SEED
 
 if TYPE_CHECKING:
     from gruhw.training import Epoch
@@ -35,9 +36,6 @@ OutlierOption: TypeAlias = Annotated[
         help="Let calibration represent every sample, however rare and far out.",
     ),
 ]
-
-LARGEST_SEED = 2**63 - 1
-"""The largest seed that PyTorch takes."""
 
 
 def tasks(json: JsonPath = None) -> None:

@@ -10,12 +10,12 @@ from pydantic import Field, TypeAdapter, ValidationError
 from gruhw.cache import check_yosys_cache
 from gruhw.cli.choices import Objective, Preset, Target
 from gruhw.cli.console import check_unicode
-from gruhw.cli.learning import LARGEST_SEED
 from gruhw.errors import InputError
 from gruhw.files import exists
 from gruhw.genome import MAXIMUM_SIZE, PRESETS, Genome, Sizes, first_problem
 from gruhw.search.folder import FLOAT_CHECKPOINT, FLOAT_MODEL
 from gruhw.search.objectives import DEFAULT_TARGET
+from gruhw.values import LARGEST_SEED
 
 if TYPE_CHECKING:
     from gruhw.search.objectives import Cost

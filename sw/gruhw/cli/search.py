@@ -13,7 +13,7 @@ import typer
 
 from gruhw.cli.choices import OneOfObjectives, Preset, Target
 from gruhw.cli.console import JsonPath, counting, errors, figures, progress, results, write_json
-from gruhw.cli.learning import LARGEST_SEED, OutlierOption
+from gruhw.cli.learning import OutlierOption
 from gruhw.cli.request import (
     QUICK_DESCENT,
     Request,
@@ -26,6 +26,7 @@ from gruhw.cli.request import (
 )
 from gruhw.errors import GruhwError
 from gruhw.genome import MAXIMUM_SIZE
+from gruhw.values import LARGEST_SEED
 
 if TYPE_CHECKING:
     from gruhw.search.evaluation import Prepare

@@ -1,9 +1,7 @@
 """Tasks to train and search on: those that gruhw knows by name, and users' own ``.npz`` files."""
 
-from pathlib import Path
-
 from gruhw.errors import InputError
-from gruhw.files import exists
+from gruhw.files import PathLike, as_path, exists
 from gruhw.tasks.activity import ACTIVITY
 from gruhw.tasks.custom import load_npz_task, load_samples
 from gruhw.tasks.data import Split, Task, TaskData
@@ -20,7 +18,7 @@ TASKS = {
 """The tasks that gruhw knows by name."""
 
 
-def load_task(name_or_path: str | Path) -> Task:
+def load_task(name_or_path: PathLike) -> Task:
     """The task of this name, or the one in the ``.npz`` file at this path.
 
     Raises
@@ -28,9 +26,9 @@ def load_task(name_or_path: str | Path) -> Task:
     InputError
         If it is neither, or the file is wrong.
     """
+    path = as_path(name_or_path, "task")
     if (known := TASKS.get(str(name_or_path))) is not None:
         return known
-    path = Path(name_or_path)
     if path.suffix != ".npz" and not exists(path):
         raise InputError(
             f"task must be {', '.join(TASKS)} or the path of an .npz file, not '{name_or_path}'"

@@ -25,7 +25,7 @@ from gruhw.download import PinnedFile, fetch
 from gruhw.errors import InputError
 from gruhw.fixed import FloatArray
 from gruhw.tasks.augment import amplitude, compose, noise, rotate, time_stretch
-from gruhw.tasks.data import Task, TaskData, divide, split_of
+from gruhw.tasks.data import Split, Task, TaskData, divide
 from gruhw.tasks.files import FOLDER_VARIABLE, read_pack, zip_members
 
 PACK = PinnedFile(
@@ -163,7 +163,7 @@ def load_activity(pack: PinnedFile = PACK, published: PinnedFile = PUBLISHED) ->
     else:
         found = fetch(published, folder_variable=FOLDER_VARIABLE)
         arrays = read_windows(*found)
-    windows = split_of(arrays["x"], arrays["y"])
+    windows = Split(arrays["x"], arrays["y"])
     in_test = np.isin(arrays["subject"], TEST_SUBJECTS)
     in_val = np.isin(arrays["subject"], VALIDATION_SUBJECTS)
     return divide(windows, in_val, in_test)

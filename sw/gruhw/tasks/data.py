@@ -11,12 +11,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from gruhw.arrays import IntArray, numbers, shaped, steps_of, whole_values
 from gruhw.errors import GruhwWarning, InputError, naming
 from gruhw.files import PathLike
-from gruhw.fixed import IntArray
-from gruhw.genome import Sizes
+from gruhw.genome import MAXIMUM_SIZE, Sizes
 from gruhw.model import Normalisation
 from gruhw.outliers import outlier_limit
+from gruhw.values import instance
 
 SPLIT_SEED = 20240601
 """Seeds the choice of validation samples, so that every machine holds out the same ones."""
@@ -31,21 +32,35 @@ SMALLEST_DEVIATION = 1 / np.finfo(np.float64).max
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Labelled sequences.
+    """Labelled sequences; arrays are not copied.
 
     Parameters
     ----------
     x
         Raw numbers, shape [N, T, I], as they are stored: ``uint8`` for MNIST.
     y
-        The class of each sequence, shape [N].
+        The class of each sequence, whole numbers from 0 on, shape [N].
     lengths
-        The steps of each sequence, shape [N], 1 to T. What follows them in ``x`` is padding.
+        The steps of each sequence, shape [N], 1 to T; all T if None. What follows them in ``x`` is
+        padding.
+
+    Raises
+    ------
+    InputError
+        If they are something else.
     """
 
     x: NDArray[Any]
     y: IntArray
-    lengths: IntArray
+    lengths: IntArray = None  # type: ignore[assignment]  # never afterwards
+
+    def __post_init__(self) -> None:
+        x = shaped("x", numbers("x", self.x), ("sequences", "steps", "inputs"))
+        count, steps, _ = x.shape
+        labels = whole_values("labels", self.y, (count,), 0, MAXIMUM_SIZE - 1)
+        object.__setattr__(self, "x", x)
+        object.__setattr__(self, "y", labels)
+        object.__setattr__(self, "lengths", steps_of(self.lengths, count, steps))
 
     def __len__(self) -> int:
         return len(self.y)
@@ -63,6 +78,13 @@ class Split:
             digest.update(f"{plain.dtype.str} {plain.shape} ".encode())
             digest.update(plain.data)
         return digest.hexdigest()
+
+    def read_only(self) -> "Split":
+        """The same sequences, in arrays that cannot be written."""
+        views = [array.view() for array in (self.x, self.y, self.lengths)]
+        for view in views:
+            view.flags.writeable = False
+        return Split(*views)
 
     def where(self, chosen: NDArray[np.bool]) -> "Split":
         """The sequences for which ``chosen``, shape [N], is true, in their order."""
@@ -126,7 +148,10 @@ class Task:
     augment: Augmentation | None = field(repr=False, compare=False, default=None)
 
     def load(self) -> TaskData:
-        """The data, read once; :class:`~gruhw.errors.GruhwError` if wrong or out of reach."""
+        """The data, read once; :class:`~gruhw.errors.GruhwError` if wrong or out of reach.
+
+        All who ask get the same arrays, which cannot be written.
+        """
         return self._data
 
     def check_sizes(self, sizes: Sizes, source: PathLike) -> None:
@@ -182,7 +207,8 @@ class Task:
     # Neither is kept if it fails, so that a user may put the file right and try again.
     @cached_property
     def _data(self) -> TaskData:
-        return self.loader()
+        data = instance(f"data of task {self.name}", self.loader(), TaskData)
+        return TaskData(data.train.read_only(), data.val.read_only(), data.test.read_only())
 
     @cached_property
     def _normalisation(self) -> Normalisation:
@@ -191,19 +217,6 @@ class Task:
         data = self._data
         with naming(self.name):
             return standardise(data.train)
-
-
-def split_of(x: NDArray[Any], y: NDArray[Any], lengths: NDArray[Any] | None = None) -> Split:
-    """Labelled sequences, all of them as long as ``x`` unless ``lengths`` are given.
-
-    Parameters
-    ----------
-    x, y, lengths
-        As in :class:`Split`, with labels and lengths of any integer type.
-    """
-    if lengths is None:
-        lengths = np.full(len(x), x.shape[1])
-    return Split(x, y.astype(np.int64), lengths.astype(np.int64))
 
 
 def joined(parts: Sequence[Split]) -> Split:

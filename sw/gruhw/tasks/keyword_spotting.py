@@ -38,7 +38,7 @@ from gruhw.tasks.augment import (
     time_shift,
     time_stretch,
 )
-from gruhw.tasks.data import Task, TaskData, divide, split_of
+from gruhw.tasks.data import Split, Task, TaskData, divide
 from gruhw.tasks.files import FOLDER_VARIABLE, read_pack, read_wav, tar_members
 from gruhw.tasks.log_mel import LogMel
 
@@ -188,7 +188,7 @@ def divide_clips(paths: list[str], x: NDArray[Any]) -> TaskData:
     y = np.array([CLASSES.index(path.partition("/")[0]) for path in paths])
     place = np.array([percentage(path) for path in paths])
     in_test = place >= TEST_FROM
-    return divide(split_of(x, y), (place >= VALIDATION_FROM) & ~in_test, in_test)
+    return divide(Split(x, y), (place >= VALIDATION_FROM) & ~in_test, in_test)
 
 
 def keyword_spotting(bands: int) -> Task:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gruhw.download import PinnedFile, fetch
 from gruhw.errors import InputError
 from gruhw.model import Normalisation
-from gruhw.tasks.data import Split, Task, TaskData, hold_out, split_of
+from gruhw.tasks.data import Split, Task, TaskData, hold_out
 from gruhw.tasks.files import FOLDER_VARIABLE, read_pack
 
 BASES = (
@@ -116,8 +116,8 @@ def load_mnist(
             name: parse_idx(*file, dimensions=3 if name.startswith("x") else 1)
             for name, file in fetched.items()
         }
-    train, val = hold_out(split_of(arrays["x_train"], arrays["y_train"]), validation)
-    return TaskData(train, val, split_of(arrays["x_test"], arrays["y_test"]))
+    train, val = hold_out(Split(arrays["x_train"], arrays["y_train"]), validation)
+    return TaskData(train, val, Split(arrays["x_test"], arrays["y_test"]))
 
 
 def shift_images(images: Split, generator: np.random.Generator) -> Split:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gruhw.download import PinnedFile, fetch
 from gruhw.errors import InputError
 from gruhw.tasks.augment import amplitude, compose, noise, roll
-from gruhw.tasks.data import Task, TaskData, hold_out, split_of
+from gruhw.tasks.data import Split, Task, TaskData, hold_out
 from gruhw.tasks.files import FOLDER_VARIABLE, read_pack
 
 PACK = PinnedFile(
@@ -139,7 +139,7 @@ def load_mnist1d(
         found = fetch(published, folder_variable=FOLDER_VARIABLE)
         arrays = parse_pickle(*found)
     train, test = (
-        split_of(arrays[f"x_{part}"][:, :, np.newaxis], arrays[f"y_{part}"])
+        Split(arrays[f"x_{part}"][:, :, np.newaxis], arrays[f"y_{part}"])
         for part in ("train", "test")
     )
     return TaskData(*hold_out(train, validation), test)

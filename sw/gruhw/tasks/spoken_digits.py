@@ -27,7 +27,7 @@ from gruhw.tasks.augment import (
     noise,
     time_stretch,
 )
-from gruhw.tasks.data import Split, Task, TaskData, split_of
+from gruhw.tasks.data import Split, Task, TaskData
 from gruhw.tasks.files import FOLDER_VARIABLE, git_tree, read_pack, read_wav, tar_members
 from gruhw.tasks.log_mel import LogMel
 
@@ -159,7 +159,7 @@ def _padded(sequences: list[NDArray[np.uint8]], labels: NDArray[Any]) -> Split:
     x = np.zeros((len(sequences), STEPS, sequences[0].shape[1]), dtype=np.uint8)
     for row, sequence in zip(x, sequences, strict=True):
         row[: len(sequence)] = sequence
-    return split_of(x, labels, lengths)
+    return Split(x, labels, lengths)
 
 
 def spoken_digits(bands: int) -> Task:

@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from gruhw.accuracy import Accuracy
 from gruhw.design import save_design
 from gruhw.errors import GruhwWarning
-from gruhw.files import output_folder, write_atomic
+from gruhw.files import PathLike, as_path, output_folder, write_atomic
 from gruhw.genome import Folding, Genes, Genome, Sizes
 from gruhw.model import Model, Network
 from gruhw.quant import Calibration, TensorReport, float_layers
@@ -23,6 +23,7 @@ from gruhw.training.fit import Progress
 from gruhw.training.floating import FloatGRU, bounded, train_float
 from gruhw.training.quantised import train_quantised
 from gruhw.training.recipe import Recipe
+from gruhw.values import instance
 
 SAMPLES = 300
 """Test sequences that travel with a design, so that it can be simulated without its data."""
@@ -112,9 +113,9 @@ def record_calibration(tensors: Sequence[TensorReport], out: Path) -> None:
 def train_design(
     task: Task,
     hidden: int,
-    genes: Genes,
+    genes: Mapping[str, int],
     recipe: Recipe,
-    out: Path,
+    out: PathLike,
     progress: Progress,
     *,
     folding: Folding | None = None,
@@ -129,11 +130,24 @@ def train_design(
     Figures
         Accuracies and size. The test part of the data is only measured, never trained on or chosen
         by.
+
+    Raises
+    ------
+    InputError
+        If something is of another type, ``hidden`` or the folding does not suit, the task's data
+        are wrong, or ``out`` cannot be written.
+    ToolError
+        If there is no C++ compiler, or the data cannot be downloaded.
     """
+    task, recipe = instance("task", task, Task), instance("recipe", recipe, Recipe)
+    sizes = Sizes(input=task.inputs, hidden=hidden, classes=task.classes)
+    genes, out = Genes.of(genes), as_path(out)
+    genome = Genome(
+        task=task.name, sizes=sizes, genes=genes, folding=Folding() if folding is None else folding
+    )
     # What cannot be written or compiled is known before the work, not after it.
     with output_folder(out):
         pass
-    sizes = Sizes(input=task.inputs, hidden=hidden, classes=task.classes)
     compile_for(sizes)
     data = task.load()
     task.normalisation()  # known before the work, not after it
@@ -141,12 +155,6 @@ def train_design(
     network = train_float(task, data, hidden, recipe, progress)
     calibration, model_of = calibration_of(network, task, data, recipe)
     record_calibration(calibration.report(genes), out)
-    genome = Genome(
-        task=task.name,
-        sizes=sizes,
-        genes=genes,
-        folding=folding or Folding(),
-    )
     start = model_of(genes)
     before = Network.build(genome, start)
     (model,) = train_quantised([(genes, start)], task, data, recipe, progress, teacher=network)

@@ -89,7 +89,7 @@ def float_inputs(task: Task, raw: NDArray[Any]) -> Tensor:
 
 def float_logits(network: FloatGRU, task: Task, batch: Split) -> Tensor:
     """The logits of a batch, shape [N, classes]."""
-    logits: Tensor = network(float_inputs(task, batch.x), torch.from_numpy(batch.lengths))
+    logits: Tensor = network(float_inputs(task, batch.x), torch.tensor(batch.lengths))
     return logits
 
 
@@ -122,7 +122,7 @@ def train_float(
         network,
         Batches(task, data.train, size),
         lambda batch: nn.functional.cross_entropy(
-            float_logits(network, task, batch), torch.from_numpy(batch.y)
+            float_logits(network, task, batch), torch.tensor(batch.y)
         ),
         lambda: float_accuracy(network, task, data.val),
         replace(recipe, batch=size),

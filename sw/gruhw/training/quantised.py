@@ -45,7 +45,7 @@ def count_correct(population: Population, encoded: EncodedSplit) -> list[int]:
             part = slice(start, start + EVALUATION_BATCH)
             lengths = split.lengths[part]
             inputs = encoded.on_grids(kinds, part)[:, :, : lengths.max()]
-            logits = population(inputs, torch.from_numpy(lengths))
+            logits = population(inputs, torch.tensor(lengths))
             correct += (logits.argmax(2).numpy() == split.y[part]).sum(1)
     return [int(count) for count in correct]
 
@@ -113,8 +113,8 @@ def train_quantised(
         if recipe.distillation > 0:
             with torch.no_grad():
                 soft = float_logits(teacher, task, batch)
-        logits = population(population.on_grids(batch.x), torch.from_numpy(batch.lengths))
-        labels = torch.from_numpy(batch.y)
+        logits = population(population.on_grids(batch.x), torch.tensor(batch.lengths))
+        labels = torch.tensor(batch.y)
         return distilled_loss(logits, soft, labels, recipe.distillation, recipe.temperature)
 
     def accuracy() -> Accuracy:

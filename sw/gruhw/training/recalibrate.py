@@ -16,6 +16,7 @@ from gruhw.quant import Calibration, TensorReport
 from gruhw.tasks import Task
 from gruhw.training.design import SAMPLES, accuracy, record_calibration
 from gruhw.training.floating import bounded
+from gruhw.values import instance, whole_number
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,8 @@ def recalibrate(
     InputError
         If a file is wrong, the task has other sizes, or ``out`` cannot be written.
     """
-    path, out = as_path(path), as_path(out)
+    path, out, task = as_path(path), as_path(out), instance("task", task, Task)
+    sequences = whole_number("sequences", sequences, 1)
     genome = Genome.load(path)
     model = read_model(genome, path)
     task.check_sizes(genome.sizes, path)

@@ -1,6 +1,21 @@
 """How to train: the settings that were found to work, by task."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from math import inf
+from typing import Any
+
+from gruhw.values import LARGEST_SEED, real_number, truth, whole_number
+
+LIMITS = {
+    "batch": (1, inf),
+    "distillation": (0, 1),
+    "shared_distillation": (0, 1),
+    "temperature": (1e-3, inf),
+    "calibration": (1, inf),
+    "seed": (0, LARGEST_SEED),
+}
+"""The smallest and the largest value of what is in a :class:`Recipe`; 0 and none for the rest."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +48,11 @@ class Recipe:
         Whether calibration represents every sample: see :class:`gruhw.quant.Calibration`.
     seed
         Of the initial weights, of the order of sequences and of their variation.
+
+    Raises
+    ------
+    InputError
+        If a number is not finite, of another type, or outside :data:`LIMITS`.
     """
 
     float_epochs: int = 40
@@ -49,6 +69,17 @@ class Recipe:
     calibration: int = 1024
     keep_outliers: bool = False
     seed: int = 1
+
+    def __post_init__(self) -> None:
+        checks: Mapping[Any, Callable[..., Any]] = {
+            int: whole_number,
+            float: real_number,
+            bool: truth,
+        }
+        for field in fields(self):
+            limits = () if field.type is bool else LIMITS.get(field.name, (0, inf))
+            found = checks[field.type](field.name, getattr(self, field.name), *limits)
+            object.__setattr__(self, field.name, found)
 
 
 RECIPES: dict[str, Recipe] = {

@@ -102,8 +102,8 @@ def train_shared(
             soft = float_logits(teacher, task, batch)
         # Gradients need no exact sums, and single precision is twice as fast.
         assign(sandwich(generator), exact=False)
-        logits = population(population.on_grids(batch.x), torch.from_numpy(batch.lengths))
-        labels = torch.from_numpy(batch.y)
+        logits = population(population.on_grids(batch.x), torch.tensor(batch.lengths))
+        labels = torch.tensor(batch.y)
         loss = distilled_loss(logits, soft, labels, recipe.shared_distillation, recipe.temperature)
         return loss / MEMBERS
 
