@@ -31,11 +31,12 @@ def compile_with_verilator(folder: Path, *sources: str) -> Path:
     """The program that simulates a testbench; ``folder`` is one of ``work_folder``."""
     verilator = find_simulator("verilator")
     link_tools(folder, verilator)
+    make = f"OPT_FAST=-O0 OPT_GLOBAL=-O0 PYTHON3={folder / 'python'}"
     run_tool(
         [
             *("verilator", "--binary", "--timing", "-Wno-fatal", "--output-split", "0"),
             # For runs of few cycles: what counts is how long the compiler takes.
-            *("-CFLAGS", "-std=c++20 -O0", "-MAKEFLAGS", "OPT_FAST=-O0 OPT_GLOBAL=-O0"),
+            *("-CFLAGS", "-std=c++20 -O0", "-MAKEFLAGS", make),
             *("-Mdir", "build", "-o", "bench", *sources),
         ],
         folder,
