@@ -47,7 +47,7 @@ icarus: setup
 	$(BIN)/python -m pytest -n $(JOBS) -m "icarus and not nightly"
 
 nightly: setup
-	$(BIN)/python -m pytest -n $(JOBS) -m nightly
+	$(BIN)/python -m pytest -n $(JOBS) -m "nightly or hypothesis" --hypothesis-profile=nightly
 
 lint: setup
 	$(BIN)/ruff check .

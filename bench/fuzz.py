@@ -243,7 +243,7 @@ def run_batch(
     @settings(
         max_examples=designs,
         database=None if database is None else DirectoryBasedExampleDatabase(database),
-        phases=(Phase.reuse, Phase.generate, Phase.shrink),
+        phases=(Phase.reuse, Phase.generate, *([Phase.shrink] if shrinking else [])),
         suppress_health_check=list(HealthCheck),
         deadline=None,
         report_multiple_bugs=False,

@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import effort
 import pytest
 from hypothesis import settings
 from traps import TRAP
+from webassembly import link_webassembly
 
 from gruhw_hw.pdk import SG13G2
 from gruhw_hw.synthesis import library_of
 from gruhw_sim.simulators import probe
 
-# A deadline for single examples would be a timing assertion.
-settings.register_profile("gruhw", settings.default, deadline=None)
-settings.load_profile("gruhw")
+settings.load_profile(effort.USUAL)
 
 # Where the tests are started in the background of a shell, interrupts are ignored, also by the
 # processes that they start; some tests interrupt themselves or others.
@@ -47,6 +47,15 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(cache))
         yield cache
+
+
+@pytest.fixture
+def fresh_cache(own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A test's own cache, empty but for WebAssembly that Amaranth's Yosys compiles for long."""
+    cache = tmp_path / "cache"
+    link_webassembly(own_cache, cache)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    return cache
 
 
 @pytest.fixture(scope="session")

@@ -222,11 +222,11 @@ def test_two_commands_in_one_folder(gruhw: CommandLine, tmp_path: Path) -> None:
     assert found == contents(tmp_path / "alone")
 
 
-def test_two_simulations_with_one_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+@pytest.mark.slow
+def test_two_simulations_with_one_cache(tmp_path: Path, fresh_cache: Path) -> None:
     simulate = ("simulate", "--genome", GENOME, "--samples", "1")
     results = at_once(2, lambda: run_process(*simulate, cwd=tmp_path))
     assert [result.status for result in results] == [0, 0], results
-    assert not [name for name in contents(tmp_path / "cache") if Path(name).name.startswith("tmp")]
+    assert not [name for name in contents(fresh_cache) if Path(name).name.startswith("tmp")]
     again = run_process(*simulate, cwd=tmp_path)
     assert again.status == 0

@@ -30,11 +30,11 @@ QUICK = tuple(kind.name for kind in KINDS if not kind.compiled and kind.name not
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def world(tmp_path_factory: pytest.TempPathFactory, own_cache: Path) -> Path:
     """Made in another process, for it changes the environment of its own."""
     folder = tmp_path_factory.mktemp("hostile") / "world"
     with get_context("spawn").Pool(1) as pool:
-        pool.apply(make_world, (folder,), {"compiled": False})
+        pool.apply(make_world, (folder,), {"compiled": False, "cache": own_cache})
     return folder
 
 

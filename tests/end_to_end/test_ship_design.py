@@ -12,6 +12,12 @@ import ship_design
 from gruhw.design import VECTORS, Design
 from gruhw.genome import Genome, Sizes, homogeneous
 from gruhw.training.recipe import Recipe
+from gruhw_hw.synthesis import Resources, SynthesisReport
+
+
+def synthesised(verilog: str, top: str, target: str) -> SynthesisReport:
+    """Reports have tests of their own, with real synthesis."""
+    return SynthesisReport(target, Resources(luts=len(verilog)), {}, {"yosys": "0.0"})
 
 
 def member(bits: int, correct: int, homogeneous_bits: int | None = None) -> dict[str, Any]:
@@ -40,6 +46,7 @@ def test_a_design_is_shipped_beside_its_twin_of_8_bits(
     )
     (search / "best.json").write_text(genome.to_json())
     monkeypatch.setattr(ship_design, "DESIGNS", tmp_path / "designs")
+    monkeypatch.setattr("gruhw.report.synthesise", synthesised)
     options = ["--candidates", "2", "--seeds", "2", "--epochs", "1", "--processes", "1"]
     ship_design.main(["--search", str(search), *options, "--target", "ice40", "--pe", "2"])
     folder = tmp_path / "designs" / "tiny"
@@ -60,6 +67,8 @@ def test_a_design_is_shipped_beside_its_twin_of_8_bits(
         found = [(seed["validation"][place], seed["test"][place]) for seed in training["seeds"]]
         assert found == list(zip(by_genes[bits]["validation"], by_genes[bits]["test"], strict=True))
     report = json.loads((folder / "report.json").read_text())["designs"]
+    luts = [design["synthesis"][0]["total"]["luts"] for design in report]
+    assert len({*luts}) == len(report)
     assert [d["test_accuracy"] for d in report] == training["seeds"][0]["test"]
     assert all([other["pe"] for other in design["other_foldings"]] == [2] for design in report)
     assert "* weights " in capsys.readouterr().out

@@ -39,9 +39,8 @@ VERSIONS = {"yosys": "1.0", "pyosys": "1.0"}
 
 
 @pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    return tmp_path / "gruhw"
+def cache(fresh_cache: Path) -> Path:
+    return fresh_cache / "gruhw"
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -54,7 +55,7 @@ SHORT = [candidate(homogeneous(bits), output="states") for bits in (3, 4, 3)]
 """Candidates whose paths are short, of which random ones are few."""
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @example(SHORT)
 @given(populations())
 def test_measures_are_those_of_the_networks(population: list[Genome]) -> None:

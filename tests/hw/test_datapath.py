@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from amaranth.hdl import Module, Signal
 from amaranth.sim import Simulator
+from effort import examples
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from random_networks import random_network, random_sequences
@@ -194,7 +195,7 @@ def networks(draw: st.DrawFn) -> Network:
     )
 
 
-@settings(max_examples=12, phases=PHASES)
+@settings(max_examples=examples(12), phases=PHASES)
 @given(
     networks(),
     st.integers(0, 2**32),

@@ -7,6 +7,7 @@ import pytest
 from amaranth.hdl import Module, Signal, signed
 from amaranth.sim import Simulator
 from broken_module import broken, use_instead
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import random_network
@@ -25,7 +26,7 @@ from gruhw_hw.formal.tables import check_table
 pytestmark = pytest.mark.filterwarnings("ignore::amaranth.hdl._ir.UnusedElaboratable")
 
 
-def network(seed: int = 0, hidden: int = 40, pe: int = 1, **options: int | Output) -> Network:
+def network(seed: int = 0, hidden: int = 25, pe: int = 1, **options: int | Output) -> Network:
     """A small network; with more than 24 hidden units and one lane, its products are serial."""
     rng = np.random.default_rng(seed)
     sizes = {"inputs": 3, "hidden": hidden, "classes": 3}
@@ -46,9 +47,9 @@ def proved(of: Network, name: str, claim: str) -> Outcome:
 @pytest.mark.parametrize(
     ("seed", "hidden", "pe", "inputs", "output", "low", "high"),
     [
-        (1, 40, 1, 3, "class", 2, 5),
+        (1, 25, 1, 3, "class", 2, 5),
         (2, 5, 2, 9, "class", 1, 6),
-        (3, 7, 7, 1, "states", 2, 4),
+        (3, 3, 3, 1, "states", 2, 4),
         (4, 13, 5, 4, "states", 1, 1),
         (5, 1, 1, 1, "class", 1, 2),
     ],
@@ -65,7 +66,7 @@ def test_every_claim_is_proved(
 
 
 NO_ROUNDING = (arithmetic, "value + constant if constant else value", "value")
-SERIAL, PARALLEL = {"hidden": 40, "pe": 1}, {"hidden": 9, "pe": 2}
+SERIAL, PARALLEL = {"hidden": 25, "pe": 1}, {"hidden": 9, "pe": 2}
 
 FAULTS = [
     (operators, "left + right, finest", "left - right, finest", SERIAL, "add_r", "the sum"),
@@ -164,7 +165,7 @@ def test_rounding_is_part_of_the_claim(monkeypatch: pytest.MonkeyPatch) -> None:
     from_frac=st.integers(-8, 12),
     to=st.builds(Fixed, st.integers(1, 12), st.integers(-8, 12), st.booleans()),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 def test_the_definition_is_the_references(value: int, from_frac: int, to: Fixed) -> None:
     m = Module()
     source, result = Signal(signed(21)), Signal(signed(14))

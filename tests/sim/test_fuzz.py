@@ -57,13 +57,16 @@ def find_fault(
 
 
 @pytest.mark.slow
-def test_random_designs_are_equal(fuzzer: Fuzzer) -> None:
-    record = run_batch(fuzzer.check, 1, 6)
+@pytest.mark.parametrize(
+    ("seed", "designs"), [(1, 4), pytest.param(2, 40, marks=pytest.mark.nightly)]
+)
+def test_random_designs_are_equal(seed: int, designs: int, fuzzer: Fuzzer) -> None:
+    record = run_batch(fuzzer.check, seed, designs)
     assert record.failure == ""
-    assert record.tally.designs == 6
+    assert record.tally.designs == designs
     assert not record.tally.refused
-    assert record.tally.resets >= 2 * 6
-    assert len(record.tally.verilog) == 6
+    assert record.tally.resets >= 2 * designs
+    assert len(record.tally.verilog) == designs
 
 
 @pytest.mark.slow
@@ -84,7 +87,10 @@ def test_elements_lost_under_back_pressure_are_found(fuzzer: Fuzzer) -> None:
     said, _ = find_fault(
         fuzzer,
         drops_offered_elements,
-        lambda design: any(e.regimes and e.cut is None for e in design.episodes),
+        lambda design: any(
+            e.cut is None and any(0 < regime.take <= 50 for regime in e.regimes)
+            for e in design.episodes
+        ),
     )
     assert said.startswith("DifferentError: episode ")
     assert not said.startswith("DifferentError: episode 0:")
@@ -102,7 +108,10 @@ def test_an_element_accepted_late_after_a_reset_is_found(fuzzer: Fuzzer) -> None
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("register", "module"),
-    [("active", "gruhw.datapath.sequencer"), ("index", "gruhw.datapath.input")],
+    [
+        ("active", "gruhw.datapath.sequencer"),
+        pytest.param("index", "gruhw.datapath.input", marks=pytest.mark.nightly),
+    ],
 )
 def test_a_register_that_survives_a_reset_is_found(
     register: str, module: str, fuzzer: Fuzzer

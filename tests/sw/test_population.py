@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import random_fractions, random_genes
@@ -59,7 +60,7 @@ def logits_and_gradients(
     return logits.detach(), {name: grad.clone() for name, grad in found.items() if grad is not None}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30))
 @given(
     seed=st.integers(0, 2**32),
     counts=st.sampled_from(SIZES),

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import random_network, random_sequences
@@ -73,7 +74,7 @@ def assert_equals_reference(
     assert (logits.detach().numpy() * 2.0**network.graph.head.type.frac == expected.logits).all()
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     seed=st.integers(0, 2**32),
     inputs=st.integers(1, 9),

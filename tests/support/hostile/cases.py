@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from webassembly import link_webassembly
+
 from hostile.kinds import KINDS, Command, Kind
 from hostile.values import PATHS, TRAPS
 
@@ -48,10 +50,8 @@ def prepare(case: Case, world: Path, folder: Path) -> Command:
         else:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(world / name, folder / name)
-    shared = Path("cache/wasmtime")  # WebAssembly that Amaranth's Yosys compiles for ten seconds
-    if (world / shared).is_dir():
-        (folder / shared.parent).mkdir(exist_ok=True)
-        (folder / shared).symlink_to(world / shared)
+    if (world / "cache").is_dir():
+        link_webassembly(world / "cache", folder / "cache")
     random = Random(f"{case.name} damage")
     files = sorted(Path().glob(case.kind.file))
     file = random.choice(files)

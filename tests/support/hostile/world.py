@@ -16,6 +16,7 @@ from unittest import mock
 from task_files import tar_gz, zip_archive
 from tiny_liberty import LIBERTY
 from tiny_task import write_tiny_task
+from webassembly import link_webassembly
 
 from gruhw.cli import main
 from gruhw.errors import InputError
@@ -78,9 +79,14 @@ def _gruhw(*arguments: str) -> None:
             raise RuntimeError(f"gruhw {' '.join(arguments)} failed") from ending
 
 
-def make_world(folder: Path, *, compiled: bool) -> None:
-    """Make the files below ``folder``, compiled simulations only if they are wanted."""
+def make_world(folder: Path, *, compiled: bool, cache: Path | None = None) -> None:
+    """Make the files below ``folder``, compiled simulations only if they are wanted.
+
+    What Amaranth's Yosys compiles comes from ``cache``, if there is one.
+    """
     folder.mkdir(parents=True)
+    if cache is not None:
+        link_webassembly(cache, folder / "cache")
     (folder / "data").mkdir()
     with surroundings(folder):
         write_tiny_task(Path(TASK), train=30, test=9)
