@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from gruhw.errors import InputError
 from gruhw.fixed import Fixed
 from gruhw.model import Network
-from gruhw.values import instance
+from gruhw.values import instance, truth
 from gruhw_hw.datapath import Datapath
 from gruhw_hw.identifiers import TOP as TOP
 from gruhw_hw.identifiers import check_top
@@ -56,7 +56,7 @@ class Accelerator(wiring.Component):
 
     def __init__(self, network: Network, *, blocks: bool = False, top: str = TOP) -> None:
         self.top, network = check_top(top), instance("network", network, Network)
-        self.datapath = Datapath(network, blocks=blocks)
+        self.datapath = Datapath(network, blocks=truth("blocks", blocks))
         self.input_type = network.graph.input.type
         self.normalisation = network.normalisation
         self.output_type = self.datapath.output_type

@@ -27,7 +27,7 @@ from gruhw.files import PathLike, as_path, npz_bytes, scratch_folder, sha256, wr
 from gruhw.fixed import IntArray
 from gruhw.model import Network
 from gruhw.programs import run_program
-from gruhw.values import LARGEST_SEED, instance, whole_number
+from gruhw.values import LARGEST_SEED, instance, truth, whole_number
 from gruhw_hw.identifiers import check_top, verilog_file
 from gruhw_hw.top import TOP, generate_verilog
 from gruhw_sim import EXTREME_SEQUENCES, cocotb_job
@@ -113,7 +113,7 @@ def simulate(
     tool = find_simulator(simulator)
     check_top(top)
     inputs, lengths, labels = sequences_of(network, inputs, lengths, labels)
-    extreme = whole_number("extreme", extreme, 0)
+    extreme, inside = whole_number("extreme", extreme, 0), truth("inside", inside)
     seed = whole_number("seed", seed, 0, LARGEST_SEED)
     verilog = None if verilog is None else instance("verilog", verilog, str)
     build_folder = None if build_folder is None else as_path(build_folder, "build_folder")

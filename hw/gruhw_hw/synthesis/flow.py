@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from gruhw.errors import InputError
 from gruhw.files import PathLike
 from gruhw.genome import OPERATORS
-from gruhw.values import instance
+from gruhw.values import instance, truth
 from gruhw_hw.identifiers import check_top
 from gruhw_hw.pdk import Liberty
 from gruhw_hw.synthesis.hierarchy import Hierarchy, cells_by_operator, inclusive_cells
@@ -72,7 +72,7 @@ def synthesise(
     """
     chosen = check_target(target)
     check_top(top)
-    verilog = instance("verilog", verilog, str)
+    verilog, dsp = instance("verilog", verilog, str), truth("dsp", dsp)
     library = library_of(chosen, liberty)
     cells = chosen.cells if library is None else (*SCOPES, *liberty_cells(library))
 

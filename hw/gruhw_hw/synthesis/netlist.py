@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from gruhw.errors import InputError
 from gruhw.files import PathLike
-from gruhw.values import instance
+from gruhw.values import instance, truth
 from gruhw_hw.identifiers import check_top
 from gruhw_hw.pdk import Liberty
 from gruhw_hw.synthesis.flow import check_target, library_blamed
@@ -54,7 +54,7 @@ def netlist(
         known = [name for name, found in TARGETS.items() if found.has_models]
         raise InputError(f"target of a netlist must be one of {', '.join(known)}, not {target!r}")
     check_top(top)
-    verilog = instance("verilog", verilog, str)
+    verilog, dsp = instance("verilog", verilog, str), truth("dsp", dsp)
     library = library_of(chosen, liberty)
     with library_blamed(liberty, verilog, top):
         run = run_yosys(

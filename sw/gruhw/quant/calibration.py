@@ -19,7 +19,7 @@ from gruhw.model import Layers, check_layers
 from gruhw.outliers import bulk, outlier_limit
 from gruhw.quant.operators import ideal
 from gruhw.quant.population import layer_tensors, structure_of
-from gruhw.values import instance
+from gruhw.values import instance, truth
 
 FINER_CANDIDATES = 6
 """How many fraction bits beyond the clipping-free choice are tried."""
@@ -210,6 +210,7 @@ class Calibration:
         InputError
             If there is no sequence, a value is not finite, or shapes do not fit ``sizes``.
         """
+        keep_outliers = truth("keep_outliers", keep_outliers)
         sizes, checked = instance("sizes", sizes, Sizes), Layers("weight", weights)
         check_layers(sizes, checked, biases := Layers("bias", biases))
         name, shape = "the calibration sequences", ("sequences", "steps", sizes.input)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from math import inf
 from typing import Any
 
-from gruhw.values import LARGEST_SEED, real_number, truth, whole_number
+from gruhw.values import LARGEST_SEED, instance, real_number, truth, whole_number
 
 LIMITS = {
     "batch": (1, inf),
@@ -116,5 +116,5 @@ networks were chosen on validation data."""
 
 
 def recipe_for(task: str) -> Recipe:
-    """The recipe of the task of this name."""
-    return RECIPES.get(task, Recipe())
+    """The recipe of the task of this name; :class:`InputError` if it is no name."""
+    return RECIPES.get(instance("task", task, str), Recipe())
