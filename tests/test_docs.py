@@ -108,6 +108,10 @@ def needs_icarus(command: str) -> bool:
     return "icarus" in command or "iverilog" in command
 
 
+WRITE_DESIGNS = ("train", "calibrate", "generate")
+"""Commands whose files later ones read."""
+
+
 def run_command(command: str, folder: Path, *, icarus: bool) -> None:
     """Check a command, and run it unless it is expensive.
 
@@ -121,7 +125,7 @@ def run_command(command: str, folder: Path, *, icarus: bool) -> None:
     program, *arguments = shlex.split(command)
     assert program == "gruhw", f"what cannot be run here must not be claimed: {command}"
     check_options(arguments)
-    wanted = needs_icarus(command) == icarus or arguments[0] == "generate"
+    wanted = needs_icarus(command) == icarus or arguments[0] in WRITE_DESIGNS
     if wanted and not is_expensive(arguments):
         run([*GRUHW, *arguments], folder)
 
