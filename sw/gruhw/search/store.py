@@ -244,7 +244,8 @@ class Store:
         for name in sorted(contents):
             if known.get(name, contents[name]) != contents[name]:
                 raise self._changed(name)
-        self.put({"contents": {**known, **contents}})
+        if not contents.keys() <= known.keys():  # what is refused later must change nothing
+            self.put({"contents": {**known, **contents}})
 
     def _object(self, name: str) -> dict[str, Any] | None:
         """The JSON object that was stored under ``name``."""
