@@ -195,6 +195,7 @@ def networks(draw: st.DrawFn) -> Network:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(12), phases=PHASES)
 @given(
     networks(),
@@ -220,10 +221,14 @@ CORNERS = {
     "1 bit": {"inputs": 3, "hidden": 4, "classes": 3, "low": 1, "high": 1},
     "12 bits": {"inputs": 3, "hidden": 4, "classes": 3, "low": 12, "high": 12},
 }
+LONG_CORNERS = ("all units at once", "12 bits")
 
 
 @pytest.mark.parametrize("output", ["class", "states"])
-@pytest.mark.parametrize("corner", CORNERS)
+@pytest.mark.parametrize(
+    "corner",
+    [pytest.param(c, marks=pytest.mark.slow if c in LONG_CORNERS else ()) for c in CORNERS],
+)
 def test_corners(corner: str, output: Output) -> None:
     network = random_network(np.random.default_rng(1), output=output, **CORNERS[corner])
     check(network, 2, count=3, steps=2, stalls=Stalls(4, gaps=0.5, back_pressure=0.5))
@@ -232,7 +237,12 @@ def test_corners(corner: str, output: Output) -> None:
 @pytest.mark.parametrize(
     ("low", "high", "blocks"),
     # Out of gates, a multiplier of 12 bits is among the corners; it takes long to compile.
-    [(1, 4, False), (1, 4, True), (6, 9, False), (6, 12, True)],
+    [
+        (1, 4, False),
+        (1, 4, True),
+        pytest.param(6, 9, False, marks=pytest.mark.slow),
+        (6, 12, True),
+    ],
 )
 def test_both_kinds_of_multiplier(low: int, high: int, blocks: bool) -> None:
     shape = {"inputs": 4, "hidden": 4, "classes": 3, "pe": 2, "low": low, "high": high}

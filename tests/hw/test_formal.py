@@ -47,10 +47,10 @@ def proved(of: Network, name: str, claim: str) -> Outcome:
 @pytest.mark.parametrize(
     ("seed", "hidden", "pe", "inputs", "output", "low", "high"),
     [
-        (1, 25, 1, 3, "class", 2, 5),
-        (2, 5, 2, 9, "class", 1, 6),
-        (3, 3, 3, 1, "states", 2, 4),
-        (4, 13, 5, 4, "states", 1, 1),
+        pytest.param(1, 25, 1, 3, "class", 2, 5, marks=pytest.mark.slow),
+        pytest.param(2, 5, 2, 9, "class", 1, 6, marks=pytest.mark.slow),
+        pytest.param(3, 3, 3, 1, "states", 2, 4, marks=pytest.mark.slow),
+        pytest.param(4, 13, 5, 4, "states", 1, 1, marks=pytest.mark.slow),
         (5, 1, 1, 1, "class", 1, 2),
     ],
 )

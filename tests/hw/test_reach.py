@@ -34,6 +34,7 @@ def seen_operands(network: Network, seed: int) -> dict[str, set[tuple[int, ...]]
     }
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 10_000))
 def test_what_is_seen_is_possible(seed: int) -> None:
     network = network_of(seed)

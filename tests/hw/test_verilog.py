@@ -40,7 +40,12 @@ SHAPES = {
 }
 
 
-@pytest.fixture(params=SHAPES)
+QUICK = ("one unit at a time", "one of everything")
+
+
+@pytest.fixture(
+    params=[pytest.param(s, marks=() if s in QUICK else pytest.mark.slow) for s in SHAPES]
+)
 def verilog_file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     network = random_network(np.random.default_rng(1), **SHAPES[request.param])
     path = tmp_path / f"{TOP}.v"
@@ -56,6 +61,7 @@ def generate_in_new_process(hash_seed: str) -> str:
     ).stdout
 
 
+@pytest.mark.slow
 def test_text_is_the_same_in_every_process() -> None:
     first, second = (generate_in_new_process(seed) for seed in ("1", "2"))
     assert first == second

@@ -136,6 +136,7 @@ def test_preparation_goes_on_where_it_was_killed(task: str, folder: Path, tmp_pa
     assert len(told) == 7
 
 
+@pytest.mark.slow
 def test_fine_tuning_is_the_same_for_any_number_of_processes(task: str, folder: Path) -> None:
     chosen = candidates(task, 3)
     found = {}
@@ -155,6 +156,7 @@ def test_fine_tuning_is_the_same_for_any_number_of_processes(task: str, folder: 
     assert found[1] == found[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_epochs_of_all_processes_are_counted(
     workers: int, task: str, folder: Path, tmp_path: Path
