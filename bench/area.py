@@ -1,16 +1,18 @@
 """The area model against synthesis: error, ranking and speed on random networks.
 
-The networks have seeds of their own: none of them calibrated the model. Each is synthesised for
-real, flattened and without multiplier blocks. That takes long: results are kept in build/area,
-one file a target, and a run that was stopped goes on where it was.
+The networks have seeds of their own: none of them calibrated the model. There are two kinds, those
+of one GRU and stacks of any cells and layers, of which errors are told apart by topology. Each is
+synthesised for real, flattened and without multiplier blocks. That takes long: results are kept in
+build/area, one file a target and kind, and a run that was stopped goes on where it was.
 
-    python bench/area.py [--target ice40] [--count 200] [--no-synthesis]
+    python bench/area.py [--target ice40] [--kind stack] [--count 200] [--no-synthesis]
 """
 
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +21,23 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import kendalltau
 
+from gruhw.architecture import DENSE, Architecture
 from gruhw.files import sha256, write_atomic
-from gruhw.genome import GENES, SEARCHED_BITS, Genes, Genome, Sizes, homogeneous
-from gruhw.graph import calibrated_tensors
-from gruhw.model import Model, Normalisation
+from gruhw.genes import SEARCHED_BITS, Genes, homogeneous
+from gruhw.genome import Genome
+from gruhw.model import Model, Network, Normalisation
 from gruhw.quant import calibrate
 from gruhw_hw.area import AreaModel, Candidates
 from gruhw_hw.area.calibration import MODELLED
-from gruhw_hw.area.samples import random_layers, random_network
+from gruhw_hw.area.samples import random_layers, random_network, random_stack
 from gruhw_hw.synthesis import TARGETS, synthesise, tool_versions
 from gruhw_hw.top import TOP, generate_verilog
+
+KINDS: Mapping[str, Callable[[int, int], Network]] = {
+    "gru": random_network,
+    "stack": random_stack,
+}
+"""What draws the networks of each kind."""
 
 SEED = 2402
 FOLDER = Path("build/area")
@@ -36,12 +45,19 @@ WORST = 5
 GENOMES = 16_000
 """Random ones, for which estimates are timed."""
 
+TIMED: Mapping[str, Architecture] = {
+    "gru": Architecture(inputs=28, layers=("gru:32",), outputs=10),
+    "stack": Architecture(inputs=28, layers=("gru:32", "gru:32"), outputs=10),
+}
+"""Those of what network, for each kind."""
+
 
 class Results:
-    """What synthesis found for each network, kept in a file."""
+    """What synthesis found for each network of a kind, kept in a file."""
 
-    def __init__(self, target: str) -> None:
-        self._path = FOLDER / f"{target}.json"
+    def __init__(self, target: str, kind: str) -> None:
+        self.target, self.draw = target, KINDS[kind]
+        self._path = FOLDER / (f"{target}.json" if kind == "gru" else f"{target}-{kind}.json")
         self._tools = dict(tool_versions())
         found = json.loads(self._path.read_text()) if self._path.exists() else {}
         self._found = found.get("found", {}) if found.get("tools") == self._tools else {}
@@ -60,48 +76,51 @@ class Results:
         write_atomic(self._path, json.dumps({"tools": self._tools, "found": self._found}))
 
 
-def fill(results: dict[str, Results], first: int, count: int, console: Console) -> None:
+def fill(results: Sequence[Results], first: int, count: int, console: Console) -> None:
     """Synthesise what is missing or outdated, all targets of a network before the next."""
     for index in range(first, count):
-        verilog = generate_verilog(random_network(SEED, index)).verilog
-        for target in results:
-            if results[target].has(index, verilog):
+        verilog = generate_verilog(results[0].draw(SEED, index)).verilog
+        for found in results:
+            if found.has(index, verilog):
                 continue
-            total = synthesise(verilog, TOP, target, by_operator=False).total
-            results[target].keep(index, verilog, total.to_json())
-            console.print(f"network {index}, {target}")
+            total = synthesise(verilog, TOP, found.target, by_operator=False).total
+            found.keep(index, verilog, total.to_json())
+            console.print(f"network {index}, {found.target}")
 
 
-def family(sizes: Sizes) -> Callable[[Genes], Model]:
+def family(network: Architecture) -> Callable[[Genes], Model]:
     """A model of random weights for any genes, as candidates of a search share one."""
     rng = np.random.default_rng(SEED)
-    weights, biases = random_layers(rng, sizes, 0.3)
-    samples = rng.random((16, 12, sizes.input))
-    normalisation = Normalisation.identity(sizes.input)
+    weights, biases = random_layers(rng, network, 0.3)
+    samples = rng.random((16, 12, network.inputs))
     fractions = {
-        bits: calibrate(sizes, homogeneous(bits), weights, biases, samples)[0]
+        bits: calibrate(network, homogeneous(network, bits), weights, biases, samples)[0]
         for bits in SEARCHED_BITS
     }
+    unit = Normalisation.identity(network.inputs)
+    shared = Model(network, weights, biases, fractions[SEARCHED_BITS[0]], False, unit)
 
     def model_of(genes: Genes) -> Model:
-        own = {name: fractions[bits][name] for name, bits in calibrated_tensors(genes).items()}
-        return Model(weights, biases, own, False, normalisation)
+        own = {gene.name: fractions[genes[gene.name]][gene.name] for gene in network.calibrated}
+        return replace(shared, fractions=own)
 
     return model_of
 
 
-def speeds(model: AreaModel) -> tuple[float, float, float]:
+def speeds(model: AreaModel, network: Architecture) -> tuple[float, float, float]:
     """Estimates a second of processor time, from genomes.
 
     Of the first quarter of random genomes, of the last quarter, and of those again.
     """
-    sizes = Sizes(input=28, hidden=32, classes=10)
     rng = np.random.default_rng(SEED)
     genomes = [
-        Genome(sizes=sizes, genes={gene: int(rng.choice(SEARCHED_BITS)) for gene in GENES})
+        Genome(
+            network=network,
+            genes=Genes(network, {n: int(rng.choice(SEARCHED_BITS)) for n in network.gene_names}),
+        )
         for _ in range(GENOMES)
     ]
-    candidates = Candidates(family(sizes), sizes)
+    candidates = Candidates(family(network), network)
     rates = []
     quarters = [genomes[start::4] for start in range(4)]
     for part in (*quarters, quarters[-1]):
@@ -111,60 +130,95 @@ def speeds(model: AreaModel) -> tuple[float, float, float]:
     return rates[0], rates[-2], rates[-1]
 
 
-def compare(target: str, results: Results, count: int, console: Console) -> list[list[str]]:
-    """Print the worst estimates of a target; the rows of the summary."""
-    model = AreaModel.load(target)
+def topologies(network: Network) -> Iterator[str]:
+    """The groups of networks that this one belongs to."""
+    genome, layers = network.genome, network.architecture.layers
+    yield f"{len(layers)} layers" if len(layers) > 1 else "1 layer"
+    yield f"output {genome.output}"
+    yield f"initial {genome.network.initial}"
+    for cell in sorted({layer.cell for layer in layers}):
+        yield "with dense layers" if cell == DENSE else f"with {cell}"
+
+
+Row = tuple[str, ...]
+
+
+def errors(real: np.ndarray, guess: np.ndarray) -> Row:
+    """Mean and largest error, in percent and pieces, and Kendall's tau."""
+    error = np.abs(guess - real)
+    relative = 100 * error / np.maximum(real, 1)
+    tau = kendalltau(guess, real).statistic if len(real) > 1 and real.any() else 1.0
+    mean, worst = f"{relative.mean():.2f} %", f"{relative.max():.1f} %"
+    return f"{len(real)}", mean, worst, f"{error.max():.0f}", f"{tau:.3f}"
+
+
+def compare(results: Results, kind: str, count: int, console: Console) -> tuple[list[Row], ...]:
+    """Print the worst estimates of a target; the rows of the summary, and those by topology."""
+    model = AreaModel.load(results.target)
     done = [index for index in range(count) if results.of(index) is not None]
-    networks = [random_network(SEED, index) for index in done]
-    rates = [f"{rate:,.0f}" for rate in speeds(model)]
+    if not done:
+        return [], []
+    networks = [results.draw(SEED, index) for index in done]
+    rates = [f"{rate:,.0f}" for rate in speeds(model, TIMED[kind])]
     estimates = [model.estimate(network) for network in networks]
-    rows = []
-    main = "area_um2" if TARGETS[target].liberty else "luts"
+    rows, grouped = [], []
+    main = "area_um2" if TARGETS[results.target].liberty else "luts"
     for amount in (main, "flip_flops", "carries", "block_rams"):
         real = np.array([(results.of(index) or {})[amount] for index in done], dtype=float)
         guess = np.array([getattr(estimate, amount) for estimate in estimates], dtype=float)
-        error = guess - real
-        relative = 100 * error / np.maximum(real, 1)
-        tau = kendalltau(guess, real).statistic if real.any() else 1.0
-        rows.append(
-            [target, amount, f"{len(done)}", f"{np.abs(relative).mean():.2f} %",
-             f"{np.abs(relative).max():.1f} %", f"{np.abs(error).max():.0f}", f"{tau:.3f}",
-             *rates]
-        )  # fmt: skip
+        rows.append((kind, results.target, amount, *errors(real, guess), *rates))
         if amount == main:
-            worst = sorted(range(len(done)), key=lambda i: -abs(relative[i]))[:WORST]
-            for i in worst:
+            groups: dict[str, list[int]] = {}
+            for place, network in enumerate(networks):
+                for name in topologies(network):
+                    groups.setdefault(name, []).append(place)
+            for name, places in sorted(groups.items()):
+                grouped.append((kind, results.target, name, *errors(real[places], guess[places])))
+            relative = 100 * (guess - real) / np.maximum(real, 1)
+            for i in sorted(range(len(done)), key=lambda i: -abs(relative[i]))[:WORST]:
                 genome = networks[i].genome
                 console.print(
-                    f"{target}: network {done[i]}, {genome.sizes}, pe={genome.folding.pe}, "
-                    f"{genome.output}: {guess[i]:,.0f} for {real[i]:,.0f}, {relative[i]:+.1f} %"
+                    f"{results.target}: network {done[i]}, {genome.network}, "
+                    f"pe={genome.folding.pe}, {genome.output}: {guess[i]:,.0f} for "
+                    f"{real[i]:,.0f}, {relative[i]:+.1f} %"
                 )
-    return rows
+    return rows, grouped
+
+
+def table_of(title: str, headings: Sequence[str], rows: Sequence[Row]) -> Table:
+    """A table for people."""
+    table = Table(title=title)
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--target", action="append", choices=MODELLED, help="repeat for several")
+    parser.add_argument("--kind", action="append", choices=list(KINDS), help="repeat for several")
     parser.add_argument("--first", type=int, default=0, help="of the networks to synthesise")
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--no-synthesis", action="store_true", help="use what is there")
     options = parser.parse_args()
     console = Console(width=120)
-    results = {target: Results(target) for target in options.target or MODELLED}
-    if not options.no_synthesis:
-        fill(results, options.first, options.count, console)
-    rows = [
-        row
-        for target in results
-        for row in compare(target, results[target], options.count, console)
-    ]
-    table = Table(title="The area model against synthesis")
-    for heading in ("target", "amount", "networks", "mean", "worst", "worst, pieces", "tau",
-                    "first/s", "last/s", "again/s"):  # fmt: skip
-        table.add_column(heading, justify="right")
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
+    rows: list[Row] = []
+    grouped: list[Row] = []
+    for kind in options.kind or KINDS:
+        results = [Results(target, kind) for target in options.target or MODELLED]
+        if not options.no_synthesis:
+            fill(results, options.first, options.count, console)
+        for found in results:
+            more, more_grouped = compare(found, kind, options.count, console)
+            rows += more
+            grouped += more_grouped
+    figures = ("networks", "mean", "worst", "worst, pieces", "tau")
+    headings = ("kind", "target", "amount", *figures, "first/s", "last/s", "again/s")
+    console.print(table_of("The area model against synthesis", headings, rows))
+    headings = ("kind", "target", "topology", *figures)
+    console.print(table_of("LUTs, or area, by topology", headings, grouped))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What the evolution gains by its beginning: hypervolumes after equally many evaluations.
 
-The folder is that of a search, whose shared weights tell accuracies.
+The folder is that of a search, whose shared weights tell how well genomes do.
 
     python bench/evolution.py --folder build/search/mnist-1d --task mnist-1d [--evaluations 4000]
 """
@@ -13,10 +13,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from gruhw.genome import PRESETS
+from gruhw.genes import preset_of
 from gruhw.search.accelerators import Accelerators
 from gruhw.search.descent import descend
-from gruhw.search.evaluation import accuracy_of
 from gruhw.search.evolve import Begin, Evaluate, evolve
 from gruhw.search.front import Candidate, Reference
 from gruhw.search.objectives import make_costs
@@ -62,13 +61,15 @@ def main() -> None:
     evaluator = SharedFactory(weights)()
     costs = make_costs(["luts", "size"], steps=load_task(options.task).steps)
     made = Accelerators(evaluator.model)
-    space = SearchSpace(PRESETS["full"], weights.model.sizes, options.task)
+    network = weights.model.network
+    output = load_task(options.task).output_of(network)
+    space = SearchSpace(preset_of("full", network), options.task, output)
 
     def evaluate(vectors: Sequence[Vector]) -> list[Candidate]:
         genomes = [space.genome(vector) for vector in vectors]
         return [
-            Candidate(g, accuracy_of(evaluator, correct), tuple(c(made(g)) for c in costs))
-            for g, correct in zip(genomes, evaluator.correct(genomes), strict=True)
+            Candidate(g, figure, tuple(c(made(g)) for c in costs))
+            for g, figure in zip(genomes, evaluator.figures(genomes), strict=True)
         ]
 
     rates = Table(title=f"{options.task}: hypervolume against that of the homogeneous front")

@@ -1,16 +1,18 @@
 """Random designs: PyTorch, the integer reference and the generated Verilog must be equal.
 
-Each design is any legal one: sizes, widths, fraction bits, weights, folding, sequences, and stalls
-and resets in any cycle (``random_designs``). Compared are, with ``==``, every operator's integers
-in PyTorch and NumPy; every operator's integers, every state and output element of the Verilog in
-their exact cycles; and states and output elements under stalls and after resets. One design of
-twenty also goes through the bench of ``gruhw simulate``, in Verilator or Icarus Verilog.
+Each design is any legal one: layers, sizes, widths, fraction bits, weights, initial states,
+folding, sequences, and stalls and resets in any cycle (``random_designs``). Compared are, with
+``==``, every operator's integers in PyTorch and NumPy; every operator's integers, every state and
+output element of the Verilog in their exact cycles; and states and output elements under stalls and
+after resets. One design of twenty also goes through the bench of ``gruhw simulate``, in Verilator
+or Icarus Verilog.
 
 A failing design is shrunk and printed, and tried first in the next run. Each batch of designs
 appends a line to the file of records, so that nothing is lost if the command is killed.
 
     python bench/fuzz.py --designs 500            # or: --minutes 60
-    python bench/fuzz.py --seed 17 --designs 10   # what the batch with seed 17 ran
+    python bench/fuzz.py --total 1000 --jobs 2    # until so many are recorded: again, if killed
+    python bench/fuzz.py --seed 17 --designs 20   # what the batch with seed 17 ran
     python bench/fuzz.py --summary                # what all recorded batches ran
 """
 
@@ -22,8 +24,10 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
+from multiprocessing import get_context
 from pathlib import Path
 
 import hypothesis
@@ -36,7 +40,8 @@ from random_designs import Design, random_designs
 
 from gruhw.errors import InputError
 from gruhw.files import sha256
-from gruhw.quant import QuantGRU
+from gruhw.genome import Genome
+from gruhw.quant import QuantNetwork
 from gruhw.reference import Reference
 from gruhw_hw.top import generate_verilog
 from gruhw_sim import simulate
@@ -52,7 +57,7 @@ FOLDER = Path("build/fuzz")
 RECORDS = "records.jsonl"
 """The file of records there: a line for each batch."""
 
-BATCH = 10
+BATCH = 20
 """Designs of a batch."""
 
 SHRINKING = 300
@@ -72,7 +77,8 @@ class Tally:
 
     ``sequences`` and ``steps`` are what PyTorch and NumPy computed, ``cycles`` what was simulated,
     with ``resets`` in it; ``torch_values`` and ``values`` are the integers compared with those of
-    the reference, of PyTorch and of the hardware. ``verilog`` has a name for each text.
+    the reference, of PyTorch and of the hardware. ``features`` count designs by what they have,
+    and ``topologies`` by their layers. ``verilog`` has a name for each text.
     """
 
     designs: int = 0
@@ -84,6 +90,8 @@ class Tally:
     values: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     benched: Counter[str] = field(default_factory=Counter)
+    features: Counter[str] = field(default_factory=Counter)
+    topologies: Counter[str] = field(default_factory=Counter)
     verilog: list[str] = field(default_factory=list)
 
     def __add__(self, other: "Tally") -> "Tally":
@@ -110,7 +118,11 @@ class Record:
         """What :meth:`to_json` wrote."""
         content = json.loads(line)
         tally = content.pop("tally")
-        tally |= {name: Counter(tally[name]) for name in ("refused", "benched")}
+        tally |= {
+            part.name: Counter(tally[part.name])
+            for part in fields(Tally)
+            if part.default_factory is Counter
+        }
         return cls(**content, tally=Tally(**tally))
 
 
@@ -160,6 +172,8 @@ class Fuzzer:
             torch_values=torch_values,
             values=outcome.values,
             benched=self._bench(design, verilog),
+            features=Counter(features(design.genome)),
+            topologies=Counter([topology(design.genome)]),
             verilog=[sha256(verilog.encode())[:12]],
         )
 
@@ -183,21 +197,45 @@ class Fuzzer:
         return Counter([design.simulator])
 
 
+def topology(genome: Genome) -> str:
+    """The layers without their sizes: ``dense:relu, gru``."""
+    layers = genome.network.layers
+    return ", ".join(":".join(filter(None, (layer.cell, layer.activation))) for layer in layers)
+
+
+def features(genome: Genome) -> set[str]:
+    """What is counted of a design, each once."""
+    network = genome.network
+    depth = len(network.layers)
+    lanes = genome.folding.lanes(network)[:depth]
+    found = {f"{depth} layer{'s' if depth > 1 else ''}"}
+    found |= {layer.cell for layer in network.layers}
+    found |= {f"output {genome.output}", f"initial state {network.initial}"}
+    if depth > 1:
+        found.add(f"several layers, pe {'equal' if len(set(lanes)) == 1 else 'unequal'}")
+    return found
+
+
 def compare_torch(design: Design, reference: Reference) -> int:
     """How many integers of PyTorch are the reference's; :class:`DifferentError` if one is not."""
     inputs, lengths = design.sequences
-    module = QuantGRU(design.genome.sizes, design.genome.genes, design.model)
-    found = module.integers(inputs, lengths)
-    alive = np.arange(inputs.shape[1]) < lengths[:, None]
-    pairs = {name: (found[name][alive], v[alive]) for name, v in reference.operators.items()}
+    genome = design.genome
+    module = QuantNetwork(genome.network, genome.genes, design.model)
+    found = module.integers(inputs, lengths, output=genome.output)
+    pairs = {name: (found[name], values) for name, values in reference.operators.items()}
     pairs["head"] = found["head"], reference.logits
     with torch.no_grad():
         logits = module(torch.from_numpy(inputs), torch.from_numpy(lengths)).double().numpy()
-    pairs["output"] = logits * 2.0**module.graph.head.type.frac, reference.logits
+    pairs["output"] = logits * 2.0 ** module.typed[-1].emitted.frac, reference.logits
     for name, (of_torch, expected) in pairs.items():
         if not np.array_equal(of_torch, expected):
             raise DifferentError(f"PyTorch's {name} must be as in the reference")
-    return sum(expected.size for _, expected in pairs.values())
+    counted = 2 * reference.logits.size
+    every = genome.network.every_step(genome.output)
+    for stage, steps in zip(genome.network.layer_stages, every, strict=False):
+        results = sum(node.size for node in stage.graph.operators)
+        counted += results * int(lengths.sum() if steps else len(lengths))
+    return counted
 
 
 @contextmanager
@@ -295,6 +333,10 @@ def print_summary(records: list[Record]) -> None:
     print(f"{total.sequences:,} sequences of {total.steps:,} steps, {total.resets:,} resets")
     print(f"{total.cycles:,} cycles simulated, {total.values:,} integers of them compared")
     print(f"{total.torch_values:,} integers of PyTorch compared")
+    for feature, count in sorted(total.features.items()):
+        print(f"{count:,} with {feature}")
+    for layers, count in sorted(total.topologies.items()):
+        print(f"{count:,} of {layers}")
     for simulator, count in sorted(total.benched.items()):
         print(f"{count:,} designs in the shipped bench with {simulator}")
     for message, count in total.refused.items():
@@ -305,6 +347,87 @@ def print_summary(records: list[Record]) -> None:
         print(f"seed {record.seed}: {record.failure}")
 
 
+class Batches:
+    """Runs batches in several processes, and records them.
+
+    Parameters
+    ----------
+    folder
+        For records and examples.
+    first
+        The seed of the first batch.
+    jobs
+        How many processes.
+    until
+        When no further design is begun, as ``time.monotonic`` counts.
+    """
+
+    def __init__(self, folder: Path, first: int, jobs: int, until: float) -> None:
+        self._folder, self._seed, self._jobs, self._until = folder, first, jobs, until
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def run(self, designs: float) -> bool:
+        """Run batches until so many ``designs`` are recorded; whether all were equal.
+
+        What is refused counts too.
+        """
+        left, equal = designs, True
+        running: dict[Future[Record], int] = {}
+        with (
+            work_folder() as folder,
+            ProcessPoolExecutor(
+                self._jobs, get_context("spawn"), initializer=_begin, initargs=(folder,)
+            ) as pool,
+        ):
+            while running or (equal and left > 0 and time.monotonic() < self._until):
+                while (
+                    len(running) < self._jobs
+                    and equal
+                    and left > 0
+                    and time.monotonic() < self._until
+                ):
+                    count = int(min(BATCH, left))
+                    examples = self._folder / "examples"
+                    batch = pool.submit(_batch, self._seed, count, examples, self._until)
+                    running[batch] = count
+                    self._seed, left = self._seed + 1, left - count
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for batch in done:
+                    equal &= self._note(batch.result(), running.pop(batch))
+        return equal
+
+    def _note(self, record: Record, count: int) -> bool:
+        with (self._folder / RECORDS).open("a") as lines:
+            lines.write(record.to_json())
+        print(
+            f"seed {record.seed}: {record.tally.designs} designs, {record.tally.cycles:,} cycles, "
+            f"{record.processor_seconds:.0f} s of processor time",
+            flush=True,
+        )
+        if record.failure:
+            print(
+                f"{record.failure}\n"
+                f"again: python bench/fuzz.py --seed {record.seed} --designs {count}",
+                flush=True,
+            )
+        return not record.failure
+
+
+_fuzzer: Fuzzer
+
+
+def _begin(folder: Path) -> None:
+    """Make a process ready for batches."""
+    global _fuzzer  # one for each process
+    own = folder / str(os.getpid())
+    own.mkdir()
+    _fuzzer = Fuzzer(own)
+
+
+def _batch(seed: int, designs: int, database: Path, until: float) -> Record:
+    return run_batch(_fuzzer.check, seed, designs, database=database, until=until)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -312,41 +435,23 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="of the first batch; else, follows the last one")
     parser.add_argument("--designs", type=int, default=None)
     parser.add_argument("--minutes", type=float, default=None)
+    parser.add_argument("--total", type=int, help="run what is missing to so many in the records")
+    parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--folder", type=Path, default=FOLDER, help="for records and examples")
     parser.add_argument("--summary", action="store_true", help="only print what is recorded")
     options = parser.parse_args()
-    file = options.folder / RECORDS
-    records = read_records(file)
+    records = read_records(options.folder / RECORDS)
     if options.summary:
         print_summary(records)
         return 0
-    left = options.designs if options.designs or options.minutes else BATCH
+    designs = options.designs or (float("inf") if options.minutes else BATCH)
+    if options.total is not None:
+        designs = options.total - sum(record.tally.designs for record in records)
     until = time.monotonic() + 60 * (options.minutes or float("inf"))
     seed = options.seed
     if seed is None:
         seed = 1 + max((record.seed for record in records), default=0)
-    options.folder.mkdir(parents=True, exist_ok=True)
-    with work_folder() as folder:
-        fuzzer = Fuzzer(folder)
-        while time.monotonic() < until and (left is None or left > 0):
-            count = BATCH if left is None else min(BATCH, left)
-            record = run_batch(
-                fuzzer.check, seed, count, database=options.folder / "examples", until=until
-            )
-            with file.open("a") as lines:
-                lines.write(record.to_json())
-            print(
-                f"seed {seed}: {record.tally.designs} designs, {record.tally.cycles:,} cycles, "
-                f"{record.processor_seconds:.0f} s of processor time",
-                flush=True,
-            )
-            if record.failure:
-                print(f"{record.failure}\nagain: python bench/fuzz.py --seed {seed} "
-                      f"--designs {count}")  # fmt: skip
-                return 1
-            seed += 1
-            left = None if left is None else left - count
-    return 0
+    return 0 if Batches(options.folder, seed, options.jobs, until).run(designs) else 1
 
 
 if __name__ == "__main__":

@@ -17,9 +17,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from gruhw.architecture import Architecture, Layer
 from gruhw.fixed import IntArray
-from gruhw.genome import Genome, Sizes, homogeneous
-from gruhw.graph import calibrated_tensors
+from gruhw.genes import homogeneous
+from gruhw.genome import Genome
 from gruhw.model import Model, Network, Normalisation
 from gruhw.reference import classify, run_reference
 from gruhw.tasks import Split
@@ -34,13 +35,15 @@ RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 def case(sequences: int, steps: int, inputs: int, hidden: int) -> tuple[Network, Split]:
     """A random network and random sequences, all of them as long as they can be."""
     rng = np.random.default_rng(1)
-    sizes, genes = Sizes(input=inputs, hidden=hidden, classes=CLASSES), homogeneous(BITS)
-    fractions = {name: bits - 2 for name, bits in calibrated_tensors(genes).items()}
-    layers = random_layers(rng, sizes, 0.3)
-    model = Model(*layers, fractions, True, Normalisation.identity(inputs))
+    network = Architecture(inputs=inputs, layers=(Layer("gru", hidden),), outputs=CLASSES)
+    genes = homogeneous(network, BITS)
+    fractions = {gene.name: BITS - 2 for gene in network.calibrated}
+    layers = random_layers(rng, network, 0.3)
+    model = Model(network, *layers, fractions, True, Normalisation.identity(inputs))
     x = rng.standard_normal((sequences, steps, inputs), dtype=np.float32)
     labels, lengths = np.zeros(sequences, dtype=np.int64), np.full(sequences, steps)
-    return Network.build(Genome(sizes=sizes, genes=dict(genes)), model), Split(x, labels, lengths)
+    bound = Network.build(Genome(network=network, genes=genes), model)
+    return bound, Split(x, labels, lengths)
 
 
 def keep_everything(network: Network, split: Split) -> IntArray:

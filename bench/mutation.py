@@ -7,12 +7,14 @@ Results are written as soon as they are known; the same command goes on where it
 
     python bench/mutation.py
     python bench/mutation.py --genome designs/mnist-rows/small/genome.json --pe 4 --output states
+    python bench/mutation.py --genome deep/genome.json --pe 4,2  # a number for each layer
 """
 
 import argparse
 import json
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,9 @@ from rich.table import Table
 
 from gruhw.design import Design
 from gruhw.files import output_folder, sha256, write_atomic
+from gruhw.genome import OUTPUTS
+from gruhw.schedule import schedule_of
+from gruhw_hw.datapath import core_path
 from gruhw_hw.formal.redundancy import redundant
 from gruhw_hw.synthesis.mutation import Fault, cell_faults, content_faults
 from gruhw_hw.top import TOP, generate_verilog
@@ -31,6 +36,8 @@ from gruhw_sim.mutation import fates
 from gruhw_sim.simulators import find_simulator
 
 GENOME = Path(__file__).parent.parent / "designs" / "mnist-rows" / "genome.json"
+LOGIC, CONTENTS = "logic", "contents of ROMs"
+
 SAMPLES = 8
 """As many as ``gruhw simulate`` takes by default."""
 
@@ -55,6 +62,23 @@ class Results:
         write_atomic(self.path, json.dumps(self.content, indent=1) + "\n")
 
 
+def folding(text: str) -> int | tuple[int, ...]:
+    """Processing elements as users give them: one number, or one for each layer."""
+    numbers = tuple(map(int, text.split(",")))
+    return numbers if len(numbers) > 1 else numbers[0]
+
+
+def kind_of(mode: str) -> str:
+    """What a fault of this mode changes."""
+    return CONTENTS if mode == "flip" else LOGIC
+
+
+def core_of(cores: list[str], mutant: dict[str, Any]) -> str:
+    """The one of several cores that a fault is in."""
+    place = f"{mutant['module']}."
+    return next((c for c in cores if place.startswith(f"{TOP}.datapath.{c}.")), "around them")
+
+
 def table(title: str, mutants: list[dict[str, Any]], key: Callable[[dict[str, Any]], str]) -> Table:
     """Counts of mutants by a property."""
     found = Table(title=title)
@@ -73,15 +97,15 @@ def table(title: str, mutants: list[dict[str, Any]], key: Callable[[dict[str, An
 def show(results: Results) -> None:
     console = Console()
     mutants = list(results.content["mutants"].values())
-    kinds = ("logic", [m for m in mutants if m["mode"] != "flip"]), (
-        "contents of ROMs", [m for m in mutants if m["mode"] == "flip"]
-    )  # fmt: skip
-    for kind, chosen in kinds:
-        if chosen:
+    for kind in (LOGIC, CONTENTS):
+        if chosen := [mutant for mutant in mutants if kind_of(mutant["mode"]) == kind]:
             console.print(
                 table(f"Faults of {kind}", chosen, lambda m: m["module"].removeprefix(f"{TOP}."))
             )
             console.print(table(f"Faults of {kind}, by mode", chosen, lambda m: m["mode"]))
+            if cores := results.content["cores"]:
+                console.print(table(f"Faults of {kind}, by core", chosen, partial(core_of, cores)))
+    console.print(table("All faults", mutants, lambda m: kind_of(m["mode"])))
     killers = Counter(m["killed_by"] for m in mutants if m["killed_by"])
     console.print("killed by " + ", ".join(f"{name}: {n}" for name, n in killers.most_common()))
     for number, mutant in results.content["mutants"].items():
@@ -97,8 +121,8 @@ def show(results: Results) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--genome", type=Path, default=GENOME)
-    parser.add_argument("--pe", type=int, default=None)
-    parser.add_argument("--output", choices=("class", "states"), default=None)
+    parser.add_argument("--pe", type=folding, default=None, help="or one for each layer: 4,2")
+    parser.add_argument("--output", choices=OUTPUTS, default=None)
     parser.add_argument("--mutants", type=int, default=500, help="faults of logic")
     parser.add_argument("--contents", type=int, default=150, help="faults of ROMs")
     parser.add_argument("--seed", type=int, default=1)
@@ -116,10 +140,12 @@ def main() -> None:
         *cell_faults(verilog, TOP, options.mutants, options.seed),
         *content_faults(verilog, options.contents, options.seed),
     ]
-    genome = design.genome
+    genome, pe, schedule = design.genome, design.genome.folding.pe, schedule_of(network)
     about = {
         "design": "/".join(options.genome.resolve().parent.parts[-2:]),
-        "pe": genome.folding.pe,
+        "layers": [str(layer) for layer in genome.network.layers],
+        "cores": [path for core in schedule.cores if (path := core_path(schedule, core))],
+        "pe": list(pe) if isinstance(pe, tuple) else pe,
         "output": genome.output,
         "mutants of logic": options.mutants,
         "mutants of contents": options.contents,
@@ -127,7 +153,8 @@ def main() -> None:
         "verilog": sha256(verilog.encode()),
     }
     with output_folder(options.folder):
-        name = "-".join([*options.genome.resolve().parent.parts[-2:], str(about["pe"])])
+        lanes = "-".join(map(str, pe if isinstance(pe, tuple) else (pe,)))
+        name = "-".join([*options.genome.resolve().parent.parts[-2:], lanes])
         results = Results(options.folder / f"{name}-{genome.output}.json", about)
     logic, contents = options.first or (options.mutants, options.contents)
     numbers = [*range(1, 1 + options.mutants)[:logic]]

@@ -4,28 +4,43 @@ Choices that shape a failure are drawn one by one, so that they shrink: to one u
 sequence of one step, and no stall. Long arrays follow from a kind and a seed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from hypothesis import strategies as st
 
+from gruhw.architecture import ACTIVATIONS, DENSE, INITIALS, Architecture, Layer
+from gruhw.cells import cells
 from gruhw.fixed import Fixed, FloatArray, IntArray
 from gruhw.fractions import FRACTION_BITS
-from gruhw.genome import GENES, Folding, Genes, Genome, Sizes
-from gruhw.graph import Graph, build_graph, calibrated_tensors
-from gruhw.model import LAYERS, Model, Network, Normalisation
+from gruhw.genes import Genes
+from gruhw.genome import OUTPUTS, Folding, Genome
+from gruhw.model import Model, Network, Normalisation
 from gruhw.parameters import BIAS_BITS
-from gruhw.schedule import Schedule
+from gruhw.schedule import Schedule, plan
+from gruhw.typed import Typed, type_stages
 from gruhw_sim.episodes import Episode, Regime
 from gruhw_sim.simulators import SIMULATORS, SimulatorName
 
 WIDTHS = ((1, 1), *2 * ((1, 3),), *4 * ((2, 6),), *4 * ((3, 9),), *3 * ((1, 12),))
 """From which widths the genes of a design are drawn; as often as it stands here."""
 
-LARGE = (11, 13, 16, 17, 19, 23, 29, 31, 32, 33, 37, 41, 43, 47, 53, 59, 61, 63, 64)
+LARGE = (11, 13, 16, 17, 19, 23, 24, 29, 31, 32, 33, 37, 41, 43, 47, 53, 59, 61, 63, 64)
 """Sizes that show what small ones hide."""
+
+STACKED = 24
+"""The largest size of a network of several layers."""
+
+DEPTHS = (1, 2, 2, 2, 3)
+"""How many layers a network has; as often as it stands here."""
+
+KINDS = (*cells(), DENSE)
+"""What they are."""
+
+FOLDINGS = (*5 * ("each",), "one")
+"""How several layers are folded: with a number for each, of which some differ, or with one."""
 
 NEAR = 1
 """How far fraction bits lie from those that span -1 to 1, where they are not just anything."""
@@ -59,11 +74,13 @@ class Design:
     Parameters
     ----------
     genome
-        Sizes, widths, folding, output.
+        Network, widths, folding, output.
     fractions, input_signed
         As in a model.
     weights, biases
-        The kind of each layer's, one of :data:`ARRAYS`.
+        The kind of each linear operator's, one of :data:`ARRAYS`.
+    initial
+        The kind of what states begin with, where that is not zero.
     blocks
         Whether products are left to multiplier blocks.
     lengths, inputs
@@ -81,6 +98,7 @@ class Design:
     input_signed: bool
     weights: Mapping[str, str]
     biases: Mapping[str, str]
+    initial: str
     blocks: bool
     lengths: tuple[int, ...]
     inputs: str
@@ -95,19 +113,27 @@ class Design:
     @cached_property
     def model(self) -> Model:
         """The model, in the single precision of model files."""
-        random = self.random("model")
-        graph = bare_graph(self.genome, self.fractions, self.input_signed)
-        weights, biases = {}, {}
-        for op in graph.linears:
-            codes = array(random, self.weights[op.name], (op.outputs, op.inputs), op.weight)
-            weights[op.name] = reals(codes, op.weight)
-            # Usual ones are as large as a product.
-            product = op.weight.bits + graph[op.operand].type.bits
-            bits = product if self.biases[op.name] in USUAL else BIAS_BITS
-            bias = Fixed(bits, op.accumulator.frac)
-            biases[op.name] = reals(array(random, self.biases[op.name], (op.outputs,), bias), bias)
-        unit = Normalisation.identity(self.genome.sizes.input)
-        return Model(weights, biases, self.fractions, self.input_signed, unit)
+        random, network = self.random("model"), self.genome.network
+        weights, biases, initial = {}, {}, {}
+        stages = bare_types(self.genome, self.fractions, self.input_signed)
+        for stage, typed in zip(network.stages, stages, strict=True):
+            for op in stage.graph.linears:
+                name, kind = stage.spell(op.name), typed.weights[op.name]
+                codes = array(random, self.weights[name], (op.outputs, op.inputs), kind)
+                weights[name] = reals(codes, kind)
+                # Usual ones are as large as a product.
+                product = kind.bits + typed[op.operand].bits
+                bits = product if self.biases[name] in USUAL else BIAS_BITS
+                bias = Fixed(bits, typed.accumulators[op.name].frac)
+                biases[name] = reals(array(random, self.biases[name], (op.outputs,), bias), bias)
+            for state in stage.graph.states if network.initial == "constant" else ():
+                kind = typed[state.name]
+                codes = array(random, self.initial, (state.size,), kind)
+                initial[stage.spell(state.name)] = reals(codes, kind)
+        unit = Normalisation.identity(network.inputs)
+        return Model(
+            network, weights, biases, self.fractions, self.input_signed, unit, initial=initial
+        )
 
     @cached_property
     def network(self) -> Network:
@@ -117,15 +143,16 @@ class Design:
     @cached_property
     def sequences(self) -> tuple[IntArray, IntArray]:
         """The input elements and the lengths."""
-        source = self.network.graph.input
-        shape = (len(self.lengths), max(self.lengths), source.size)
-        inputs = array(self.random("sequences"), self.inputs, shape, source.type)
+        shape = (len(self.lengths), max(self.lengths), self.genome.network.inputs)
+        inputs = array(self.random("sequences"), self.inputs, shape, self.network.input_type)
         return inputs, np.array(self.lengths)
 
 
-def bare_graph(genome: Genome, fractions: Mapping[str, int], input_signed: bool) -> Graph:
-    """The graph of a genome before there are weights."""
-    return build_graph(genome.sizes, genome.genes, fractions, input_signed=input_signed)
+def bare_types(
+    genome: Genome, fractions: Mapping[str, int], input_signed: bool
+) -> tuple[Typed, ...]:
+    """The types of a genome's stages before there are weights."""
+    return type_stages(genome.genes, fractions, input_signed=input_signed)
 
 
 def array(random: np.random.Generator, kind: str, shape: tuple[int, ...], of: Fixed) -> IntArray:
@@ -150,16 +177,60 @@ def reals(codes: IntArray, of: Fixed) -> FloatArray:
     return (codes * of.scale).astype(np.float32)
 
 
-def sizes_of(least: int) -> st.SearchStrategy[int]:
+def sizes_of(least: int, largest: int = LARGE[-1]) -> st.SearchStrategy[int]:
     """A size: mostly small, powers of two, their neighbours and primes among the others."""
     few = st.integers(least, 7)
-    return st.one_of(few, few, st.integers(least, 17), st.sampled_from(LARGE))
+    large = [size for size in LARGE if size <= largest]
+    return st.one_of(few, few, st.integers(least, 17), st.sampled_from(large))
+
+
+@st.composite
+def architectures(
+    draw: st.DrawFn, output: str, depths: Sequence[int], kinds: Sequence[str]
+) -> Architecture:
+    """Layers of any of these ``kinds``, dense ones before, between and behind others."""
+    depth = draw(st.sampled_from(depths))
+    largest = LARGE[-1] if depth == 1 else STACKED
+    recurrent = [kind for kind in kinds if kind != DENSE]
+    needed = draw(st.integers(0, depth - 1))  # that one has a state
+    layers = []
+    for index in range(depth):
+        cell = draw(st.sampled_from(recurrent if index == needed else kinds))
+        activation = draw(st.sampled_from((None, *ACTIVATIONS))) if cell == DENSE else None
+        layers.append(Layer(cell, draw(sizes_of(1, largest)), activation))
+    return Architecture(
+        inputs=draw(sizes_of(1, largest)),
+        layers=tuple(layers),
+        outputs=draw(sizes_of(2 if output == "class" else 1, largest)),
+        initial=draw(st.sampled_from(INITIALS)),
+    )
+
+
+@st.composite
+def foldings(draw: st.DrawFn, genes: Genes) -> Folding:
+    """Any folding that reads no more weight bits in a cycle than :data:`LANE_BITS` say."""
+    network, most = genes.network, []
+    for layer, stage in zip(network.layers, network.layer_stages, strict=True):
+        linears = [stage.spell(op.name) for op in stage.graph.linears]
+        lane = sum(genes[f"{name}.weight"] for name in linears)
+        most.append(min(layer.units, max(LANES, LANE_BITS // lane)))
+    if len(most) == 1 or draw(st.sampled_from(FOLDINGS)) == "one":
+        units = [layer.units for layer in network.layers]
+        pairs = zip(most, units, strict=True)
+        limit = min((limit for limit, unit in pairs if limit < unit), default=max(units))
+        return Folding(pe=draw(st.integers(1, limit) | st.just(limit)))
+    lanes = [draw(st.integers(1, limit) | st.just(limit)) for limit in most]
+    if len(set(lanes)) == 1 and max(most) > 1:
+        # Others than those of the rest, if there can be.
+        place = most.index(max(most))
+        lanes[place] = lanes[place] - 1 or 2
+    return Folding(pe=tuple(lanes))
 
 
 @st.composite
 def fraction_bits(draw: st.DrawFn, genes: Genes) -> dict[str, int]:
     """Fraction bits of every tensor: sensible ones, a few exceptions, or just any."""
-    widths = calibrated_tensors(genes)
+    widths = {gene.name: genes[gene.name] for gene in genes.network.calibrated}
     anything = st.integers(FRACTION_BITS[0], FRACTION_BITS[-1])
     how = draw(st.sampled_from((*5 * ("sensible",), *2 * ("exceptions",), "any")))
     if how == "any":
@@ -172,16 +243,16 @@ def fraction_bits(draw: st.DrawFn, genes: Genes) -> dict[str, int]:
 
 
 @st.composite
-def kinds(draw: st.DrawFn) -> dict[str, str]:
-    """The kind of each layer's array: all alike, usual ones with an exception, or just any."""
+def array_kinds(draw: st.DrawFn, names: tuple[str, ...]) -> dict[str, str]:
+    """The kind of each operator's array: all alike, usual ones with an exception, or just any."""
     how = draw(st.sampled_from(("alike", "exception", "any")))
     if how == "any":
-        return {layer: draw(st.sampled_from(ARRAYS)) for layer in LAYERS}
+        return {name: draw(st.sampled_from(ARRAYS)) for name in names}
     usual = st.sampled_from(USUAL)
     if how == "alike":
-        return dict.fromkeys(LAYERS, draw(usual | usual | st.sampled_from(ARRAYS)))
-    found = {layer: draw(usual) for layer in LAYERS}
-    return found | {draw(st.sampled_from(LAYERS)): draw(st.sampled_from(ARRAYS))}
+        return dict.fromkeys(names, draw(usual | usual | st.sampled_from(ARRAYS)))
+    found = {name: draw(usual) for name in names}
+    return found | {draw(st.sampled_from(names)): draw(st.sampled_from(ARRAYS))}
 
 
 @st.composite
@@ -196,28 +267,33 @@ def episodes(
     regime = st.builds(Regime, st.integers(1, longest), offer=percent, take=percent)
     regimes = tuple(draw(st.lists(regime, max_size=4)))
     cycles = sum(map(schedule.sequence_interval, lengths[first:end]))
-    some = st.integers(1, cycles + schedule.first_term)
+    some = st.integers(1, cycles + schedule.last.first_term)
     cut = draw(some if interrupted else st.none() | some)
     return Episode(first, end, regimes, cut, reset_cycles=draw(st.integers(1, 3)))
 
 
 @st.composite
-def random_designs(draw: st.DrawFn) -> Design:
-    """Any legal design that is not too large to be simulated in seconds."""
+def random_designs(
+    draw: st.DrawFn, depths: Sequence[int] = DEPTHS, kinds: Sequence[str] = KINDS
+) -> Design:
+    """Any legal design that is not too large to be simulated in seconds.
+
+    Parameters
+    ----------
+    depths
+        How many layers it may have.
+    kinds
+        What they may be: cells, and dense layers.
+    """
     low, high = draw(st.sampled_from(WIDTHS))
-    genes = Genes({gene: draw(st.integers(low, high)) for gene in GENES})
-    sizes = Sizes(input=draw(sizes_of(1)), hidden=draw(sizes_of(1)), classes=draw(sizes_of(2)))
-    lane = sum(bits for gene, bits in genes.items() if gene.endswith(".weight"))
-    most = min(sizes.hidden, max(LANES, LANE_BITS // lane))
-    genome = Genome(
-        sizes=sizes,
-        genes=genes,
-        folding=Folding(pe=draw(st.integers(1, most) | st.just(most))),
-        output=draw(st.sampled_from(("class", "states"))),
-    )
+    output = draw(st.sampled_from(OUTPUTS))
+    network = draw(architectures(output, depths, kinds))
+    genes = Genes(network, {name: draw(st.integers(low, high)) for name in network.gene_names})
+    folding = draw(foldings(genes))
+    genome = Genome(network=network, genes=genes, folding=folding, output=output)
     fractions, input_signed = draw(fraction_bits(genes)), draw(st.booleans())
-    graph = bare_graph(genome, fractions, input_signed)
-    schedule = Schedule(graph, genome.folding, genome.output)
+    schedule = plan(genome, bare_types(genome, fractions, input_signed))
+    operators = tuple(network.layer_shapes)
     count = draw(st.integers(1, 5))
     longest = max(1, min(STEPS, CYCLES // count // schedule.step_interval))
     length = st.integers(1, longest)
@@ -228,8 +304,9 @@ def random_designs(draw: st.DrawFn) -> Design:
         genome=genome,
         fractions=fractions,
         input_signed=input_signed,
-        weights=draw(kinds()),
-        biases=draw(kinds()),
+        weights=draw(array_kinds(operators)),
+        biases=draw(array_kinds(operators)),
+        initial=draw(st.sampled_from((*USUAL, *ARRAYS))),
         blocks=draw(st.booleans()),
         lengths=lengths,
         inputs=draw(st.sampled_from((*2 * USUAL, *ARRAYS))),

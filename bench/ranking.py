@@ -1,10 +1,10 @@
-"""How well accuracies are estimated without training each genome, and for how much time.
+"""How well errors are estimated without training each genome, and for how much time.
 
-Random genomes are trained from the float network on; their validation accuracy is compared with
-what two estimates say beforehand: the shared weights of a search, and the float weights rounded
-(post-training quantisation). With ``--again`` all are trained once more from another seed: no
-estimate can agree better with a training than another training does. The folder is that of a
-search of the task.
+Random genomes are trained from the float network on; their validation error (the part that is
+classified wrong, or the mean squared error) is compared with what two estimates say beforehand: the
+shared weights of a search, and the float weights rounded (post-training quantisation). With
+``--again`` all are trained once more from another seed: no estimate can agree better with a
+training than another training does. The folder is that of a search of the task.
 
     python bench/ranking.py --task mnist-1d --folder build/search/mnist-1d [--genomes 30]
 """
@@ -24,14 +24,16 @@ from rich.table import Table
 from scipy.stats import kendalltau, spearmanr
 
 from gruhw.files import write_atomic
-from gruhw.genome import Genes, Genome
+from gruhw.genes import Genes
+from gruhw.genome import Genome
 from gruhw.model import Model
-from gruhw.quant.population import Population
+from gruhw.quant.population import Population, states_in_range
 from gruhw.search.fine_tuning import TOGETHER
 from gruhw.search.shared import SharedEvaluator, SharedWeights
 from gruhw.tasks import load_task
-from gruhw.training.floating import FloatGRU
-from gruhw.training.quantised import EncodedSplit, count_correct, train_quantised
+from gruhw.training.evaluate import EncodedSplit, member_figures
+from gruhw.training.floating import FloatNetwork
+from gruhw.training.quantised import train_quantised
 from gruhw.training.recipe import recipe_for
 from gruhw.training.shared import draw_genes
 
@@ -47,25 +49,28 @@ class RoundedWeights(SharedWeights):
 
 def trained(
     weights: SharedWeights, epochs: int, job: tuple[Sequence[Genes], int]
-) -> tuple[list[int], float]:
-    """Correct validation sequences after training from the float network on, and its time.
+) -> tuple[list[float], float]:
+    """Validation errors after training from the float network on, and its time.
 
     ``job`` are some genomes, which are trained together, and the seed.
     """
     genes, seed = job
     start = weights.float_model
-    starts = [(g, replace(start, fractions=weights.of(g).fractions)) for g in genes]
+    starts = [
+        (g, states_in_range(replace(start, fractions=weights.of(g).fractions), g)) for g in genes
+    ]
     recipe = replace(recipe_for(weights.task), quantised_epochs=epochs, seed=seed)
     began = time.process_time()
-    task, teacher = load_task(weights.task), FloatGRU.of(start)
+    task, teacher = load_task(weights.task), FloatNetwork.of(start)
     models = train_quantised(
         starts, task, weights.data, recipe, lambda epoch: None, teacher=teacher
     )
     seconds = time.process_time() - began
-    population = Population(start.sizes, models)
-    population.assign([model.graph(g) for g, model in zip(genes, models, strict=True)])
+    population = Population(start.network, models)
+    population.assign([model.typed(g) for g, model in zip(genes, models, strict=True)])
     population.compile_steps()
-    return count_correct(population, EncodedSplit(weights.validation, start.normalisation)), seconds
+    val = EncodedSplit(weights.validation, start.normalisation)
+    return [figure.error for figure in member_figures(population, val)], seconds
 
 
 def main() -> None:
@@ -81,14 +86,16 @@ def main() -> None:
     weights = SharedWeights(options.task, options.folder)
     rounded = RoundedWeights(options.task, options.folder)
     generator = np.random.default_rng(7)
-    genes = [draw_genes(generator) for _ in range(options.genomes)]
-    candidates = [Genome(sizes=weights.model.sizes, genes=each) for each in genes]
-    total = len(weights.validation)
-    estimates: dict[str, tuple[list[int], float]] = {}
+    network = weights.model.network
+    output = load_task(options.task).output_of(network)
+    genes = [draw_genes(network, generator) for _ in range(options.genomes)]
+    candidates = [Genome(network=network, genes=each, output=output) for each in genes]
+    form = ".2%" if weights.validation.target == "class" else ".4g"
+    estimates: dict[str, tuple[list[float], float]] = {}
     for name, source in (("shared weights", weights), ("float weights rounded", rounded)):
         evaluator = SharedEvaluator(source)
         began = time.process_time()
-        found = evaluator.correct(candidates)
+        found = [figure.error for figure in evaluator.figures(candidates)]
         estimates[name] = found, (time.process_time() - began) / len(genes)
     epochs = options.epochs or recipe_for(options.task).quantised_epochs
     seeds = (1, 2) if options.again else (1,)
@@ -97,8 +104,8 @@ def main() -> None:
     with get_context("spawn").Pool(options.processes) as pool:
         outcomes = pool.map(partial(trained, weights, epochs), jobs, chunksize=1)
     trainings = [
-        [correct for (found, _), (_, used) in zip(outcomes, jobs, strict=True) if used == seed
-         for correct in found]
+        [error for (found, _), (_, used) in zip(outcomes, jobs, strict=True) if used == seed
+         for error in found]
         for seed in seeds
     ]  # fmt: skip
     truth = trainings[0]
@@ -111,14 +118,14 @@ def main() -> None:
     content = {"task": options.task, "genomes": len(genes), "epochs": epochs, "estimates": {}}
     for name, (found, spent) in estimates.items():
         tau, rho = kendalltau(found, truth).statistic, spearmanr(found, truth).statistic
-        error = float(np.mean(np.abs(np.array(found) - truth))) / total
+        error = float(np.mean(np.abs(np.array(found) - truth)))
         table.add_row(
-            name, f"{tau:.3f}", f"{rho:.3f}", f"{error:.2%}", f"1 / {seconds / spent:.0f}"
+            name, f"{tau:.3f}", f"{rho:.3f}", f"{error:{form}}", f"1 / {seconds / spent:.0f}"
         )
         content["estimates"][name] = {"tau": tau, "rho": rho, "mean_error": error}
     Console().print(table)
-    accuracies = np.sort(np.array(truth) / total)
-    print(f"trained accuracies {accuracies[0]:.2%} to {accuracies[-1]:.2%}; {seconds:.1f} s each")
+    low, high = min(truth), max(truth)
+    print(f"errors of the trained ones {low:{form}} to {high:{form}}; {seconds:.1f} s each")
     if options.json is not None:
         write_atomic(options.json, json.dumps(content, indent=2) + "\n")
 

@@ -18,7 +18,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from gruhw.genome import GENES, Genes, Genome, Sizes
+from gruhw.architecture import Architecture, Layer
+from gruhw.genes import Genes
+from gruhw.genome import Genome
 from gruhw.model import Model, Network, Normalisation
 from gruhw.quant import calibrate
 from gruhw_hw.area.samples import random_layers
@@ -28,17 +30,18 @@ from gruhw_hw.top import TOP, Hardware, generate_verilog
 
 SKETCH_LUTS = {(8, 8): 2071, (4, 6): 1075, (4, 4): 683, (2, 4): 441}
 SKETCH_MHZ = {"up5k": 32.0, "hx8k": 78.0}
-SIZES = Sizes(input=28, hidden=32, classes=10)
+NETWORK = Architecture(inputs=28, layers=(Layer("gru", 32),), outputs=10)
 PACKAGES = {"up5k": "sg48", "hx8k": "ct256"}
 
 
 def random_model(genes: Genes) -> Model:
     """Weights as large as trained ones, with fraction bits calibrated on random inputs."""
     generator = np.random.default_rng(0)
-    weights, biases = random_layers(generator, SIZES, 0.5)
-    inputs = generator.random((64, 28, SIZES.input))
-    fractions, signed = calibrate(SIZES, genes, weights, biases, inputs)
-    return Model(weights, biases, fractions, signed, Normalisation.identity(SIZES.input))
+    weights, biases = random_layers(generator, NETWORK, 0.5)
+    inputs = generator.random((64, 28, NETWORK.inputs))
+    fractions, signed = calibrate(NETWORK, genes, weights, biases, inputs)
+    unit = Normalisation.identity(NETWORK.inputs)
+    return Model(NETWORK, weights, biases, fractions, signed, unit)
 
 
 HARNESS = """
@@ -87,8 +90,9 @@ def main() -> None:
     for heading in ("weights", "results", "LUT4", "/ sketch", *(SKETCH_MHZ if timing else ())):
         table.add_column(heading, justify="right")
     for (weight, result), sketch in SKETCH_LUTS.items():
-        genes = Genes({gene: weight if gene.endswith(".weight") else result for gene in GENES})
-        genome = Genome(sizes=SIZES, genes=genes)
+        widths = {gene.name: weight if gene.kind == "weight" else result for gene in NETWORK.genes}
+        genes = Genes(NETWORK, widths)
+        genome = Genome(network=NETWORK, genes=genes)
         hardware = generate_verilog(Network.build(genome, random_model(genes)))
         luts = synthesise(hardware.verilog, TOP, "ice40", by_operator=False).total.luts
         row = [str(weight), str(result), str(luts), f"{luts / sketch:.2f}"]

@@ -17,7 +17,10 @@ from typing import Any, NamedTuple
 import pytest
 import typer
 
+from gruhw.architecture import ACTIVATIONS, DENSE, INITIALS
+from gruhw.cells import cells
 from gruhw.cli.app import app
+from gruhw.genome import OUTPUTS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -311,3 +314,18 @@ def test_named_modules_exist(module: str) -> None:
         if not hasattr(found, part):
             importlib.import_module(name)
         found = getattr(found, part)
+
+
+def test_readme_says_which_networks_there_are() -> None:
+    """The table under *Networks* has what the code has."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = text.split("\n## Networks\n")[1].split("\n## ")[0]
+    found = {
+        part.strip(): re.findall("`([^`]+)`", choices)
+        for part, choices in re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", section, re.MULTILINE)
+    }
+    dense = [DENSE, *(f"{DENSE}:{activation}" for activation in ACTIVATIONS)]
+    assert found["recurrent layers"] == list(cells())
+    assert found["layers without a state"] == dense
+    assert found["output"] == list(OUTPUTS)
+    assert found["initial state"] == list(INITIALS)

@@ -25,15 +25,19 @@ from typing import Any
 
 import numpy as np
 
+from gruhw.accuracy import Accuracy, Figure
+from gruhw.architecture import Architecture
 from gruhw.design import VECTORS, Design, save_design
 from gruhw.files import sha256, write_atomic
-from gruhw.genome import Folding, Genes, Genome, homogeneous
+from gruhw.genes import Genes, homogeneous
+from gruhw.genome import Folding, Genome
 from gruhw.model import Model, Network
+from gruhw.reference import measure
 from gruhw.report import compare
 from gruhw.search.shared import validation_of
 from gruhw.tasks import Split, load_task
-from gruhw.training.design import SAMPLES, accuracy, calibration_of
-from gruhw.training.floating import float_accuracy, train_float
+from gruhw.training.design import SAMPLES, calibration_of
+from gruhw.training.floating import float_figure, train_float
 from gruhw.training.quantised import train_quantised
 from gruhw.training.recipe import Recipe, recipe_for
 
@@ -92,7 +96,7 @@ def candidates(search: Path, count: int) -> list[Genome]:
 
 
 def train(
-    task_name: str, hidden: int, genes: Sequence[Genes], kept: Path, recipe: Recipe
+    task_name: str, network: Architecture, genes: Sequence[Genes], kept: Path, recipe: Recipe
 ) -> Trained:
     """Train genomes from the same float network, unless it is done and ``kept``."""
     folder = kept / f"seed-{recipe.seed}-{_short_hash((genes, recipe))}"
@@ -104,24 +108,31 @@ def train(
     def tell(epoch: object) -> None:
         print(f"{task_name} seed {recipe.seed}: {epoch}", flush=True)
 
-    teacher = train_float(task, data, hidden, recipe, tell)
+    teacher = train_float(task, data, network, recipe, tell)
     _, model_of = calibration_of(teacher, task, data, recipe)
     starts = [(widths, model_of(widths)) for widths in genes]
     models = train_quantised(starts, task, data, recipe, tell, teacher=teacher)
-    networks = [
-        Network.build(Genome(sizes=model.sizes, genes=g), model)
+    bound = [
+        Network.build(Genome(network=network, genes=g), model)
         for g, model in zip(genes, models, strict=True)
     ]
     validation, _ = validation_of(task)
     found = Trained(
         seed=recipe.seed,
-        float_test=float_accuracy(teacher, task, data.test).share,
+        float_test=share(float_figure(teacher, task, data.test)),
         models=models,
-        validation=[accuracy(network, validation).share for network in networks],
-        test=[accuracy(network, data.test).share for network in networks],
+        validation=[share(measure(one, validation)) for one in bound],
+        test=[share(measure(one, data.test)) for one in bound],
     )
     found.save(folder)
     return found
+
+
+def share(figure: Figure) -> float:
+    """The part that is classified right: all shipped tasks are of classes."""
+    if not isinstance(figure, Accuracy):
+        raise TypeError(f"a task of classes is required, not one of {figure.name}")
+    return figure.share
 
 
 def _short_hash(value: object) -> str:
@@ -168,13 +179,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("mixed genomes of a task are required, but there are none")
     if not 0 <= options.small < len(genomes):
         parser.error(f"small must be 0 to {len(genomes) - 1}, not {options.small}")
-    task, hidden = genomes[0].task, genomes[0].sizes.hidden
+    task, network = genomes[0].task, genomes[0].network
     recipe = recipe_for(task)
     if options.epochs is not None:
         recipe = replace(recipe, quantised_epochs=options.epochs)
-    genes = [*(genome.genes for genome in genomes), homogeneous(EIGHT)]
+    genes = [*(genome.genes for genome in genomes), homogeneous(network, EIGHT)]
     recipes = [replace(recipe, seed=seed) for seed in range(1, options.seeds + 1)]
-    work = partial(train, task, hidden, genes, options.search / "shipping")
+    work = partial(train, task, network, genes, options.search / "shipping")
     with get_context("spawn").Pool(min(options.processes, len(recipes))) as pool:
         trained = pool.map(work, recipes, chunksize=1)
     place = choose(trained)
@@ -187,7 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     paths = []
     for number, out in shown.items():
         genome = template.model_copy(update={"genes": genes[number]})
-        samples = _samples(task, VECTORS if out == folder / BASELINE else SAMPLES)
+        samples = samples_of(task, VECTORS if out == folder / BASELINE else SAMPLES)
         save_design(out, genome, trained[0].models[number], samples)
         paths.append(out / "genome.json")
     names = [out.name for out in shown.values()]
@@ -258,7 +269,7 @@ def _record(
     }
 
 
-def _samples(task_name: str, wanted: int) -> Split:
+def samples_of(task_name: str, wanted: int) -> Split:
     """The first ``wanted`` test sequences, or as many as travel with a design."""
     test = load_task(task_name).load().test
     count = max(1, LARGEST_SAMPLES // test.x[0].nbytes)

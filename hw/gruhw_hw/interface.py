@@ -4,7 +4,9 @@ from typing import Any
 
 from gruhw.fixed import Fixed
 from gruhw.graph import Linear, Table
+from gruhw.schedule import Schedule, Scheduled
 from gruhw.values import instance
+from gruhw_hw.datapath import operator_path
 from gruhw_hw.top import CLOCK_AND_RESET, Accelerator
 
 
@@ -23,9 +25,8 @@ def describe_interface(accelerator: Accelerator) -> dict[str, Any]:
     InputError
         If it is no accelerator: :class:`gruhw_hw.top.Hardware`, say, which has one.
     """
-    datapath = instance("accelerator", accelerator, Accelerator).datapath
-    graph = datapath.graph
-    schedule = datapath.schedule
+    instance("accelerator", accelerator, Accelerator)
+    schedule, network = accelerator.schedule, accelerator.network
     members = accelerator.metadata.as_json()["interface"]["members"]
     ports = [
         *({"name": name, "direction": "in", "width": 1} for name in CLOCK_AND_RESET),
@@ -34,31 +35,12 @@ def describe_interface(accelerator: Accelerator) -> dict[str, Any]:
             for name, member in members.items()
         ),
     ]
-    memories = []
-    for node in (*graph.operators, graph.head):
-        if isinstance(node, Table):
-            kind = graph[node.operand].type
-            memories.append(
-                {
-                    "name": f"datapath.{node.name}.table",
-                    "words": 1 << kind.bits,
-                    "bits": node.type.bits,
-                    "contents": f"{node.function} of every two's-complement code",
-                }
-            )
-        if isinstance(node, Linear) and (node.name != graph.head.name or schedule.head):
-            phase = schedule.phase_of(node)
-            memories.append(
-                {
-                    "name": f"datapath.{node.name}.weights",
-                    "words": phase.groups * phase.terms,
-                    "bits": phase.lanes * node.weight.bits,
-                    "contents": (
-                        f"word group * {phase.terms} + term: the weights of units "
-                        f"group * {phase.lanes} onwards, {node.weight.bits} bits each, lowest first"
-                    ),
-                }
-            )
+    memories = [
+        memory
+        for core in schedule.cores
+        for each in core.operators
+        for memory in _memories(f"datapath.{operator_path(schedule, core, each.node.name)}", each)
+    ]
     return {
         "top": accelerator.top,
         "clock": "clk, rising edge",
@@ -66,29 +48,72 @@ def describe_interface(accelerator: Accelerator) -> dict[str, Any]:
         "ports": ports,
         "input": {
             "element": describe_type(accelerator.input_type),
-            "order": f"{graph.input.size} elements a time step; tlast with a sequence's last",
+            "order": (
+                f"{network.architecture.inputs} elements a time step; tlast with a sequence's last"
+            ),
             "code": (
                 "floor((raw * scale[i] + offset[i]) * 2**frac + 0.5), limited to the element's "
                 "range, for raw sample number i of a time step"
             ),
-            "scale": accelerator.normalisation.scale.tolist(),
-            "offset": accelerator.normalisation.offset.tolist(),
+            "scale": network.normalisation.scale.tolist(),
+            "offset": network.normalisation.offset.tolist(),
         },
         "output": {
             "contents": schedule.output,
             "element": describe_type(accelerator.output_type),
-            "order": (
-                f"{graph.head.outputs} logits, then the class index with tlast"
-                if schedule.head
-                else f"{graph.state.size} states a time step; tlast with a sequence's last"
-            ),
+            "order": _order(schedule),
         },
-        "lanes": schedule.step.lanes,
+        "lanes": _lanes(schedule),
         "memories": memories,
         "cycles": {
-            "first_term": schedule.first_term,
+            "first_term": schedule.first.first_term,
             "step_interval": schedule.step_interval,
             "head_interval": schedule.sequence_interval(0),
             "outputs_of_one_step": schedule.output_cycles(1),
         },
     }
+
+
+def _memories(path: str, scheduled: Scheduled) -> list[dict[str, Any]]:
+    """The memory of an operator that has one, whose module stands at ``path``."""
+    node, phase = scheduled.node, scheduled.phase
+    if isinstance(node, Table):
+        (kind,) = scheduled.operands
+        return [
+            {
+                "name": f"{path}.table",
+                "words": 1 << kind.bits,
+                "bits": scheduled.result.bits,
+                "contents": f"{node.function} of every two's-complement code",
+            }
+        ]
+    if not isinstance(node, Linear):
+        return []
+    bits = scheduled.typed.weights[node.name].bits
+    return [
+        {
+            "name": f"{path}.weights",
+            "words": phase.groups * phase.terms,
+            "bits": phase.lanes * bits,
+            "contents": (
+                f"word group * {phase.terms} + term: the weights of units "
+                f"group * {phase.lanes} onwards, {bits} bits each, lowest first"
+            ),
+        }
+    ]
+
+
+def _order(schedule: Schedule) -> str:
+    """What comes out of the output stream."""
+    count = schedule.last.emitting.units
+    if schedule.output == "class":
+        return f"{count} logits, then the class index with tlast"
+    if schedule.output == "values":
+        return f"{count} values, the last one with tlast"
+    return f"{count} states a time step; tlast with a sequence's last"
+
+
+def _lanes(schedule: Schedule) -> int | list[int]:
+    """The lanes of the only core, or of every one."""
+    found = [core.step.lanes for core in schedule.cores]
+    return found[0] if len(found) == 1 else found

@@ -1,22 +1,12 @@
 """The component of a linear operator, exactly as wide as its genes."""
 
-import numpy as np
 from amaranth.hdl import Module, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from gruhw.fixed import Fixed, IntArray
-from gruhw.graph import Graph, Linear
-from gruhw.parameters import product_sums
-from gruhw.schedule import Phase
-from gruhw_hw.arithmetic import (
-    add_with_carry,
-    booth_product,
-    drop_fraction,
-    rounding_constant,
-    shape_of,
-)
+from gruhw_hw.arithmetic import add_with_carry, booth_product, drop_fraction, shape_of
+from gruhw_hw.linear_plan import LinearPlan
 from gruhw_hw.registers import register_result
 
 BLOCK_ROM = {"rom_style": "block"}
@@ -28,15 +18,8 @@ class LinearUnit(wiring.Component):
 
     Parameters
     ----------
-    node, graph
-        The operator and the graph it belongs to.
-    weights
-        Integers, shape [outputs, inputs].
-    biases
-        Integers at the accumulator's scale, shape [outputs].
-    phase
-        When its terms are addressed and its accumulators leave.
-
+    plan
+        Its widths and constants.
     blocks
         Leave products to the multiplier blocks of the device, instead of Booth digits in logic.
 
@@ -60,86 +43,30 @@ class LinearUnit(wiring.Component):
     result : Out(result type)
     """
 
-    def __init__(
-        self,
-        node: Linear,
-        graph: Graph,
-        weights: IntArray,
-        biases: IntArray,
-        phase: Phase,
-        *,
-        blocks: bool = False,
-    ) -> None:
+    def __init__(self, plan: LinearPlan, *, blocks: bool = False) -> None:
+        self.plan = plan
         self._blocks = blocks
-        self._node = node
-        self._operand = graph[node.operand].type
-        self._weights = weights
-        self._biases = biases
-        self._phase = phase
+        phase = plan.phase
         super().__init__(
             {
                 "address": In(range(max(2, phase.groups * phase.terms))),
-                "operand": In(shape_of(self._operand)),
+                "operand": In(shape_of(plan.operand)),
                 "clear": In(1),
                 "accumulate": In(1),
                 "load": In(1),
                 "shift": In(1),
                 "unit": In(range(max(2, phase.units))),
                 "enable": In(1),
-                "result": Out(shape_of(node.type)),
+                "result": Out(shape_of(plan.result)),
             }
         )
 
-    def rom(self) -> list[int]:
-        """The weight memory: for each group and term, the codes of all lanes, lane 0 lowest."""
-        phase, bits = self._phase, self._node.weight.bits
-        padded = np.zeros((phase.groups * phase.lanes, phase.terms), dtype=np.int64)
-        padded[: self._node.outputs, : self._node.inputs] = self._weights
-        codes = (padded & ((1 << bits) - 1)).reshape(phase.groups, phase.lanes, phase.terms)
-        return [
-            sum(int(code) << (lane * bits) for lane, code in enumerate(codes[group, :, term]))
-            for group in range(phase.groups)
-            for term in range(phase.terms)
-        ]
-
-    @property
-    def start(self) -> int:
-        """What accumulators begin with: the rounding constant, and a bias that all units share."""
-        return self._rounding + (self._shared_bias or 0)
-
-    @property
-    def sums(self) -> tuple[int, int]:
-        """The least and the greatest dot product of any unit, without its bias."""
-        lowest, highest = product_sums(self._weights, self._operand)
-        return int(lowest.min()), int(highest.max())
-
-    @property
-    def accumulator(self) -> Fixed:
-        """The type of an accumulator: it holds every dot product, and what it begins with."""
-        values = (self.start, *(self.start + total for total in self.sums))
-        return Fixed.spanning(values, self._node.accumulator.frac)
-
-    @property
-    def product(self) -> Fixed:
-        """The type of a product register. A Booth product lacks its carry: it may be one less."""
-        exact = self._operand.product(self._node.weight)
-        return Fixed.spanning((exact.minimum - 1, exact.maximum), exact.frac)
-
-    @property
-    def _rounding(self) -> int:
-        return rounding_constant(self._node.accumulator.frac, self._node.type)
-
-    @property
-    def _shared_bias(self) -> int | None:
-        same = (self._biases == self._biases[0]).all()
-        return int(self._biases[0]) if same else None
-
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        node, phase, bits = self._node, self._phase, self._node.weight.bits
+        plan, phase, bits = self.plan, self.plan.phase, self.plan.weight.bits
         word = phase.lanes * bits
         m.submodules.weights = rom = Memory(
-            shape=word, depth=phase.groups * phase.terms, init=self.rom(), attrs=BLOCK_ROM
+            shape=word, depth=phase.groups * phase.terms, init=plan.rom, attrs=BLOCK_ROM
         )
         weight = rom.read_port()
         m.d.comb += weight.addr.eq(self.address)
@@ -147,12 +74,12 @@ class LinearUnit(wiring.Component):
         accumulators = []
         for lane in range(phase.lanes):
             coefficient = weight.data[lane * bits : (lane + 1) * bits].as_signed()
-            product = Signal(shape_of(self.product), name=f"product_{lane}", reset_less=True)
+            product = Signal(shape_of(plan.product), name=f"product_{lane}", reset_less=True)
             carry = Signal(name=f"carry_{lane}", reset_less=True)
             accumulator = Signal(
-                shape_of(self.accumulator),
+                shape_of(plan.accumulator),
                 name=f"accumulator_{lane}",
-                init=self.start,
+                init=plan.start,
                 reset_less=True,
             )
             if self._blocks:
@@ -165,23 +92,18 @@ class LinearUnit(wiring.Component):
             with m.If(self.clear):
                 m.d.sync += [product.eq(0), carry.eq(0)]
             with m.If(~self.accumulate):
-                m.d.sync += accumulator.eq(self.start)
+                m.d.sync += accumulator.eq(plan.start)
             accumulators.append(accumulator)
 
         total: Value = self._serialise(m, accumulators)
-        if self._shared_bias is None:
+        if plan.shared_bias is None:
             m.submodules.biases = biases = Memory(
-                shape=signed(Fixed.spanning(self._biases.tolist(), 0).bits),
-                depth=phase.units,
-                init=self._biases.tolist(),
+                shape=signed(plan.bias.bits), depth=phase.units, init=plan.biases.tolist()
             )
             bias = biases.read_port()
             m.d.comb += bias.addr.eq(self.unit)
-            lowest, highest = product_sums(self._weights, self._operand)
-            extremes = np.concatenate([lowest, highest]) + np.tile(self._biases, 2) + self._rounding
-            fitted = Fixed.spanning(extremes.tolist(), node.accumulator.frac)
-            total = (total + bias.data)[: fitted.bits].as_signed()
-        register_result(m, self, drop_fraction(total, node.accumulator.frac, node.type))
+            total = (total + bias.data)[: plan.total.bits].as_signed()
+        register_result(m, self, drop_fraction(total, plan.frac, plan.result))
         return m
 
     def _serialise(self, m: Module, accumulators: list[Signal]) -> Value:

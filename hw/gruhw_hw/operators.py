@@ -4,7 +4,7 @@ All results stand in registers that load when ``enable`` is high and hold until 
 Latencies are those of :func:`gruhw.schedule.latency`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import singledispatch
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
@@ -12,9 +12,11 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Member, Out
 
-from gruhw.graph import Add, Complement, Graph, Linear, Multiply, Node, Table
+from gruhw.fixed import Fixed
+from gruhw.graph import Add, Complement, Function, Linear, Multiply, Node, Table
 from gruhw.parameters import Parameters
-from gruhw.schedule import Schedule
+from gruhw.schedule import Scheduled
+from gruhw.typed import tabulate
 from gruhw_hw.arithmetic import (
     add_with_carry,
     as_signed,
@@ -23,11 +25,19 @@ from gruhw_hw.arithmetic import (
     shape_of,
 )
 from gruhw_hw.linear import LinearUnit
+from gruhw_hw.linear_plan import LinearPlan
 from gruhw_hw.registers import register_result
 
 
 class Elementwise(wiring.Component):
     """What all operators behind the linear ones have in common.
+
+    Parameters
+    ----------
+    kinds
+        The types of the operands.
+    result
+        The type of the result.
 
     Members
     -------
@@ -40,26 +50,28 @@ class Elementwise(wiring.Component):
     """
 
     def __init__(
-        self, node: Node, graph: Graph, more_ports: Mapping[str, Member] | None = None
+        self,
+        kinds: Sequence[Fixed],
+        result: Fixed,
+        more_ports: Mapping[str, Member] | None = None,
     ) -> None:
-        self._node = node
-        self._graph = graph
-        self._operands = [graph[name].type for name in node.operands]
-        ports = {f"operand_{i}": In(shape_of(kind)) for i, kind in enumerate(self._operands)}
+        self._kinds = tuple(kinds)
+        self._to = result
+        ports = {f"operand_{i}": In(shape_of(kind)) for i, kind in enumerate(self._kinds)}
         super().__init__(
             {
                 **ports,
                 **(more_ports or {}),
                 "clear": In(1),
                 "enable": In(1),
-                "result": Out(shape_of(node.type)),
+                "result": Out(shape_of(result)),
             }
         )
 
     @property
     def operands(self) -> list[Signal]:
-        """The operand ports, in the order of the node's operands."""
-        return [getattr(self, f"operand_{i}") for i in range(len(self._operands))]
+        """The operand ports, in their order."""
+        return [getattr(self, f"operand_{i}") for i in range(len(self._kinds))]
 
 
 class Adder(Elementwise):
@@ -67,12 +79,12 @@ class Adder(Elementwise):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        finest = max(kind.frac for kind in self._operands)
+        finest = max(kind.frac for kind in self._kinds)
         left, right = (
             port << (finest - kind.frac)
-            for port, kind in zip(self.operands, self._operands, strict=True)
+            for port, kind in zip(self.operands, self._kinds, strict=True)
         )
-        register_result(m, self, requantise(left + right, finest, self._node.type))
+        register_result(m, self, requantise(left + right, finest, self._to))
         return m
 
 
@@ -85,14 +97,14 @@ class Multiplier(Elementwise):
         Leave the product to the multiplier blocks of the device, instead of Booth digits.
     """
 
-    def __init__(self, node: Node, graph: Graph, *, blocks: bool = False) -> None:
+    def __init__(self, kinds: Sequence[Fixed], result: Fixed, *, blocks: bool = False) -> None:
         self._blocks = blocks
-        super().__init__(node, graph)
+        super().__init__(kinds, result)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         left, right = self.operands
-        exact = self._operands[0].product(self._operands[1])
+        exact = self._kinds[0].product(self._kinds[1])
         product = Signal(shape_of(exact), reset_less=True)
         total: Value = product
         if self._blocks:
@@ -107,7 +119,7 @@ class Multiplier(Elementwise):
             total = completed.as_signed() if exact.signed else completed
         with m.If(self.clear):
             m.d.sync += product.eq(0)
-        register_result(m, self, requantise(total, exact.frac, self._node.type))
+        register_result(m, self, requantise(total, exact.frac, self._to))
         return m
 
 
@@ -123,13 +135,13 @@ class SerialMultiplier(Elementwise):
         The operands are there.
     """
 
-    def __init__(self, node: Node, graph: Graph) -> None:
-        super().__init__(node, graph, {"start": In(1)})
+    def __init__(self, kinds: Sequence[Fixed], result: Fixed) -> None:
+        super().__init__(kinds, result, {"start": In(1)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         left, right = self.operands
-        exact = self._operands[0].product(self._operands[1])
+        exact = self._kinds[0].product(self._kinds[1])
         multiplicand = as_signed(right)
         high = Signal(signed(len(multiplicand) + 1), reset_less=True)
         low = Signal(len(left), reset_less=True)
@@ -140,7 +152,7 @@ class SerialMultiplier(Elementwise):
             m.d.sync += [high.eq(total >> 1), low.eq(Cat(low[1:], total[0]))]
         product = Cat(low, high)[: exact.bits]
         product = product.as_signed() if exact.signed else product.as_unsigned()
-        register_result(m, self, requantise(product, exact.frac, self._node.type))
+        register_result(m, self, requantise(product, exact.frac, self._to))
         return m
 
 
@@ -149,24 +161,32 @@ class Complementer(Elementwise):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        (kind,) = self._operands
+        (kind,) = self._kinds
         exact = ((1 << kind.frac) - self.operands[0])[: kind.bits + 1].as_unsigned()
-        register_result(m, self, requantise(exact, kind.frac, self._node.type))
+        register_result(m, self, requantise(exact, kind.frac, self._to))
         return m
 
 
 class Lookup(Elementwise):
-    """A function in ROM, addressed by its operand's two's-complement code."""
+    """A function in ROM, addressed by its operand's two's-complement code.
 
-    def __init__(self, node: Table, graph: Graph) -> None:
-        self._contents = graph.table_values(node).tolist()
-        super().__init__(node, graph)
+    Parameters
+    ----------
+    function
+        Its name.
+    operand, result
+        The types of both.
+    """
+
+    def __init__(self, function: Function, operand: Fixed, result: Fixed) -> None:
+        self._contents = tabulate(function, operand, result).tolist()
+        super().__init__((operand,), result)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         contents = self._contents
         m.submodules.table = table = Memory(
-            shape=shape_of(self._node.type), depth=len(contents), init=contents
+            shape=shape_of(self._to), depth=len(contents), init=contents
         )
         port = table.read_port()
         m.d.comb += [
@@ -179,39 +199,41 @@ class Lookup(Elementwise):
 
 @singledispatch
 def component(
-    node: Node, schedule: Schedule, parameters: Parameters, blocks: bool
+    node: Node, scheduled: Scheduled, parameters: Parameters, blocks: bool
 ) -> LinearUnit | Elementwise:
-    """The hardware of an operator."""
+    """The hardware of an operator, whose stage has these parameters.
+
+    ``blocks`` leaves products to the multiplier blocks of the device.
+    """
     raise TypeError(f"no hardware for {type(node).__name__}")
 
 
 @component.register
 def linear_unit(
-    node: Linear, schedule: Schedule, parameters: Parameters, blocks: bool
+    node: Linear, scheduled: Scheduled, parameters: Parameters, blocks: bool
 ) -> LinearUnit:
     """The hardware of a linear operator."""
-    weights, biases = parameters.weights[node.name], parameters.biases[node.name]
-    phase = schedule.phase_of(node)
-    return LinearUnit(node, schedule.graph, weights, biases, phase, blocks=blocks)
+    return LinearUnit(LinearPlan.of(scheduled, parameters), blocks=blocks)
 
 
 @component.register
-def _(node: Add, schedule: Schedule, parameters: Parameters, blocks: bool) -> Elementwise:
-    return Adder(node, schedule.graph)
+def _(node: Add, scheduled: Scheduled, parameters: Parameters, blocks: bool) -> Elementwise:
+    return Adder(scheduled.operands, scheduled.result)
 
 
 @component.register
-def _(node: Multiply, schedule: Schedule, parameters: Parameters, blocks: bool) -> Elementwise:
-    if schedule.serial_products:
-        return SerialMultiplier(node, schedule.graph)
-    return Multiplier(node, schedule.graph, blocks=blocks)
+def _(node: Multiply, scheduled: Scheduled, parameters: Parameters, blocks: bool) -> Elementwise:
+    if scheduled.serial:
+        return SerialMultiplier(scheduled.operands, scheduled.result)
+    return Multiplier(scheduled.operands, scheduled.result, blocks=blocks)
 
 
 @component.register
-def _(node: Complement, schedule: Schedule, parameters: Parameters, blocks: bool) -> Elementwise:
-    return Complementer(node, schedule.graph)
+def _(node: Complement, scheduled: Scheduled, parameters: Parameters, blocks: bool) -> Elementwise:
+    return Complementer(scheduled.operands, scheduled.result)
 
 
 @component.register
-def _(node: Table, schedule: Schedule, parameters: Parameters, blocks: bool) -> Elementwise:
-    return Lookup(node, schedule.graph)
+def _(node: Table, scheduled: Scheduled, parameters: Parameters, blocks: bool) -> Elementwise:
+    (operand,) = scheduled.operands
+    return Lookup(node.function, operand, scheduled.result)

@@ -1,4 +1,4 @@
-"""The control of the datapath, built from the schedule."""
+"""The control of a core, built from the schedule."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gruhw.schedule import Phase, Schedule
+from gruhw.schedule import Core, Phase
 
 
 class Sequencer(wiring.Component):
@@ -42,9 +42,9 @@ class Sequencer(wiring.Component):
         It is the last of its group.
     """
 
-    def __init__(self, schedule: Schedule) -> None:
-        self._schedule = schedule
-        phases = [phase for phase in (schedule.step, schedule.head) if phase]
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        phases = [phase for phase in (core.step, core.outputs) if phase]
         super().__init__(
             {
                 "vector_full": In(1),
@@ -66,7 +66,7 @@ class Sequencer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        step, head = self._schedule.step, self._schedule.head
+        step, head = self._core.step, self._core.outputs
         active = Signal()  # a term is issued
         in_head = Signal()  # by the head; while no term is issued, the next one will be
 
@@ -112,18 +112,22 @@ class Sequencer(wiring.Component):
 
         waited = self._wait(m, last_term, of_phase(_extra_cycles))
         ready = Mux(in_head, self.output_available, self.vector_full)
+        emits: Value | int = in_head if head else 1
         if not head:
             ready = self.vector_full & self.output_available
+            if self._core.every_step and not self._core.emits_every_step:
+                emits = self.vector_last
+                ready = self.vector_full & (self.output_available | ~self.vector_last)
         m.d.comb += may_start.eq(~active & waited & ready)
-        m.d.comb += self.output_reserve.eq(may_start & (in_head if head else 1))
+        m.d.comb += self.output_reserve.eq(may_start & emits)
         with m.If(may_start):
             m.d.sync += active.eq(1)
         return m
 
     def _wait(self, m: Module, last_term: Signal, after_group: Value | int) -> Value | int:
         """Whether the next group may follow; its first idle cycle suffices if no more are due."""
-        step, head = self._schedule.step, self._schedule.head
-        after_step = _extra_cycles(step) + self._schedule.drain_cycles
+        step, head = self._core.step, self._core.outputs
+        after_step = _extra_cycles(step) + self._core.drain_cycles
         longest = max(after_step, _extra_cycles(head or step))
         if longest == 0:
             return 1

@@ -10,8 +10,10 @@ from amaranth.lib.wiring import In, Out
 from gruhw.errors import InputError
 from gruhw.fixed import Fixed
 from gruhw.model import Network
+from gruhw.schedule import schedule_of
 from gruhw.values import instance, truth
-from gruhw_hw.datapath import Datapath
+from gruhw_hw.core import emitted_type
+from gruhw_hw.datapath import datapath
 from gruhw_hw.identifiers import TOP as TOP
 from gruhw_hw.identifiers import check_top
 from gruhw_hw.verilog import convert
@@ -26,12 +28,12 @@ def axi_width(kind: Fixed) -> int:
 
 
 class Accelerator(wiring.Component):
-    """A GRU accelerator with AXI4-Stream ports.
+    """An accelerator with AXI4-Stream ports.
 
     Parameters
     ----------
     network, blocks
-        As of :class:`Datapath`.
+        As of :func:`gruhw_hw.datapath.datapath`.
     top
         The name of its module. The names of all modules below begin with it, so that
         accelerators with different names fit into one design.
@@ -51,15 +53,15 @@ class Accelerator(wiring.Component):
     m_axis_tvalid, m_axis_tlast : Out(1)
     m_axis_tready : In(1)
     m_axis_tdata : Out(whole bytes)
-        A logit or state, sign-extended; or a class index.
+        A logit, value or state, sign-extended; or a class index.
     """
 
     def __init__(self, network: Network, *, blocks: bool = False, top: str = TOP) -> None:
         self.top, network = check_top(top), instance("network", network, Network)
-        self.datapath = Datapath(network, blocks=truth("blocks", blocks))
-        self.input_type = network.graph.input.type
-        self.normalisation = network.normalisation
-        self.output_type = self.datapath.output_type
+        self.datapath = datapath(network, blocks=truth("blocks", blocks))
+        self.network, self.schedule = network, schedule_of(network)
+        self.input_type = network.input_type
+        self.output_type = emitted_type(self.schedule.last)
         super().__init__(
             {
                 "s_axis_tvalid": In(1),

@@ -9,10 +9,10 @@ gruhw nor Python.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gruhw_sim.runner import READ_INSIDE as READ_INSIDE
+    from gruhw_sim.inside import read_inside as read_inside
     from gruhw_sim.runner import simulate as simulate
 
-__all__ = ["EXTREME_SEQUENCES", "READ_INSIDE", "simulate"]
+__all__ = ["EXTREME_SEQUENCES", "read_inside", "simulate"]
 
 EXTREME_SEQUENCES = 6
 """How many extreme sequences are simulated beside real ones if nothing else is said."""
@@ -20,8 +20,12 @@ EXTREME_SEQUENCES = 6
 
 def __getattr__(name: str) -> Any:
     # Late, because a simulator's process imports the bench from here, and nothing else.
-    if name in __all__:
-        from gruhw_sim import runner
+    if name == "read_inside":
+        from gruhw_sim.inside import read_inside
 
-        return getattr(runner, name)
+        return read_inside
+    if name == "simulate":
+        from gruhw_sim.runner import simulate
+
+        return simulate
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

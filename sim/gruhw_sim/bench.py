@@ -2,7 +2,9 @@
 
 import itertools
 import json
+from collections import defaultdict
 from collections.abc import Iterator
+from functools import reduce
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -29,12 +31,15 @@ JOB = json.loads(Path("job.json").read_text())
 REPORTED = 10
 """Mismatches of a test that are reported one by one."""
 
+STATE_COLUMNS = ("value", "sequence", "step", "unit")
+"""What is expected of a state."""
+
 RESETS = 3
 """How often sequences are interrupted anywhere."""
 
 EARLY_RESETS = 60
-"""How often, at most, one is interrupted in its second group, in one cycle after the other: much of
-what a reset must clear is there in a single cycle of a group."""
+"""How often, at most, one is interrupted in a core's second group, in one cycle after the other:
+much of what a reset must clear is there in a single cycle of a group."""
 
 
 def load(name: str) -> dict[str, list[int]]:
@@ -53,9 +58,8 @@ class Checker:
         self.cycles = 0
         self.mismatches: list[dict[str, Any]] = []
         self.count = 0
-        self.classes: dict[int, str] = {}
+        self.given: dict[int, list[str]] = defaultdict(list)
         self.timed = True
-        self.states_seen = False
         self.expect_from(first)
 
     def expect_from(self, sequence: int) -> None:
@@ -104,8 +108,8 @@ class Checker:
         place = (self._sequence, arrays["output_step"][index], arrays["output_unit"][index])
         starts = arrays["sequence_start"]
         due = arrays["output_cycle"][index] + starts[self._sequence] - starts[self._first]
-        if operator == "class":
-            self.classes[self._sequence] = value
+        if arrays["output_operator"][index] in JOB["given"]:
+            self.given[self._sequence].append(value)
         for quantity, expected, found in (
             ("value", str(arrays["output_value"][index]), value),
             ("last", str(arrays["output_last"][index]), last),
@@ -135,7 +139,7 @@ class Checker:
             "cycles": cycles,
             "count": self.count,
             "mismatches": self.mismatches,
-            "classes": [self.classes.get(sequence) for sequence in range(count)],
+            "given": [self.given[sequence] for sequence in range(count)],
         }
         Path(f"result-{self.test}.json").write_text(json.dumps(result))
         if self.count:
@@ -175,20 +179,18 @@ async def streams_never_stall(dut: Any) -> None:
     check.origin = origin = source.first_cycle
     start(sink.run())
 
-    read_inside = JOB["signed"] if scenario["probe_value"] else ()
-    handles = {name: getattr(dut.datapath, name).result for name in read_inside}
+    probed = JOB["probes"] if scenario["probe_value"] else []
+    results = {each["operator"]: (inside(dut, each["path"]).result, each) for each in probed}
     columns = ("cycle", "operator", "value", "sequence", "step", "unit")
     probes = zip(*(scenario[f"probe_{column}"] for column in columns), strict=True)
     for due, group in itertools.groupby(probes, key=lambda probe: probe[0]):
         await time.middle(origin + due)
         for _, operator, expected, *place in group:
-            name = JOB["operators"][operator]
-            try:
-                found: int | str = read(handles[name], JOB["signed"][name])
-            except UnknownValueError as error:
-                found = str(error)
+            result, about = results[operator]
+            found = read_result(result, about["signed"])
             if found != expected:
                 sequence, step, unit = place
+                name = JOB["operators"][operator]
                 check.report("value", name, (sequence, step, unit), due, expected, found)
     end = max(time.now, origin + scenario["sequence_start"][-1])
     await time.middle(end + JOB["quiet_cycles"])
@@ -231,61 +233,85 @@ async def random_gaps_and_backpressure(dut: Any) -> None:
     start(source.send(scenario["element"], scenario["element_last"]))
     start(sink.run())
     start(Rules(dut, time, sink, check.rule).run())
-    watched = bool(scenario["state_value"])
-    if watched:
-        start(check_states(dut, time, check))
+    watched = [state for state in JOB["states"] if scenario[f"{state['key']}_value"]]
+    seen: set[str] = set()
+    for state in watched:
+        start(check_states(dut, time, check, state, seen))
     while sink.taken < total and time.now - check.origin < latest:
         await time.middle(time.now + JOB["quiet_cycles"])
     await time.middle(time.now + JOB["quiet_cycles"])
     check.missing(total, time.now)
-    if watched and not check.states_seen:
-        check.report("missing", JOB["state"], (-1, -1, -1), time.now, "every state", "fewer")
+    for state in watched:
+        if state["key"] not in seen:
+            nobody = (-1, -1, -1)
+            check.report("missing", state["operator"], nobody, time.now, "every state", "fewer")
     check.finish(time.now)
 
 
-async def check_states(dut: Any, time: Timebase, check: Checker) -> None:
-    """Compare every hidden state as it is written."""
-    arrays, name = check.scenario, JOB["state"]
-    state, written = getattr(dut.datapath, name).result, dut.datapath.state_written
-    columns = ("value", "sequence", "step", "unit")
-    for expected, *place in zip(*(arrays[f"state_{name}"] for name in columns), strict=True):
+def inside(dut: Any, path: str) -> Any:
+    """What stands at a path below the datapath."""
+    return reduce(lambda module, name: module[name], path.split("."), dut.datapath)
+
+
+def read_result(handle: Any, signed: bool) -> int | str:
+    """The integer of a signal; as text, if a bit of it is neither 0 nor 1."""
+    try:
+        return read(handle, signed)
+    except UnknownValueError as error:
+        return str(error)
+
+
+async def check_states(
+    dut: Any, time: Timebase, check: Checker, state: dict[str, Any], seen: set[str]
+) -> None:
+    """Compare what is written into the memory of a state; note in ``seen`` that all was."""
+    arrays, name = check.scenario, state["operator"]
+    result, written = inside(dut, state["path"]).result, inside(dut, state["written"])
+    columns = (arrays[f"{state['key']}_{column}"] for column in STATE_COLUMNS)
+    for expected, *place in zip(*columns, strict=True):
         if not read(written):
             await RisingEdge(written)
             await time.middle(time.now)
-        try:
-            found: int | str = read(state, JOB["signed"][name])
-        except UnknownValueError as error:
-            found = str(error)
+        found = read_result(result, state["signed"])
         if found != expected:
             sequence, step, unit = place
             cycle = time.now - check.origin
             check.report("value", name, (sequence, step, unit), cycle, expected, found)
         await time.middle(time.now + 1)
-    check.states_seen = True
+    seen.add(state["key"])
     if not read(written):
         await RisingEdge(written)
     check.report("extra", name, (-1, -1, -1), time.now - check.origin, "no more", "a state")
 
 
-def episodes(random: Random, starts: list[int]) -> Iterator[tuple[int, int, int | None]]:
+def episodes(
+    random: Random, starts: list[int], latency: int
+) -> Iterator[tuple[int, int, int | None]]:
     """What is sent between resets: the first sequence, the end, and how many cycles until the cut.
 
-    After each one that is cut, another is sent to its end: two sequences, or the shortest one.
+    After each one that is cut, another is sent to its end: two sequences, or the shortest one. Of
+    several cores, the last one works for a ``latency`` after the first.
     """
     count = len(starts) - 1
     for _ in range(RESETS):
         for whole in (False, True):
             first = random.randrange(count)
             end = min(first + 2, count)
-            duration = starts[end] - starts[first]
+            duration = starts[end] - starts[first] + latency
             yield first, end, None if whole else random.randrange(1, duration)
     durations = [end - start for start, end in itertools.pairwise(starts)]
     shortest = durations.index(min(durations))
     # Together, no longer than the first test.
     affordable = starts[-1] // (durations[shortest] + JOB["quiet_cycles"])
-    for cycle in range(min(EARLY_RESETS, affordable, JOB["group_cycles"])):
+    cuts = (
+        (begins, cycle)
+        for cycle in range(EARLY_RESETS)
+        for group_cycles, *begins in JOB["second_groups"]
+        if cycle < group_cycles
+    )
+    for begins, cycle in itertools.islice(cuts, affordable):
         first = random.randrange(count)
-        yield first, first + 1, JOB["first_term"] + JOB["group_cycles"] + cycle
+        yield first, first + 1, begins[first] + cycle
         yield shortest, shortest + 1, None
 
 
@@ -297,7 +323,7 @@ async def reset_in_the_middle(dut: Any) -> None:
     starts, outputs = scenario["sequence_start"], scenario["sequence_outputs"]
     elements = scenario["sequence_elements"]
     time = await begin(dut)
-    for first, end, cut in episodes(random, starts):
+    for first, end, cut in episodes(random, starts, JOB["latency"]):
         check.expect_from(first)
         source = make_source(dut, time, random, None)
         sink = Sink(dut, time, JOB["output_signed"], check.output)

@@ -39,7 +39,7 @@ BENCH_OBJECTS = (*RUNTIME_OBJECTS, "verilated_vpi.o")
 VISIBLE = """\
 `verilator_config
 lint_off
-public_flat_rd -module "{top}.datapath" -var "state_written"
+public_flat_rd -module "{top}.datapath*" -var "state_written*"
 public_flat_rd -module "{top}.datapath.*" -var "result"
 """
 """What is read inside a design; to make all signals visible costs half the speed."""

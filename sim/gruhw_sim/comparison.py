@@ -8,8 +8,8 @@ import numpy as np
 from gruhw.fixed import Fixed, IntArray
 from gruhw_hw.datapath import output_type
 from gruhw_hw.top import axi_width
-from gruhw_sim.expectations import CLASS, Scenario, quiet_cycles
-from gruhw_sim.harness import LAST, Trace, Words
+from gruhw_sim.expectations import CLASS, Scenario, quiet_cycles, step_start
+from gruhw_sim.harness import LAST, Trace, Watched, Words
 from gruhw_sim.report import Mismatch
 
 TEST = "verify"
@@ -17,6 +17,28 @@ TEST = "verify"
 
 NOBODY = (-1, -1, -1, -1)
 """Operator, sequence, step and unit of what was not expected at all."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What must come one after the other: elements of the output stream, or values of a state.
+
+    Parameters
+    ----------
+    kind
+        The type of the signal.
+    rows
+        Cycle, value and, of output elements, last flag, shape [values, 2 or 3].
+    places
+        Operator (an index of ``scenario.operators``), sequence, step and unit of each of them.
+    """
+
+    kind: Fixed
+    rows: IntArray
+    places: IntArray
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
 
 @dataclass(frozen=True)
@@ -30,38 +52,27 @@ class Comparison:
     elements
         The input elements as :class:`~gruhw_sim.harness.Harness` takes them.
     outputs
-        Cycle, value and last flag of every output element, shape [elements, 3].
-    output_places
-        Operator (an index of ``scenario.operators``), sequence, step and unit of each of them.
+        Every output element.
     states
-        Cycle and value of every state, shape [states, 2].
-    state_places
-        The same of each state.
+        What is written into every state.
     """
 
     scenario: Scenario
     elements: Words
-    outputs: IntArray
-    output_places: IntArray
-    states: IntArray
-    state_places: IntArray
+    outputs: Expected
+    states: tuple[Expected, ...]
 
     @classmethod
     def of(cls, scenario: Scenario) -> "Comparison":
         """Everything that a scenario sends and expects."""
-        stream, states = scenario.stream(), scenario.states()
-        source, starts = scenario.network.graph.input.type, np.array(scenario.starts)
-        codes = stream["element"] & ((1 << source.bits) - 1)
+        stream, starts = scenario.stream(), np.array(scenario.starts)
+        codes = stream["element"] & ((1 << scenario.network.input_type.bits) - 1)
         elements = (codes | stream["element_last"] << LAST).astype(np.uint64)
         counts = np.diff(stream["sequence_outputs"])
         sequence = np.repeat(np.arange(len(counts)), counts)
-        operator = np.full(
-            len(states["state_value"]),
-            scenario.operators.index(scenario.network.graph.state.source),
-        )
-        return cls(
-            scenario,
-            elements,
+        element = output_type(scenario.schedule)
+        outputs = Expected(
+            Fixed(axi_width(element), element.frac, element.signed),
             _columns(
                 stream["output_cycle"] + starts[sequence],
                 stream["output_value"],
@@ -70,23 +81,35 @@ class Comparison:
             _columns(
                 stream["output_operator"], sequence, stream["output_step"], stream["output_unit"]
             ),
-            _columns(states["state_cycle"], states["state_value"]),
-            _columns(
-                operator, states["state_sequence"], states["state_step"], states["state_unit"]
-            ),
         )
+        states = tuple(
+            Expected(
+                writes.state.kind,
+                _columns(writes.cycle, writes.value),
+                _columns(
+                    np.full(len(writes.value), writes.operator),
+                    writes.sequence,
+                    writes.step,
+                    writes.unit,
+                ),
+            )
+            for writes in scenario.states()
+        )
+        return cls(scenario, elements, outputs, states)
 
     @property
     def cycles(self) -> int:
         """How many cycles to run: until everything is out, and nothing more can come."""
-        return int(self.outputs[-1, 0]) + quiet_cycles(self.scenario.schedule)
+        return int(self.outputs.rows[-1, 0]) + quiet_cycles(self.scenario.schedule)
 
     @property
-    def traced_operators(self) -> list[str]:
-        """The operators whose results can be recorded."""
-        graph, schedule = self.scenario.network.graph, self.scenario.schedule
-        heads = [] if schedule.head is None else [graph.head.name]
-        return [*(node.name for node in graph.operators), *heads]
+    def watched(self) -> Watched:
+        """What is read inside: results of every operator in the window, and every state."""
+        scenario = self.scenario
+        return Watched(
+            [operator.path for operator in scenario.inner],
+            [(state.written, state.path) for state in scenario.inner_states],
+        )
 
     def first_mismatch(
         self, trace: Trace, *, timed: bool = True, end: int | None = None
@@ -100,33 +123,25 @@ class Comparison:
         end
             The cycle of the reset that ended the run; None if everything had to come.
         """
-        network = self.scenario.network
-        state, element = network.graph.state.type, output_type(network)
-        on_stream = Fixed(axi_width(element), element.frac, element.signed)
-        streams = (
-            (self.states, self.state_places, trace.states, state),
-            (self.outputs, self.output_places, trace.outputs, on_stream),
-        )
+        pairs = [*zip(self.states, trace.states, strict=True), (self.outputs, trace.outputs)]
         mismatches = []
-        for expected, places, found, kind in streams:
-            due, whole = expected.copy(), end is None
+        for expected, found in pairs:
+            due, whole = expected.rows.copy(), end is None
             if not timed:
                 both = min(len(due), len(found))
                 due[:both, 0] = found[:both, 0]
             elif end is not None:
                 due, whole = due[due[:, 0] < end], True
-            mismatches.append(self._first(due, places, found, kind, whole))
+            mismatches.append(self._first(replace(expected, rows=due), found, whole))
         return min(
             (mismatch for mismatch in mismatches if mismatch),
             key=lambda mismatch: mismatch.cycle,
             default=None,
         )
 
-    def _first(
-        self, expected: IntArray, places: IntArray, found: Words, kind: Fixed, whole: bool
-    ) -> Mismatch | None:
+    def _first(self, expected: Expected, found: Words, whole: bool) -> Mismatch | None:
         """The first difference; where ``expected`` is not ``whole``, its end may be missing."""
-        raw = expected.copy()
+        raw, kind = expected.rows.copy(), expected.kind
         raw[:, 1] &= (1 << kind.bits) - 1
         both = min(len(raw), len(found))
         differs = (raw[:both].astype(np.uint64) != found[:both]).any(axis=1)
@@ -139,7 +154,8 @@ class Comparison:
         if index >= len(expected):
             cycle, code = found[index, :2].tolist()
             return self.mismatch("extra", NOBODY, cycle, "no more", signed(code, kind))
-        place, (due, value, *last) = places[index].tolist(), expected[index].tolist()
+        place, row = expected.places[index].tolist(), expected.rows[index].tolist()
+        due, value, *last = row
         if index >= len(found):
             return self.mismatch("missing", place, due, value, "nothing")
         cycle, code, *last_found = found[index].tolist()
@@ -170,23 +186,23 @@ class Comparison:
         )
 
     def window(self, mismatch: Mismatch) -> tuple[int, int]:
-        """The cycles of the step, or of the head, to which a mismatch belongs."""
+        """The cycles of the step, or of the head, to which a mismatch belongs.
+
+        Of several cores, the first begins the step.
+        """
         scenario, schedule = self.scenario, self.scenario.schedule
         if mismatch.sequence < 0:
             return max(0, mismatch.cycle - schedule.step_interval), mismatch.cycle
-        begin = scenario.starts[mismatch.sequence] + schedule.first_term
-        if mismatch.operator in (scenario.network.graph.head.name, CLASS):
-            length = int(scenario.lengths[mismatch.sequence])
-            begin += length * schedule.step_interval
-            due = scenario.starts[mismatch.sequence] + schedule.output_cycles(length)[-1]
+        start = scenario.starts[mismatch.sequence]
+        name = schedule.last.emitted[1] if mismatch.operator == CLASS else mismatch.operator
+        operator = next(each for each in scenario.inner if each.name == name)
+        if operator.is_head:
+            due = schedule.output_cycles(int(scenario.lengths[mismatch.sequence]))[-1]
         else:
-            begin += mismatch.step * schedule.step_interval
-            units = schedule.step.units
-            source = scenario.network.graph.state.source
-            due = scenario.starts[mismatch.sequence] + schedule.cycle(
-                source, mismatch.step, units - 1
-            )
-        return begin, max(due, mismatch.cycle)
+            due = int(operator.cycles(np.array([mismatch.step])).max())
+        # A head that rides on the core of the layer begins where another step would.
+        step = mismatch.step + (operator.is_head and operator.core.head is not None)
+        return start + step_start(schedule.first, step), max(start + due, mismatch.cycle)
 
     def culprit(self, mismatch: Mismatch, window: tuple[int, int], trace: Trace) -> Mismatch:
         """The first wrong result of any operator in the window; else ``mismatch`` itself.
@@ -207,18 +223,16 @@ class Comparison:
         Parameters
         ----------
         window
-            The results of :attr:`traced_operators` in every cycle from ``first`` on, shape
+            The results of all operators in every cycle from ``first`` on, shape
             [cycles, operators].
         """
-        scenario, traced = self.scenario, self.traced_operators
+        scenario = self.scenario
         probes = scenario.probes(len(scenario.lengths))
         columns = ("cycle", "operator", "value", "sequence", "step", "unit")
         cycle, operator, value, *place = (probes[f"probe_{name}"] for name in columns)
-        row = cycle - first
+        row, column = cycle - first, operator - 1
         kept = (row >= 0) & (row < len(window))
-        kinds = [scenario.network.graph[name].type for name in traced]
-        column = np.array([traced.index(name) if name in traced else 0
-                           for name in scenario.operators])[operator]  # fmt: skip
+        kinds = [each.kind for each in scenario.inner]
         masks = np.array([(1 << kind.bits) - 1 for kind in kinds])[column]
         found = window[row[kept], column[kept]]
         differs = found != (value[kept] & masks[kept]).astype(np.uint64)

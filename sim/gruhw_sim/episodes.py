@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gruhw.graph import INPUT
 from gruhw_hw.top import axi_width
 from gruhw_sim.comparison import NOBODY, Comparison
 from gruhw_sim.expectations import Scenario
@@ -90,18 +91,16 @@ def run_episodes(
     elements = np.concatenate([_episode_elements(c, random) for c in comparisons])
     plans = [_plan(e, c.cycles, random) for e, c in zip(planned, comparisons, strict=True)]
     plan = b"".join(plans)
-    whole, state = comparisons[0], scenario.network.graph.state.source
-    trace = harness.run(
-        folder, elements, len(plan), whole.traced_operators, state,
-        (0, whole.cycles - 1), plan,
-    )  # fmt: skip
+    whole = comparisons[0]
+    window = (0, whole.cycles - 1)
+    trace = harness.run(folder, elements, len(plan), whole.watched, window, plan)
     values = len(whole.scenario.probes(len(scenario.lengths))["probe_value"])
     mismatch, begin, free = None, -1, 0
     for number, (episode, comparison) in enumerate(zip(planned, comparisons, strict=True)):
         start, end = (int(cycle) for cycle in trace.episodes[number].tolist())
         start = min(start, end)
         part = _between(trace, begin, end, start)
-        values += len(part.outputs) + len(part.states)
+        values += len(part.outputs) + sum(map(len, part.states))
         late = 0 if episode.regimes else start - free
         mismatch = _compare(episode, comparison, part, end - start, late)
         if number == 0 and (mismatch is None or mismatch.quantity == "value"):
@@ -116,7 +115,7 @@ def run_episodes(
 
 def _episode_elements(comparison: Comparison, random: np.random.Generator) -> Words:
     """The input elements of an episode; what nobody reads in the port is random."""
-    kind = comparison.scenario.network.graph.input.type
+    kind = comparison.scenario.network.input_type
     elements = comparison.elements.copy()
     unread = random.integers(1 << (axi_width(kind) - kind.bits), size=len(elements))
     elements |= unread.astype(np.uint64) << np.uint64(kind.bits)
@@ -152,7 +151,7 @@ def _between(trace: Trace, begin: int, end: int, start: int) -> Trace:
     return replace(
         trace,
         outputs=part(trace.outputs),
-        states=part(trace.states),
+        states=tuple(map(part, trace.states)),
         broken=part(trace.broken),
     )
 
@@ -165,9 +164,8 @@ def _compare(
     It lasted ``end`` cycles from its first element on, which was accepted ``late`` cycles after
     it could be.
     """
-    scenario = comparison.scenario
     if late:
-        place = (scenario.operators.index(scenario.network.graph.input.name), 0, 0, 0)
+        place = (comparison.scenario.operators.index(INPUT), 0, 0, 0)
         return comparison.mismatch("cycle", place, 0, "the first after the reset", f"{late} later")
     if len(trace.broken):
         cycle = int(trace.broken[0, 0])

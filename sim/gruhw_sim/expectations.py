@@ -1,28 +1,31 @@
 """What the bench sends and expects: arrays that a simulator's process can read without gruhw.
 
 A *scenario* is a list of sequences, sent one after the other. Everything the bench compares is
-computed here, from the network's graph, its schedule and the integer reference.
+computed here, from the network's graphs, its schedule and the integer reference.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gruhw.arrays import IntArray, whole_values
+from gruhw.arrays import IntArray, real_values, whole_values
 from gruhw.encoding import codes_and_lengths
+from gruhw.graph import INPUT
 from gruhw.model import Network
 from gruhw.reference import Reference, run_reference
-from gruhw.schedule import STREAM_CYCLES, Schedule
+from gruhw.schedule import Core, Schedule, schedule_of
 from gruhw.values import at_least_one, instance
 from gruhw_hw.datapath import output_type
+from gruhw_sim.inside import Operator, WrittenState, operators_of, states_of
 from gruhw_sim.stimuli import extreme_sequences
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
 
 CLASS = "class"
-"""The name of the class index among the operators."""
+"""The name of the class index among the operators, of which it is the last."""
 
 PROBED_SEQUENCES = 2
 """How many real sequences have every operator's integers checked, not only states and logits."""
@@ -33,7 +36,7 @@ def sequences_of(
     inputs: ArrayLike,
     lengths: ArrayLike | None,
     labels: ArrayLike | None = None,
-) -> tuple[IntArray, IntArray, IntArray | None]:
+) -> tuple[IntArray, IntArray, NDArray[Any] | None]:
     """What is to be simulated: see :func:`gruhw_sim.simulate`.
 
     Raises
@@ -41,12 +44,48 @@ def sequences_of(
     InputError
         If they do not fit the network, or there is no sequence.
     """
-    graph = instance("network", network, Network).graph
-    codes, steps = codes_and_lengths(inputs, lengths, graph.input.type, graph.input.size)
+    architecture = instance("network", network, Network).architecture
+    codes, steps = codes_and_lengths(inputs, lengths, network.input_type, architecture.inputs)
     at_least_one("sequence", len(codes))
-    if labels is None:
-        return codes, steps, None
-    return codes, steps, whole_values("labels", labels, (len(codes),), 0, graph.head.outputs - 1)
+    return codes, steps, None if labels is None else labels_of(network, labels, len(codes))
+
+
+def labels_of(network: Network, labels: ArrayLike, count: int) -> NDArray[Any]:
+    """What is right of ``count`` sequences: classes, shape [N], or values, shape [N, outputs].
+
+    Raises
+    ------
+    InputError
+        If they are something else, or values where the network's output is a class.
+    """
+    outputs = network.architecture.outputs
+    if network.genome.output != "class" and np.ndim(labels) > 1:
+        return real_values("labels", labels, (count, outputs))
+    # One logit tells two classes.
+    return whole_values("labels", labels, (count,), 0, max(1, outputs - 1))
+
+
+@dataclass(frozen=True)
+class StateWrites:
+    """What is written into the memory of a state, in the order of time.
+
+    Parameters
+    ----------
+    state
+        Where it is seen.
+    operator
+        The operator whose result it is, an index of :attr:`Scenario.operators`.
+    cycle, value, sequence, step, unit
+        Of each result; shape [results].
+    """
+
+    state: WrittenState
+    operator: int
+    cycle: IntArray
+    value: IntArray
+    sequence: IntArray
+    step: IntArray
+    unit: IntArray
 
 
 @dataclass(frozen=True)
@@ -90,18 +129,37 @@ class Scenario:
         )
         return Scenario(self.network, self.inputs[chosen], self.lengths[chosen], reference)
 
-    @property
+    @cached_property
     def schedule(self) -> Schedule:
         """The schedule of the network."""
-        genome = self.network.genome
-        return Schedule(self.network.graph, genome.folding, genome.output)
+        return schedule_of(self.network)
 
-    @property
+    @cached_property
+    def inner(self) -> tuple[Operator, ...]:
+        """The operators of the hardware."""
+        return operators_of(self.network, self.schedule)
+
+    @cached_property
+    def inner_states(self) -> tuple[WrittenState, ...]:
+        """The states of the hardware."""
+        return states_of(self.network, self.schedule)
+
+    @cached_property
     def operators(self) -> list[str]:
         """The names of what can be compared, in the order of their indices."""
-        return [*(node.name for node in self.network.graph), CLASS]
+        return [INPUT, *(operator.name for operator in self.inner), CLASS]
 
     @property
+    def given(self) -> list[int]:
+        """The operators whose results in the output stream are what a sequence is worth.
+
+        It is the class index alone if there is one, and nothing where the output is states.
+        """
+        if self.schedule.last.classifies:
+            return [len(self.operators) - 1]
+        return [index for index, each in enumerate(self.inner, start=1) if each.is_head]
+
+    @cached_property
     def starts(self) -> list[int]:
         """By how many cycles each sequence, and the one after the last, follows the first."""
         intervals = [self.schedule.sequence_interval(int(length)) for length in self.lengths]
@@ -114,41 +172,81 @@ class Scenario:
         element's cycle is relative to the first input element of its own sequence.
         """
         alive = np.arange(self.inputs.shape[1]) < self.lengths[:, None]
-        source = self.network.graph.input
+        size, count = self.network.architecture.inputs, len(self.lengths)
         ends = np.cumsum(self.lengths)
-        last = np.zeros(int(ends[-1]) * source.size, dtype=np.int64)
-        last[ends * source.size - 1] = 1
-        outputs = [self._outputs(sequence) for sequence in range(len(self.lengths))]
-        sizes = [len(part) for part in outputs]
-        columns = np.concatenate(outputs).T
-        names = ("value", "last", "operator", "step", "unit", "cycle")
+        last = np.zeros(int(ends[-1]) * size, dtype=np.int64)
+        last[ends * size - 1] = 1
+        outputs = self._outputs()
+        sizes = np.bincount(outputs[:, 0], minlength=count)
+        output_last = np.zeros(len(outputs), dtype=np.int64)
+        output_last[np.cumsum(sizes) - 1] = 1
+        names = ("operator", "value", "step", "unit")
+        offered = {length: self.schedule.output_cycles(length) for length in set(self._lengths)}
         return {
             "element": self.inputs[alive].ravel(),
             "element_last": last,
-            "sequence_elements": np.concatenate([[0], ends]) * source.size,
-            **{f"output_{name}": column for name, column in zip(names, columns, strict=True)},
+            "sequence_elements": np.concatenate([[0], ends]) * size,
+            **{f"output_{name}": column for name, column in zip(names, outputs.T[1:], strict=True)},
+            "output_last": output_last,
+            "output_cycle": np.concatenate([offered[length] for length in self._lengths]),
             "sequence_outputs": np.concatenate([[0], np.cumsum(sizes)]),
             "sequence_start": np.array(self.starts),
         }
 
-    def _outputs(self, sequence: int) -> NDArray[Any]:
-        """A row for each output element: value, last, operator, step, unit, cycle."""
-        graph, length = self.network.graph, int(self.lengths[sequence])
-        cycles = self.schedule.output_cycles(length)
-        if self.schedule.head is None:
-            states = self.reference.operators[graph.state.source][sequence, :length]
-            values = states.ravel().tolist()
-            kind = self.operators.index(graph.state.source)
-            places = [(kind, step, unit) for step in range(length) for unit in range(len(states.T))]
+    @property
+    def _lengths(self) -> list[int]:
+        found: list[int] = self.lengths.tolist()
+        return found
+
+    def _outputs(self) -> IntArray:
+        """A row for each output element: sequence, operator, value, step, unit."""
+        core, count = self.schedule.last, len(self.lengths)
+        _, name = core.emitted
+        (index,) = (
+            index
+            for index, operator in enumerate(self.inner, start=1)
+            if operator.core is core and operator.node == name
+        )
+        results = self._results(index, np.ones(count, dtype=np.bool_), core.emits_every_step)
+        _, value, sequence, step, unit = results.T
+        rows = _rows(sequence, index, value, step, unit)
+        if core.classifies:
+            last, numbers = len(self.operators) - 1, np.arange(count)
+            classes = _rows(numbers, last, self.reference.classes, self.lengths - 1, 0)
+            rows = np.concatenate([rows, classes])
+        return rows[np.argsort(rows[:, 0], kind="stable")]
+
+    def _results(
+        self, index: int, chosen: NDArray[np.bool_], every_step: bool | None = None
+    ) -> IntArray:
+        """What an operator computes in the chosen sequences, sequence after sequence.
+
+        Parameters
+        ----------
+        index
+            Of the operator.
+        chosen
+            Whether each sequence is one of them, shape [N].
+        every_step
+            Whether results of every step are wanted, or those of the last; all there are if None.
+
+        Returns
+        -------
+        Array
+            A row for each result: cycle, value, sequence, step, unit.
+        """
+        operator = self.inner[index - 1]
+        every = operator.every_step if every_step is None else every_step
+        step, ends = np.arange(self.inputs.shape[1]), self.lengths[:, None]
+        wanted = (step < ends if every else step == ends - 1) & chosen[:, None]
+        sequence, step = np.nonzero(wanted)
+        if operator.is_head:
+            results = self.reference.logits[sequence]
         else:
-            logits = self.reference.logits[sequence].tolist()
-            values = [*logits, int(self.reference.classes[sequence])]
-            kind = self.operators.index(graph.head.name)
-            places = [(kind, length - 1, unit) for unit in range(len(logits))]
-            places.append((self.operators.index(CLASS), length - 1, 0))
-        last = [0] * (len(values) - 1) + [1]
-        rows = zip(values, last, places, cycles, strict=True)
-        return np.array([(value, end, *place, cycle) for value, end, place, cycle in rows])
+            results = self.reference.operators[operator.name][sequence, step]
+        cycles = operator.cycles(step) + np.array(self.starts)[sequence, None]
+        unit = np.arange(results.shape[1])
+        return _rows(cycles, results, sequence[:, None], step[:, None], unit)
 
     def probes(self, sequences: int = PROBED_SEQUENCES) -> Arrays:
         """Results inside the design in the order of their cycles.
@@ -156,61 +254,31 @@ class Scenario:
         Every state and logit, and every operator of the first ``sequences`` and of the extreme
         ones; none if nothing inside is compared.
         """
-        graph, schedule = self.network.graph, self.schedule
-        units, steps = range(graph.state.size), range(int(self.lengths.max()))
-        rows = []
-        for index, node in enumerate(graph.operators, start=len(graph.step) - len(graph.operators)):
-            cycles = np.array(
-                [[schedule.cycle(node.name, step, unit) for unit in units] for step in steps]
-            )
-            everywhere = node.name == graph.state.source
-            real = len(self.lengths) - self.extreme
-            for sequence, length in enumerate(self.lengths.tolist()):
-                if not everywhere and sequences <= sequence < real:
-                    continue
-                results = self.reference.operators[node.name][sequence, :length]
-                place = np.indices(results.shape)
-                cycle = cycles[:length] + self.starts[sequence]
-                rows.append(_rows(cycle, index, results, sequence, place[0], place[1]))
-        if schedule.head is not None:
-            head = self.operators.index(graph.head.name)
-            for sequence, length in enumerate(self.lengths.tolist()):
-                offered = np.array(schedule.output_cycles(length)[: graph.head.outputs])
-                cycle = offered - STREAM_CYCLES + self.starts[sequence]
-                unit = np.arange(graph.head.outputs)
-                logits = self.reference.logits[sequence]
-                rows.append(_rows(cycle, head, logits, sequence, length - 1, unit))
-        table = np.concatenate(rows)[: None if self.inside else 0]
+        states = {state.operator for state in self.inner_states}
+        number, real = np.arange(len(self.lengths)), len(self.lengths) - self.extreme
+        probed = (number < sequences) | (number >= real)
+        parts = []
+        for index, operator in enumerate(self.inner, start=1):
+            everywhere = operator.is_head or operator.name in states
+            cycle, *others = self._results(index, probed | everywhere).T
+            parts.append(_rows(cycle, index, *others))
+        table = np.concatenate(parts)[: None if self.inside else 0]
         table = table[np.argsort(table[:, 0], kind="stable")]
         names = ("cycle", "operator", "value", "sequence", "step", "unit")
         return {f"probe_{name}": column for name, column in zip(names, table.T, strict=True)}
 
-    def states(self) -> Arrays:
-        """Every hidden state in the order in which it is written, and its cycle.
-
-        None if nothing inside is compared.
-        """
-        source, schedule = self.network.graph.state.source, self.schedule
-        results = self.reference.operators[source]
-        alive = (np.arange(results.shape[1]) < self.lengths[:, None]) & self.inside
-        places = np.indices(results.shape)
-        cycles = np.array(
-            [
-                [schedule.cycle(source, step, unit) for unit in range(results.shape[2])]
-                for step in range(results.shape[1])
-            ]
-        )
-        starts = np.array(self.starts[:-1])
-        return {
-            "state_cycle": (starts[:, None, None] + cycles)[alive].ravel(),
-            "state_value": results[alive].ravel(),
-            "state_sequence": places[0][alive].ravel(),
-            "state_step": places[1][alive].ravel(),
-            "state_unit": places[2][alive].ravel(),
-        }
+    def states(self) -> list[StateWrites]:
+        """What is written into every state; nothing if nothing inside is compared."""
+        every = np.full(len(self.lengths), self.inside)
+        found = []
+        for state in self.inner_states:
+            index = self.operators.index(state.operator)
+            found.append(StateWrites(state, index, *self._results(index, every).T))
+        return found
 
 
-def _rows(*columns: IntArray | int) -> NDArray[Any]:
+def _rows(*columns: IntArray | int) -> IntArray:
+    """A row for each element of columns that are broadcast to one shape."""
     return np.stack([column.ravel() for column in np.broadcast_arrays(*columns)], axis=-1)
 
 
@@ -219,24 +287,66 @@ def quiet_cycles(schedule: Schedule) -> int:
     return schedule.sequence_interval(1) + schedule.output_cycles(1)[-1]
 
 
+def step_start(core: Core, step: int) -> int:
+    """The cycle in which a core begins a time step, as its results say."""
+    name = core.typed.graph.emits
+    return core.first_term + core.cycle(name, step, 0) - core.cycle(name, 0, 0)
+
+
+def _second_groups(scenario: Scenario) -> list[list[int]]:
+    """For every core: how long a group takes, and where in each sequence the second one begins."""
+    found = []
+    for core in scenario.schedule.cores:
+        cycles = core.step.group_cycles
+        steps = [0 if core.every_step else int(length) - 1 for length in scenario.lengths]
+        found.append([cycles, *(step_start(core, step) + cycles for step in steps)])
+    return found
+
+
+def state_keys(scenario: Scenario) -> list[str]:
+    """What the arrays of each state begin with, whose names are those of several states."""
+    return [f"state{number}" for number in range(len(scenario.inner_states))]
+
+
+def stalled(scenario: Scenario) -> Arrays:
+    """The input and output elements, and what is written into each state."""
+    found = scenario.stream()
+    for key, writes in zip(state_keys(scenario), scenario.states(), strict=True):
+        columns = (writes.value, writes.sequence, writes.step, writes.unit)
+        names = ("value", "sequence", "step", "unit")
+        found |= {f"{key}_{name}": column for name, column in zip(names, columns, strict=True)}
+    return found
+
+
 def job(scenario: Scenario, top: str, seed: int, brief: bool) -> dict[str, Any]:
     """What the bench must know besides arrays; made of plain JSON values."""
-    graph, schedule = scenario.network.graph, scenario.schedule
-    results = graph.operators if schedule.head is None else (*graph.operators, graph.head)
-    emitting = schedule.head or schedule.step
+    network, schedule = scenario.network, scenario.schedule
     return {
         "top": top,
         "seed": seed,
         "brief": brief,
         "operators": scenario.operators,
-        "signed": {node.name: node.type.signed for node in results},
-        "state": graph.state.source,
-        "input_bits": graph.input.type.bits,
-        "output_signed": output_type(scenario.network).signed,
-        "vector_size": graph.input.size,
-        "first_term": schedule.first_term,
-        "group_cycles": schedule.step.group_cycles,
+        "given": scenario.given,
+        "probes": [
+            {"operator": index, "path": operator.path, "signed": operator.kind.signed}
+            for index, operator in enumerate(scenario.inner, start=1)
+        ],
+        "states": [
+            {
+                "key": key,
+                "operator": state.operator,
+                "path": state.path,
+                "written": state.written,
+                "signed": state.kind.signed,
+            }
+            for key, state in zip(state_keys(scenario), scenario.inner_states, strict=True)
+        ],
+        "input_bits": network.input_type.bits,
+        "output_signed": output_type(schedule).signed,
+        "vector_size": network.architecture.inputs,
+        "second_groups": _second_groups(scenario),
+        "latency": schedule.last.first_term - schedule.first.first_term,
         "step_interval": schedule.step_interval,
-        "output_interval": -(-schedule.sequence_interval(1) // emitting.units),
+        "output_interval": -(-schedule.sequence_interval(1) // schedule.last.emitting.units),
         "quiet_cycles": quiet_cycles(schedule),
     }

@@ -1,8 +1,10 @@
 // Runs an accelerator and writes down what it gives, and when.
 //
-//     harness TOP CYCLES FIRST LAST STATE OPERATOR...
+//     harness TOP CYCLES FIRST LAST STATES [WRITTEN STATE]... OPERATOR...
 //
-// TOP is the name of the top module. All files stand in the current folder; all but the plan hold
+// TOP is the name of the top module. STATES is how many pairs follow it: a signal that is high
+// when a state is written, and the operator whose result is written then. The datapath is their
+// scope, and that of the OPERATORs; dots lead further down. All files stand in the current folder; all but the plan hold
 // 64-bit words of the machine.
 //
 //     elements.bin  in   the input elements; bit 32 ends a sequence, bit 33 an episode: what
@@ -10,7 +12,7 @@
 //     plan.bin      in   a byte for each cycle: bit 0 offers an element, bit 1 takes one, bit 2
 //                        resets; both streams run freely after its end
 //     outputs.bin   out  for each output element taken: cycle, data, last
-//     states.bin    out  for each state written: cycle, result of the operator STATE
+//     states.bin    out  whenever a state is written: its number, cycle, result of its operator
 //     window.bin    out  for each cycle from FIRST to LAST: the results of the OPERATORs
 //     episodes.bin  out  for each episode: the cycle that accepted its first element, or all ones
 //                        if none was, and the cycle of the reset, or end, after it
@@ -64,13 +66,14 @@ void close(std::FILE* file) {
     if (std::fclose(file)) fail("cannot write");
 }
 
-// A signal inside the design.
+// A signal inside the design, by its whole path.
 class Probe {
 public:
-    Probe(const VerilatedContext& context, const std::string& scope, const char* name) {
-        const VerilatedScope* found = context.scopeFind(scope.c_str());
-        const VerilatedVar* signal = found ? found->varFind(name) : nullptr;
-        if (!signal) fail("no signal " + scope + "." + name);
+    Probe(const VerilatedContext& context, const std::string& path) {
+        const size_t dot = path.rfind('.');
+        const VerilatedScope* found = context.scopeFind(path.substr(0, dot).c_str());
+        const VerilatedVar* signal = found ? found->varFind(path.c_str() + dot + 1) : nullptr;
+        if (!signal) fail("no signal " + path);
         place_ = signal->datap();
         bytes_ = signal->entSize();
     }
@@ -83,6 +86,11 @@ public:
 private:
     const void* place_;
     size_t bytes_;
+};
+
+// A state, and when it is written.
+struct State {
+    Probe written, result;
 };
 
 template <typename Word>
@@ -105,10 +113,12 @@ size_t episode_end(const std::vector<uint64_t>& elements, size_t first) {
 
 int main(int count, char** arguments) {
     if (count < 6) fail("arguments are missing");
-    const std::string datapath = std::string("TOP.") + arguments[1] + ".datapath";
+    const std::string datapath = std::string("TOP.") + arguments[1] + ".datapath.";
     const uint64_t cycles = std::strtoull(arguments[2], nullptr, 10);
     const uint64_t first = std::strtoull(arguments[3], nullptr, 10);
     const uint64_t last = std::strtoull(arguments[4], nullptr, 10);
+    const int operators_from = 6 + 2 * std::atoi(arguments[5]);
+    if (count < operators_from) fail("states are missing");
     const std::vector<uint64_t> elements = load<uint64_t>("elements.bin");
     const std::vector<uint8_t> plan = load<uint8_t>("plan.bin");
 
@@ -117,11 +127,13 @@ int main(int count, char** arguments) {
     context.traceEverOn(true);
 #endif
     Vgruhw top(&context, "TOP");
-    const Probe written(context, datapath, "state_written");
-    const Probe state(context, datapath + "." + arguments[5], "result");
+    std::vector<State> kept;
+    for (int index = 6; index < operators_from; index += 2)
+        kept.push_back({Probe(context, datapath + arguments[index]),
+                        Probe(context, datapath + arguments[index + 1] + ".result")});
     std::vector<Probe> operators;
-    for (int index = 6; index < count; ++index)
-        operators.emplace_back(context, datapath + "." + arguments[index], "result");
+    for (int index = operators_from; index < count; ++index)
+        operators.emplace_back(context, datapath + arguments[index] + ".result");
 #ifdef WAVEFORM_HEADER
     WAVEFORM_CLASS waveform;
     top.trace(&waveform, 99);
@@ -181,7 +193,9 @@ int main(int count, char** arguments) {
             held = top.m_axis_tvalid && !top.m_axis_tready;
             held_data = top.m_axis_tdata;
             held_last = top.m_axis_tlast;
-            if (written.read()) write(states, {cycle, state.read()});
+            for (size_t number = 0; number < kept.size(); ++number)
+                if (kept[number].written.read())
+                    write(states, {number, cycle, kept[number].result.read()});
         }
         if (first <= cycle && cycle <= last) {
             for (size_t index = 0; index < operators.size(); ++index)

@@ -101,7 +101,7 @@ class Trace:
     outputs
         Cycle, data and last flag of each output element taken, shape [elements, 3].
     states
-        Cycle and value of each state written, shape [states, 2].
+        For each state, cycle and value of what is written, shape [results, 2].
     window
         The operators' results in the cycles that were asked for, shape [cycles, operators].
     episodes
@@ -115,10 +115,26 @@ class Trace:
     """
 
     outputs: Words
-    states: Words
+    states: tuple[Words, ...]
     window: Words
     episodes: Words
     broken: Words
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What is read inside an accelerator; paths are those of :mod:`gruhw_sim.inside`.
+
+    Parameters
+    ----------
+    operators
+        The modules whose results the window shows.
+    states
+        For each state, the signal that says when it is written, and the module of its operator.
+    """
+
+    operators: Sequence[str]
+    states: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -191,8 +207,7 @@ class Harness:
         folder: Path,
         elements: Words,
         cycles: int,
-        operators: Sequence[str],
-        state: str,
+        watched: Watched,
         window: tuple[int, int] | None = None,
         plan: bytes = b"",
     ) -> Trace:
@@ -206,8 +221,8 @@ class Harness:
             Codes of input elements; bit :data:`LAST` ends a sequence, bit :data:`END` an episode.
         cycles
             How many to run, from the one that accepts the first element.
-        operators, state
-            The operators to record in the window, and the one whose result is the state.
+        watched
+            What is read inside.
         window
             The first and the last cycle in which all operators are recorded.
         plan
@@ -221,22 +236,21 @@ class Harness:
         """
         elements.tofile(folder / "elements.bin")
         (folder / "plan.bin").write_bytes(plan)
-        first, last = window or (1, 0)
-        done = run_program(
-            "simulation",
-            [self.program, self.top, str(cycles), str(first), str(last), state, *operators],
-            cwd=folder,
-        )
+        states = watched.states
+        words = [self.top, *map(str, (cycles, *(window or (1, 0)), len(states)))]
+        words += [path for pair in states for path in pair]
+        done = run_program("simulation", [self.program, *words, *watched.operators], cwd=folder)
         if done.returncode:
             raise ToolError(f"simulation: {first_error(done.stderr, done.returncode)}")
 
         def read(name: str, columns: int) -> Words:
             return np.fromfile(folder / f"{name}.bin", np.uint64).reshape(-1, columns)
 
+        written = read("states", 3)
         return Trace(
             read("outputs", 3),
-            read("states", 2),
-            read("window", len(operators)),
+            tuple(written[written[:, 0] == number, 1:] for number in range(len(states))),
+            read("window", len(watched.operators)),
             read("episodes", 2),
             read("broken", 1),
         )

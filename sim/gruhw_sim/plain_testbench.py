@@ -232,7 +232,7 @@ def plain_testbench(
     check_top(top)
     scenario = Scenario.of(network, inputs, lengths)
     stream, schedule = scenario.stream(), scenario.schedule
-    input_bits, output_bits = axi_width(network.graph.input.type), axi_width(output_type(network))
+    input_bits, output_bits = axi_width(network.input_type), axi_width(output_type(schedule))
     sequence = np.repeat(np.arange(len(scenario.lengths)), np.diff(stream["sequence_outputs"]))
     cycles = stream["output_cycle"] + stream["sequence_start"][sequence]
     quiet = quiet_cycles(schedule)

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
-from gruhw.accuracy import Accuracy
+from gruhw.accuracy import Figure
 from gruhw.fixed import IntArray
 from gruhw_sim.simulators import SimulatorName
 
@@ -25,7 +25,7 @@ class Mismatch:
         What differs: a ``value``; the ``cycle`` or the ``last`` flag of an output element; a
         ``missing`` or ``extra`` element; or a ``rule`` of the stream.
     operator
-        The operator whose result it is; ``class`` for the class index.
+        The operator whose result it is, as files name it; ``class`` for the class index.
     sequence, step, unit
         Whose result; -1 where there is none.
     cycle
@@ -97,9 +97,13 @@ class SimulationReport:
         The first few of each test.
     classes
         The class that the hardware gave each sequence, -1 if it gave none; shape [N]. None if
-        its output is the states.
+        its output is another.
+    values
+        The integers that it gave each sequence, shape [N, outputs]. None if its output is another,
+        or some are missing.
     accuracy, reference_accuracy
-        How many classes are right; None without labels or classes.
+        How well hardware and reference do: how many classes are right, or the squared error of
+        values. None without labels; of the hardware, also where its output is the states.
     build_seconds, run_seconds
         Wall time; building takes none if the cache held it.
     """
@@ -112,8 +116,9 @@ class SimulationReport:
     tests: tuple[TestOutcome, ...]
     mismatches: tuple[Mismatch, ...]
     classes: IntArray | None
-    accuracy: Accuracy | None
-    reference_accuracy: Accuracy | None
+    values: IntArray | None
+    accuracy: Figure | None
+    reference_accuracy: Figure | None
     build_seconds: float
     run_seconds: float
 
@@ -140,9 +145,9 @@ class SimulationReport:
             "tests": [asdict(test) for test in self.tests],
             "mismatches": [asdict(mismatch) for mismatch in self.mismatches],
             "classes": None if self.classes is None else self.classes.tolist(),
-            "accuracy": self.accuracy and self.accuracy.share,
-            "accuracy_interval": self.accuracy and list(self.accuracy.interval),
-            "reference_accuracy": self.reference_accuracy and self.reference_accuracy.share,
+            "values": None if self.values is None else self.values.tolist(),
+            **figure_json(self.accuracy),
+            **figure_json(self.reference_accuracy, "reference_", interval=False),
             "build_seconds": self.build_seconds,
             "run_seconds": self.run_seconds,
         }
@@ -153,8 +158,8 @@ class SimulationReport:
         compared = "" if self.inside else ", compared at the ports only"
         caption = [f"{self.sequences} sequences{extreme}{compared}"]
         if self.accuracy is not None and self.reference_accuracy is not None:
-            caption.append(f"accuracy in hardware {self.accuracy}")
-            caption.append(f"accuracy in the reference {self.reference_accuracy}")
+            caption.append(f"{self.accuracy.name} in hardware {self.accuracy}")
+            caption.append(f"{self.accuracy.name} in the reference {self.reference_accuracy}")
         caption += [str(mismatch) for mismatch in self.mismatches[:SHOWN]]
         table = Table(
             title=f"Simulation with {self.simulator} {self.version}",
@@ -170,3 +175,13 @@ class SimulationReport:
             figures = f"{test.cycles:,}", f"{test.mismatches:,}", f"{test.seconds:.1f}"
             table.add_row(test.name, result, *figures)
         return table
+
+
+def figure_json(
+    figure: Figure | None, prefix: str = "", *, interval: bool = True
+) -> dict[str, Any]:
+    """A figure for programs, and its interval: an accuracy of None if there is none."""
+    name = "accuracy" if figure is None else figure.name.replace(" ", "_")
+    known = {} if figure is None else figure.to_json()
+    names = [name, f"{name}_interval"] if interval else [name]
+    return {prefix + key: known.get(key) for key in names}

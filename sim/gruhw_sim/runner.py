@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
@@ -18,29 +18,27 @@ from xml.etree import ElementTree
 
 import cocotb_tools.config
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from gruhw.accuracy import Accuracy
+from gruhw.accuracy import Accuracy, Figure, MeanSquaredError
 from gruhw.compiled import is_whole, keep
 from gruhw.errors import ToolError
 from gruhw.files import PathLike, as_path, npz_bytes, scratch_folder, sha256, write_atomic
 from gruhw.fixed import IntArray
 from gruhw.model import Network
 from gruhw.programs import run_program
+from gruhw.reference import classes_of
 from gruhw.values import LARGEST_SEED, instance, truth, whole_number
 from gruhw_hw.identifiers import check_top, verilog_file
 from gruhw_hw.top import TOP, generate_verilog
 from gruhw_sim import EXTREME_SEQUENCES, cocotb_job
-from gruhw_sim.expectations import Scenario, job, sequences_of
+from gruhw_sim.expectations import Scenario, job, sequences_of, stalled
 from gruhw_sim.report import Mismatch, SimulationReport, TestOutcome
 from gruhw_sim.runtime import Runtime
 from gruhw_sim.simulators import Simulator, SimulatorName, find_simulator
 
 SAFE_PATH = re.compile(r"[\w./+@-]+", re.ASCII)
 """What make, shells, Verilator and Icarus take as a path without quoting."""
-
-READ_INSIDE = (("datapath", "state_written"),)
-"""Signals, as module below the top and name, that the bench reads and synthesis would not keep."""
 
 FEW_CYCLES = 100_000
 """For fewer cycles of a test, a compiler that optimises takes longer than its program saves; most
@@ -78,7 +76,8 @@ def simulate(
     lengths
         Steps of each sequence, 1 to T, shape [N]; all T if None.
     labels
-        The right class of each sequence, shape [N], if known.
+        What is right of each sequence, if known: its class, shape [N]; or its values, in the unit
+        of the data, shape [N, outputs], which the output ``class`` does not have.
     verilog
         The accelerator's Verilog; generated if it is not given.
     top
@@ -133,9 +132,12 @@ def simulate(
             cache = build_folder / _key(tool, top, text, _optimisation(scenario))
             for name in (verilog_file(top), "test.log"):
                 write_atomic(cache / name, (folder / name).read_bytes())
-        tests, mismatches, classes = read_results(folder, len(scenario.lengths))
+        tests, mismatches, given = read_results(folder, len(scenario.lengths))
     real = slice(len(inputs))
-    report_classes = classes[real] if network.genome.output == "class" else None
+    output, outputs = network.genome.output, network.architecture.outputs
+    classes = _classes(given[real]) if output == "class" else None
+    values = _values(given[real], outputs) if output == "values" else None
+    found = values if classes is None else classes
     return SimulationReport(
         simulator=simulator,
         version=tool.version,
@@ -144,18 +146,45 @@ def simulate(
         inside=inside,
         tests=tests,
         mismatches=mismatches,
-        classes=report_classes,
-        accuracy=_accuracy(report_classes, labels),
-        reference_accuracy=_accuracy(scenario.reference.classes[real], labels),
+        classes=classes,
+        values=values,
+        accuracy=None if found is None or labels is None else worth(network, found, labels),
+        reference_accuracy=(
+            None if labels is None else worth(network, scenario.reference.logits[real], labels)
+        ),
         build_seconds=built - started,
         run_seconds=run_seconds,
     )
 
 
-def _accuracy(classes: IntArray | None, labels: IntArray | None) -> Accuracy | None:
-    if classes is None or labels is None:
+def _classes(given: Sequence[Sequence[str]]) -> IntArray:
+    """The class that the hardware gave each sequence, -1 if it gave none; shape [N]."""
+    found = [texts[0] if texts else "" for texts in given]
+    return np.array([int(text) if text.isdigit() else -1 for text in found], dtype=np.int64)
+
+
+def _values(given: Sequence[Sequence[str]], outputs: int) -> IntArray | None:
+    """The integers that it gave each sequence, shape [N, outputs]; None if any is missing."""
+    try:
+        found = np.array([list(map(int, texts)) for texts in given], dtype=np.int64)
+    except ValueError:  # unknown bits, or sequences of other lengths
         return None
-    return Accuracy.of(classes, labels)
+    return found if found.shape == (len(given), outputs) else None
+
+
+def worth(network: Network, found: IntArray, labels: NDArray[Any]) -> Figure:
+    """How well a network does that gave ``found`` where ``labels`` are right.
+
+    Parameters
+    ----------
+    found
+        Classes, shape [N]; or the head's integers, shape [N, outputs].
+    labels
+        Classes, shape [N]; or values, shape [N, outputs].
+    """
+    if labels.ndim > 1:
+        return MeanSquaredError.of(found * network.head.typed.emitted.scale, labels)
+    return Accuracy.of(classes_of(found) if found.ndim > 1 else found, labels)
 
 
 @contextmanager
@@ -215,7 +244,7 @@ def _write_job(
     (folder / cocotb_job.JOB).write_text(json.dumps(facts))
     for name, arrays in (
         ("scenario", scenario.stream() | scenario.probes()),
-        ("stalled", scenario.stream() | scenario.states()),
+        ("stalled", stalled(scenario)),
     ):
         (folder / f"{name}.npz").write_bytes(npz_bytes(arrays))
 
@@ -307,25 +336,27 @@ def _fetch(file: Path, folder: Path) -> bool:
 
 def read_results(
     folder: Path, sequences: int
-) -> tuple[tuple[TestOutcome, ...], tuple[Mismatch, ...], IntArray]:
-    """The outcome of every test, the first mismatches, and the classes of all sequences."""
+) -> tuple[tuple[TestOutcome, ...], tuple[Mismatch, ...], list[list[str]]]:
+    """The outcome of every test, the first mismatches, and what was given for each sequence.
+
+    That is its class index or its values, as the bench read them.
+    """
     tests: list[TestOutcome] = []
     mismatches: list[Mismatch] = []
-    classes = [-1] * sequences
+    given: list[list[str]] = [[] for _ in range(sequences)]
     for case in ElementTree.parse(folder / cocotb_job.RESULTS).getroot().iter("testcase"):
         name = case.get("name", "")
         failed = case.find("failure") is not None or case.find("error") is not None
         problem = next(
             (_describe(child) for child in case if child.tag in ("failure", "error")), ""
         )
-        result: dict[str, Any] = {"cycles": 0, "count": 0, "mismatches": [], "classes": []}
+        result: dict[str, Any] = {"cycles": 0, "count": 0, "mismatches": [], "given": []}
         file = folder / f"result-{name}.json"
         if file.is_file():
             result = json.loads(file.read_text())
         mismatches += [Mismatch(**fields) for fields in result["mismatches"]]
-        for sequence, found in enumerate(result["classes"] if not tests else ()):
-            if found and found.isdigit():
-                classes[sequence] = int(found)
+        if not tests and result["given"]:
+            given = result["given"]
         tests.append(
             TestOutcome(
                 name=name,
@@ -338,7 +369,7 @@ def read_results(
         )
     if not tests:
         raise ToolError("cocotb: the simulation ran no test")
-    return tuple(tests), tuple(mismatches), np.array(classes, dtype=np.int64)
+    return tuple(tests), tuple(mismatches), given
 
 
 def _describe(failure: ElementTree.Element) -> str:

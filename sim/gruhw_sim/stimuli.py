@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gruhw.fixed import Fixed, IntArray
-from gruhw.graph import Table
-from gruhw.model import Network
-from gruhw.reference import evaluate, run_reference
+from gruhw.graph import INPUT, Table
+from gruhw.model import BoundStage, Network
+from gruhw.reference import Reference, evaluate, initial_states, run_reference
 
 STEPS = 6
-"""The longest of them: a state that starts at zero is anywhere after a few steps."""
+"""The longest of them: a state is anywhere after a few steps."""
 
 CANDIDATES = 512
 """Among how many they are chosen."""
@@ -66,14 +66,17 @@ def extreme_sequences(
 
 
 def _candidates(network: Network, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
-    """A quarter is uniform; in the others, each step drives a sum of products to an end."""
-    graph, kind = network.graph, network.graph.input.type
-    uniform = rng.integers(kind.minimum, kind.maximum + 1, (CANDIDATES, STEPS, graph.input.size))
+    """A quarter is uniform; in the others, each step drives a sum of products to an end.
+
+    It is a sum of the first stage. What it emits drives the stages behind it.
+    """
+    kind, size, first = network.input_type, network.architecture.inputs, network.stages[0]
+    uniform = rng.integers(kind.minimum, kind.maximum + 1, (CANDIDATES, STEPS, size))
     rows = np.concatenate(
         [
-            network.parameters.weights[node.name]
-            for node in graph.linears
-            if node.operand == graph.input.name
+            first.parameters.weights[node.name]
+            for node in first.graph.linears
+            if node.operand == INPUT
         ]
     )
     picked = rows[rng.integers(len(rows), size=(CANDIDATES, STEPS))]
@@ -88,26 +91,59 @@ def _reached(network: Network, inputs: IntArray, lengths: IntArray) -> NDArray[n
 
     A result beyond an end of its type, before it is saturated, is one of its own.
     """
-    graph, reference = network.graph, run_reference(network, inputs, lengths)
-    states = reference.operators[graph.state.source]
-    before = np.concatenate([np.zeros_like(states[:, :1]), states[:, :-1]], axis=1)
-    values = {graph.input.name: inputs, graph.state.name: before, **reference.operators}
-    alive = (np.arange(inputs.shape[1]) < lengths[:, None])[..., None]
-    columns = []
-    for node in graph.operators:
-        results, kind = values[node.name], node.type
-        if not isinstance(node, Table):
-            exact = replace(node, type=Fixed(63, kind.frac))
-            operands = [values[name] for name in node.operands]
-            results = evaluate(exact, graph, operands, network.parameters)
-        places = np.clip(results, kind.minimum - 1, kind.maximum + 1) - kind.minimum + 1
-        # Steps past the end count as the first step once more.
-        columns.append(_marks(np.where(alive, places, places[:, :1]), 2 + (1 << kind.bits)))
+    reference = run_reference(network, inputs, lengths)
+    every = network.architecture.every_step(network.genome.output)
+    emitted, columns = inputs, []
+    for bound, steps in zip(network.layers, every, strict=False):
+        columns += _reached_by(bound, emitted, lengths, reference, every_step=steps)
+        emitted = reference.operators[bound.stage.spell(bound.graph.emits)]
     if network.genome.output == "class":
-        columns.append(_marks(reference.classes[:, None], graph.head.outputs))
-        decisive = _decisive_bits(reference.logits, reference.classes, graph.head.type.bits)
+        columns.append(_marks(reference.classes[:, None], network.architecture.outputs))
+        bits = network.head.typed.emitted.bits
+        decisive = _decisive_bits(reference.logits, reference.classes, bits)
         columns.append(np.repeat(decisive, DECISION_WEIGHT, axis=1))
     return np.concatenate(columns, axis=1)
+
+
+def _reached_by(
+    bound: BoundStage,
+    inputs: IntArray,
+    lengths: IntArray,
+    reference: Reference,
+    *,
+    every_step: bool,
+) -> list[NDArray[np.bool_]]:
+    """Which results of every operator of a stage each sequence has: shapes [N, results].
+
+    Parameters
+    ----------
+    inputs
+        What it reads, shape [N, T, inputs].
+    every_step
+        Whether it computes every time step, or the last one of a sequence alone.
+    """
+    graph, typed, parameters = bound.graph, bound.typed, bound.parameters
+    spell, found = bound.stage.spell, reference.operators
+    values = {INPUT: inputs} | {node.name: found[spell(node.name)] for node in graph.operators}
+    initial = initial_states(bound, len(inputs))
+    for state in graph.states:
+        before = values[state.source][:, :-1]
+        values[state.name] = np.concatenate([initial[state.name][:, None], before], axis=1)
+    step, ends = np.arange(inputs.shape[1]), lengths[:, None]
+    computed = (step < ends if every_step else step == ends - 1)[..., None]
+    # Steps in which nothing is computed count as one in which something is.
+    usual = np.zeros_like(ends) if every_step else ends - 1
+    columns = []
+    for node in graph.operators:
+        results, kind = values[node.name], typed[node.name]
+        if not isinstance(node, Table):
+            wide = replace(typed, types={**typed.types, node.name: Fixed(63, kind.frac)})
+            operands = [values[name] for name in node.operands]
+            results = evaluate(node, wide, operands, parameters)
+        places = np.clip(results, kind.minimum - 1, kind.maximum + 1) - kind.minimum + 1
+        instead = np.take_along_axis(places, usual[..., None], axis=1)
+        columns.append(_marks(np.where(computed, places, instead), 2 + (1 << kind.bits)))
+    return columns
 
 
 def _decisive_bits(logits: IntArray, classes: IntArray, bits: int) -> NDArray[np.bool_]:

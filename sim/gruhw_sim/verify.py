@@ -12,24 +12,31 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from rich.table import Table
 
-from gruhw.accuracy import Accuracy
+from gruhw.accuracy import Figure
+from gruhw.arrays import IntArray, shaped
+from gruhw.encoding import Saturation, rounded
 from gruhw.files import PathLike, as_path, write_atomic
 from gruhw.model import Network
 from gruhw.programs import in_parallel
-from gruhw.values import instance, whole_number
+from gruhw.tasks.data import Split
+from gruhw.values import at_least_one, instance, whole_number
 from gruhw_hw.identifiers import check_top
 from gruhw_hw.top import TOP, generate_verilog
 from gruhw_sim.comparison import Comparison
-from gruhw_sim.expectations import Scenario, sequences_of
-from gruhw_sim.harness import WAVEFORM, Harness, Trace, best_waveform
-from gruhw_sim.report import Mismatch
-from gruhw_sim.runner import work_folder
+from gruhw_sim.expectations import Scenario, labels_of, sequences_of
+from gruhw_sim.harness import WAVEFORM, Harness, Trace, Waveform, best_waveform
+from gruhw_sim.report import Mismatch, figure_json
+from gruhw_sim.runner import work_folder, worth
 
 BATCH = 200
-"""Sequences that are simulated in one run."""
+"""The most sequences that are simulated in one run."""
+
+RESULTS = 1 << 23
+"""About as many integers of the reference are kept in a run; of long sequences, it has fewer."""
 
 Progress = Callable[[int, int], None]
 """Called with how many sequences are done, and of how many."""
@@ -37,13 +44,12 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Counts:
-    """What was compared: ``right`` is the number of right classes, 0 without labels."""
+    """What was compared."""
 
     sequences: int = 0
     states: int = 0
     outputs: int = 0
     cycles: int = 0
-    right: int = 0
 
     def __add__(self, other: "Counts") -> "Counts":
         pairs = zip(asdict(self).values(), asdict(other).values(), strict=True)
@@ -63,13 +69,14 @@ class Verification:
     waveform
         The waveform of the step in which the mismatch arose.
     accuracy
-        How many classes are right; None without labels, without classes, or if anything differs.
+        How well the hardware does: how many classes are right, or the squared error of values.
+        None without labels, where its output is the states, or if anything differs.
     """
 
     counts: Counts
     mismatch: Mismatch | None = None
     waveform: Path | None = None
-    accuracy: Accuracy | None = None
+    accuracy: Figure | None = None
 
     @property
     def passed(self) -> bool:
@@ -78,13 +85,10 @@ class Verification:
 
     def to_json(self) -> dict[str, Any]:
         """The result as JSON types."""
-        counts = asdict(self.counts)
-        del counts["right"]
         return {
             "passed": self.passed,
-            **counts,
-            "accuracy": self.accuracy and self.accuracy.share,
-            "accuracy_interval": self.accuracy and list(self.accuracy.interval),
+            **asdict(self.counts),
+            **figure_json(self.accuracy),
             "mismatch": self.mismatch and asdict(self.mismatch),
             "waveform": self.waveform and str(self.waveform),
         }
@@ -99,7 +103,7 @@ class Verification:
             "clock cycles": f"{self.counts.cycles:,}",
         }
         if self.accuracy is not None:
-            rows["accuracy"] = str(self.accuracy)
+            rows[self.accuracy.name] = str(self.accuracy)
         if self.mismatch is not None:
             rows |= {"first mismatch": str(self.mismatch), "waveform": str(self.waveform)}
         table = Table(title=title, show_header=False)
@@ -147,55 +151,151 @@ def verify(
         If Verilator or a compiler fails.
     """
     check_top(top)
-    codes, steps, labels = sequences_of(network, inputs, lengths, labels)
-    verilog = None if verilog is None else instance("verilog", verilog, str)
-    waveform = as_path(waveform, "waveform")
-    cache = None if cache is None else as_path(cache, "cache")
-    jobs = None if jobs is None else whole_number("jobs", jobs, 1)
-    text = generate_verilog(network, top=top).verilog if verilog is None else verilog
-    starts = range(0, len(codes), BATCH)
+    codes, steps, right = sequences_of(network, inputs, lengths, labels)
+    settings = _Settings.checked(network, waveform, verilog, top, cache, jobs, progress)
+    return _verify(settings, codes.shape[1], steps, right, lambda part: codes[part])
+
+
+def verify_samples(
+    network: Network,
+    split: Split,
+    *,
+    waveform: PathLike,
+    verilog: str | None = None,
+    top: str = TOP,
+    cache: PathLike | None = None,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> Verification:
+    """The same of raw samples, which become integers when it is their turn.
+
+    Memory does not grow with their number, then.
+
+    Parameters
+    ----------
+    split
+        Sequences of raw numbers, and what is right of them; others as in :func:`verify`.
+    """
+    check_top(top)
+    network, split = instance("network", network, Network), instance("split", split, Split)
+    kind, size = network.input_type, network.architecture.inputs
+    x = shaped("inputs", split.x, ("sequences", "steps", size))
+    at_least_one("sequence", len(x))
+    right = labels_of(network, split.y, len(x))
+    settings = _Settings.checked(network, waveform, verilog, top, cache, jobs, progress)
+    saturation = Saturation()
+
+    def encoded(part: slice) -> IntArray:
+        codes, saturated = rounded(network.normalisation, kind, x[part])
+        inside = np.arange(x.shape[1]) < split.lengths[part, None]
+        saturation.note(saturated[inside])
+        return codes
+
+    found = _verify(settings, x.shape[1], split.lengths, right, encoded)
+    saturation.warn(kind)
+    return found
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What both ways to verify have in common, checked."""
+
+    network: Network
+    verilog: str
+    top: str
+    waveform: Path
+    cache: Path | None
+    jobs: int | None
+    progress: Progress
+
+    @classmethod
+    def checked(
+        cls,
+        network: Network,
+        waveform: PathLike,
+        verilog: str | None,
+        top: str,
+        cache: PathLike | None,
+        jobs: int | None,
+        progress: Progress | None,
+    ) -> "_Settings":
+        given = None if verilog is None else instance("verilog", verilog, str)
+        return cls(
+            waveform=as_path(waveform, "waveform"),
+            cache=None if cache is None else as_path(cache, "cache"),
+            jobs=None if jobs is None else whole_number("jobs", jobs, 1),
+            network=network,
+            verilog=generate_verilog(network, top=top).verilog if given is None else given,
+            top=top,
+            progress=progress or (lambda done, total: None),
+        )
+
+
+def batch_size(network: Network, steps: int) -> int:
+    """How many sequences of so many steps are simulated in one run."""
+    results = sum(node.size for bound in network.layers for node in bound.graph.operators)
+    return max(1, min(BATCH, RESULTS // (steps * results)))
+
+
+def _verify(
+    settings: _Settings,
+    steps: int,
+    lengths: IntArray,
+    labels: NDArray[Any] | None,
+    encoded: Callable[[slice], IntArray],
+) -> Verification:
+    """Verify sequences of at most so many ``steps``, whose input integers ``encoded`` gives."""
+    network, count = settings.network, len(lengths)
+    size = batch_size(network, steps)
+    starts = range(0, count, size)
 
     def comparison(first: int) -> Comparison:
-        part = slice(first, first + BATCH)
-        return Comparison.of(Scenario.of(network, codes[part], steps[part]))
+        part = slice(first, first + size)
+        return Comparison.of(Scenario.of(network, encoded(part), lengths[part]))
 
     with work_folder() as folder:
-        harness = Harness.build(text, top, folder / "fast", cache)
 
-        def run(first: int) -> tuple[Counts, Mismatch | None]:
+        def build(name: str, kind: Waveform | None = None) -> Harness:
+            place = folder / name
+            return Harness.build(settings.verilog, settings.top, place, settings.cache, kind)
+
+        harness = build("fast")
+
+        def run(first: int) -> tuple[Counts, IntArray, Mismatch | None]:
             expected = comparison(first)
             with tempfile.TemporaryDirectory(dir=folder) as place:
                 mismatch = expected.first_mismatch(_run(harness, expected, Path(place)))
-            right = 0
-            if labels is not None:
-                classes = expected.scenario.reference.classes
-                right = int((classes == labels[first : first + BATCH]).sum())
-            sizes = (len(expected.scenario.lengths), len(expected.states), len(expected.outputs))
-            return Counts(*sizes, expected.scenario.starts[-1], right), mismatch
+            scenario = expected.scenario
+            states, outputs = sum(map(len, expected.states)), len(expected.outputs)
+            counts = Counts(len(scenario.lengths), states, outputs, scenario.starts[-1])
+            return counts, scenario.reference.logits, mismatch
 
         done, wrong = Counts(), None
-        with closing(in_parallel(run, starts, jobs)) as batches:
-            for first, (counts, mismatch) in zip(starts, batches, strict=True):
+        given: list[IntArray] = []
+        with closing(in_parallel(run, starts, settings.jobs)) as batches:
+            for first, (counts, logits, mismatch) in zip(starts, batches, strict=True):
                 done += counts
-                if progress is not None:
-                    progress(done.sequences, len(codes))
+                given.append(logits)
+                settings.progress(done.sequences, count)
                 if mismatch is not None:
                     wrong = first, mismatch
                     break
         if wrong is not None:
             first, mismatch = wrong
             kind = best_waveform()
-            traced = Harness.build(text, top, folder / "traced", cache, kind)
+            traced = build("traced", kind)
             expected = comparison(first)
             window = expected.window(mismatch)
             mismatch = expected.culprit(mismatch, window, _run(traced, expected, folder, window))
-            path = waveform.with_suffix(kind.suffix)
+            path = settings.waveform.with_suffix(kind.suffix)
             write_atomic(path, (folder / WAVEFORM).read_bytes())
             if mismatch.sequence >= 0:
                 mismatch = replace(mismatch, sequence=first + mismatch.sequence)
             return Verification(done, mismatch, path)
-    known = labels is not None and network.genome.output == "class"
-    return Verification(done, accuracy=Accuracy(done.right, len(codes)) if known else None)
+    if labels is None or network.genome.output == "states":
+        return Verification(done)
+    # What the reference's head gave is what the hardware gave.
+    return Verification(done, accuracy=worth(network, np.concatenate(given), labels))
 
 
 def _run(
@@ -203,5 +303,4 @@ def _run(
 ) -> Trace:
     """A batch up to its end, or to the end of the window that is recorded."""
     cycles = window[1] + 1 if window else expected.cycles
-    source = expected.scenario.network.graph.state.source
-    return harness.run(folder, expected.elements, cycles, expected.traced_operators, source, window)
+    return harness.run(folder, expected.elements, cycles, expected.watched, window)

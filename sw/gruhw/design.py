@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gruhw import __version__
-from gruhw.errors import InputError
+from gruhw.errors import InputError, naming
 from gruhw.files import (
     PathLike,
     as_path,
@@ -21,11 +21,12 @@ from gruhw.files import (
     sha256,
     write_atomic,
 )
-from gruhw.genome import FileReference, Folding, Genome, Output, Sizes
+from gruhw.genome import FileReference, Folding, Genome, Output
+from gruhw.graph import INPUT
 from gruhw.model import Model, Network, load_model, read_reference
 from gruhw.parts import PARTS, PartName
 from gruhw.reference import run_reference
-from gruhw.tasks import Split, Task, load_samples, load_task
+from gruhw.tasks import Split, Task, load_samples, load_task, sample_arrays
 from gruhw.values import at_least_one, instance, whole_number
 from gruhw_hw.identifiers import check_top, verilog_file
 from gruhw_hw.interface import describe_interface
@@ -65,28 +66,31 @@ class Design:
 
     @classmethod
     def load(
-        cls, path: PathLike, *, pe: int | None = None, output: Output | None = None
+        cls,
+        path: PathLike,
+        *,
+        pe: int | tuple[int, ...] | None = None,
+        output: Output | None = None,
     ) -> "Design":
         """Load the genome at ``path`` and its model, optionally with another folding or output.
 
         Raises
         ------
         InputError
-            If a file is wrong, or the folding does not suit the network.
+            If a file is wrong, or the folding or the output does not suit the network.
         """
         path = as_path(path)
         genome = Genome.load(path)
         changes: dict[str, Any] = {}
         if pe is not None:
-            changes["folding"] = Folding.checked(pe, genome.sizes.hidden)
+            changes["folding"] = Folding.checked(pe, genome.network)
         if output is not None:
             changes["output"] = output
-        genome = genome.model_copy(update=changes)
+        with naming(path):
+            genome = genome.model_copy(update=changes)
         model = load_model(genome, path)
-        try:
+        with naming(path):
             network = Network.build(genome, model)
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from error
         return cls(path, genome, network, model.trained_on)
 
     @property
@@ -147,54 +151,85 @@ class Design:
 
     def check(self, split: Split, source: str) -> None:
         """Raise :class:`InputError` unless the sequences of ``split`` fit the network."""
-        check_split(split, self.genome.sizes, source, str(self.path))
+        check_split(split, self.genome, source, str(self.path))
 
 
-def check_split(split: Split, sizes: Sizes, source: str, like: str) -> None:
-    """Raise :class:`InputError` unless sequences from ``source`` fit a network of ``sizes``.
+def check_split(split: Split, genome: Genome, source: str, like: str) -> None:
+    """Raise :class:`InputError` unless sequences from ``source`` fit the network of ``genome``.
 
-    ``like`` says whose sizes they are.
+    ``like`` says whose network it is.
     """
+    network = genome.network
     elements = instance("samples", split, Split).x.shape[2]
-    if elements != sizes.input:
+    if elements != network.inputs:
         raise InputError(
-            f"{source}: elements of a time step must be {sizes.input}, as in {like}, not {elements}"
+            f"{source}: elements of a time step must be {network.inputs}, as in {like}, "
+            f"not {elements}"
         )
-    if len(split) and split.y.max() >= sizes.classes:
+    if split.target == "values":
+        if genome.output == "class":
+            raise InputError(f"{source}: y must be classes, for output class of {like}, not values")
+        if (values := split.y.shape[1]) != network.outputs:
+            raise InputError(
+                f"{source}: values of a sequence must be {network.outputs}, as in {like}, "
+                f"not {values}"
+            )
+        return
+    classes = max(network.outputs, 2)  # a single logit stands for two classes
+    if len(split) and split.y.max() >= classes:
         raise InputError(
-            f"{source}: labels must be 0 to {sizes.classes - 1}, as in {like}, not {split.y.max()}"
+            f"{source}: labels must be 0 to {classes - 1}, as in {like}, not {split.y.max()}"
         )
 
 
 def parameter_arrays(network: Network) -> dict[str, NDArray[Any]]:
-    """Every constant of the accelerator as integers: the contents of ``parameters.npz``."""
-    graph, parameters = network.graph, network.parameters
+    """Every constant of the accelerator as integers: the contents of ``parameters.npz``.
+
+    Names are :attr:`gruhw.architecture.Stage.spell`'s: ``W_ir.weight``, or ``l0.W_ir.weight`` where
+    there are several layers. States that do not begin with zero have theirs as ``h.initial``.
+    """
+    types = {INPUT: network.input_type}
+    for bound in network.stages:
+        types |= {bound.stage.spell(op.name): bound.typed[op.name] for op in bound.graph.operators}
     arrays: dict[str, NDArray[Any]] = {}
-    for node in (graph.input, *graph.operators, graph.head):
-        arrays[f"{node.name}.bits"] = np.asarray(node.type.bits)
-        arrays[f"{node.name}.frac"] = np.asarray(node.type.frac)
-        arrays[f"{node.name}.signed"] = np.asarray(node.type.signed)
-    for op in graph.linears:
-        arrays[f"{op.name}.weight"] = parameters.weights[op.name]
-        arrays[f"{op.name}.weight_frac"] = np.asarray(op.weight.frac)
-        arrays[f"{op.name}.bias"] = parameters.biases[op.name]
-    for table in graph.tables:
-        arrays[f"{table.name}.table"] = graph.table_values(table)
+    for name, kind in types.items():
+        arrays[f"{name}.bits"] = np.asarray(kind.bits)
+        arrays[f"{name}.frac"] = np.asarray(kind.frac)
+        arrays[f"{name}.signed"] = np.asarray(kind.signed)
+    for bound in network.stages:
+        for op in bound.graph.linears:
+            name = bound.stage.spell(op.name)
+            arrays[f"{name}.weight"] = bound.parameters.weights[op.name]
+            arrays[f"{name}.weight_frac"] = np.asarray(bound.typed.weights[op.name].frac)
+            arrays[f"{name}.bias"] = bound.parameters.biases[op.name]
+    for bound in network.stages:
+        for table in bound.graph.tables:
+            name = bound.stage.spell(table.name)
+            arrays[f"{name}.table"] = bound.typed.table_values(table)
+    for bound in network.stages:
+        for state, values in bound.parameters.initial.items():
+            arrays[f"{bound.stage.spell(state)}.initial"] = values
     return arrays
 
 
 def vector_arrays(network: Network, samples: Split) -> dict[str, NDArray[Any]]:
-    """Sequences and every operator's expected integers: the contents of ``vectors.npz``."""
+    """Sequences and every operator's expected integers: the contents of ``vectors.npz``.
+
+    Raises
+    ------
+    InputError
+        If the samples do not fit the network, or an operator has the name of another array.
+    """
     inputs = network.encode(samples.x)
     reference = run_reference(network, inputs, samples.lengths)
-    return {
-        "x": inputs,
-        "length": samples.lengths,
-        **reference.operators,
-        "logits": reference.logits,
-        "class": reference.classes,
-        "cycle": reference.cycles,
-    }
+    before = {"x": inputs, "length": samples.lengths}
+    after = {"logits": reference.logits, "class": reference.classes, "cycle": reference.cycles}
+    for name in reference.operators:
+        if name in before | after:
+            raise InputError(f"operator must have another name than {name}, an array of vectors")
+    if network.genome.output == "values":
+        del after["class"]
+    return {**before, **reference.operators, **after}
 
 
 def tool_versions() -> dict[str, str]:
@@ -287,14 +322,13 @@ def save_design(out: PathLike, genome: Genome, model: Model, samples: Split | No
         If the folder cannot be written, or model or samples do not fit the genome.
     """
     genome, model = instance("genome", genome, Genome), instance("model", model, Model)
-    model.check_sizes(genome.sizes)
-    model.graph(genome.genes)  # its fraction bits are those of these widths
+    model.check_network(genome.network)
+    model.typed(genome.genes)  # its fraction bits are those of these widths
     if samples is not None:
-        check_split(samples, genome.sizes, "samples", "the genome")
+        check_split(samples, genome, "samples", "the genome")
     contents = {"model": ("model.safetensors", model.to_bytes())}
     if samples is not None:
-        arrays = {"x_test": samples.x, "y_test": samples.y, "length_test": samples.lengths}
-        contents["samples"] = ("samples.npz", npz_bytes(arrays))
+        contents["samples"] = ("samples.npz", npz_bytes(sample_arrays(samples)))
     references, out = {}, as_path(out)
     for kind, (name, data) in contents.items():
         write_atomic(out / name, data)

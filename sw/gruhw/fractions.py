@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from gruhw.errors import InputError
 from gruhw.frozen import FrozenMapping
-from gruhw.genome import check_width, describe_gene
+from gruhw.genes import check_width, describe_gene
 from gruhw.values import mapping, whole_number
 
 FRACTION_BITS = range(-14, 25)
@@ -39,7 +39,7 @@ class Fractions(FrozenMapping[int]):
     ------
     InputError
         If a value is outside :data:`FRACTION_BITS`, a width outside
-        :data:`gruhw.genome.LEGAL_BITS`, or a tensor has no width.
+        :data:`gruhw.genes.LEGAL_BITS`, or a tensor has no width.
     """
 
     def __init__(

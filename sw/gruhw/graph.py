@@ -1,38 +1,56 @@
-"""One time step of a GRU, and its classifier head, as a graph of typed operators.
+"""One time step of a stage as a graph of operators: what is computed, at no width yet.
 
-The cell is PyTorch's (reset gate applied after the recurrent product)::
-
-    r  = sigmoid(W_ir x + b_ir + W_hr h + b_hr)
-    z  = sigmoid(W_iz x + b_iz + W_hz h + b_hz)
-    n  = tanh(W_in x + b_in + r * (W_hn h + b_hn))
-    h' = (1 - z) * n + z * h
-
-Nodes are frozen, stand in topological order, name their operands, and carry the
-fixed-point type of their result. Interpreters (PyTorch, NumPy, Amaranth, schedule)
-dispatch on the node's class, live outside this module, and never write into a graph.
+Nodes are frozen, stand in topological order and name their operands. Each says by which rule its
+result gets a type; :mod:`gruhw.typed` applies the rules. Interpreters (PyTorch, C++, NumPy,
+Amaranth, schedule, area, proofs) dispatch on the node's class, read names and sizes from the graph,
+live outside this module, and never write into a graph.
 """
 
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
-from typing import Literal, TypeAlias
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, TypeAlias, get_args
 
-import numpy as np
-
-from gruhw.fixed import Fixed, IntArray, quantise
-from gruhw.fractions import Fractions
-from gruhw.genome import LEGAL_BITS, LINEAR, Genes, Sizes, homogeneous
-from gruhw.values import instance, truth
+from gruhw.errors import InputError
 
 Function: TypeAlias = Literal["sigmoid", "tanh"]
+
+Rule: TypeAlias = Literal["calibrated", "rectified", "unit", "symmetric", "exact"]
+"""How a result gets its type, of as many bits as its gene says:
+
+=============  ============================================================
+``calibrated``  signed, fraction bits chosen on data
+``rectified``   unsigned, fraction bits chosen on data: a ReLU costs nothing
+``unit``        unsigned, ``frac = bits``: from 0 up to 1
+``symmetric``   signed, ``frac = bits - 1``: from -1 up to 1
+``exact``       that of the accumulator: the result has no gene
+=============  ============================================================
+"""
+
+RULES: tuple[Rule, ...] = get_args(Rule)
+"""Every rule."""
+
+INPUT = "input"
+"""The name of every graph's input."""
+
+RESERVED = (
+    *(INPUT, "output", "sequencer", "states", "initial", "datapath"),
+    *("x", "length", "logits", "class", "cycle"),
+)
+"""Names that hardware gives to what surrounds the operators, and files to other arrays."""
+
+OF_STATES = ("states", "initial")
+"""What hardware puts before the names of states, to name their memories."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """An operator: its unique name and the type of each element of its result."""
+    """A value of a time step: its unique name, its elements, and the rule of their type."""
 
     name: str
-    type: Fixed
+    size: int
+    rule: Rule = "calibrated"
 
     @property
     def operands(self) -> tuple[str, ...]:
@@ -42,35 +60,38 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input(Node):
-    """The input vector of a time step, of ``size`` elements."""
-
-    size: int
+    """The input vector of a time step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State(Node):
-    """What ``source`` computed in the step before; zero in the first step of a sequence."""
+    """What ``source`` computed in the step before; in a sequence's first, the initial state.
+
+    Its type is that of ``source``, whatever its own rule says.
+    """
 
     source: str
-    size: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Linear(Node):
-    """``weight @ operand + bias``, exact in ``accumulator``, then requantised to ``type``.
+    """``weight @ operand + bias``, exact in an accumulator, then requantised.
 
-    The result is exact where ``type`` equals ``accumulator``, which it always does in the head.
+    Its operand, of ``inputs`` elements, is the input or a state: all their elements are there when
+    a time step begins.
     """
 
     operand: str
-    weight: Fixed
-    accumulator: Fixed
     inputs: int
-    outputs: int
 
     @property
     def operands(self) -> tuple[str, ...]:
         return (self.operand,)
+
+    @property
+    def outputs(self) -> int:
+        """How many dot products there are: one for each element of the result."""
+        return self.size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +120,7 @@ class Multiply(Node):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Complement(Node):
-    """``1 - operand`` for an unsigned operand with ``frac = bits``, then requantised."""
+    """``1 - operand`` for an operand of rule ``unit``, then requantised."""
 
     operand: str
 
@@ -119,191 +140,236 @@ class Table(Node):
     def operands(self) -> tuple[str, ...]:
         return (self.operand,)
 
-    def values(self, operand: Fixed) -> IntArray:
-        """The result for each code of ``operand``, indexed by two's-complement code."""
-        real = operand.codes() * operand.scale
-        with np.errstate(over="ignore"):  # the reciprocal of infinity is the right zero
-            exact = np.tanh(real) if self.function == "tanh" else 1.0 / (1.0 + np.exp(-real))
-        return quantise(exact, self.type)
-
 
 @dataclass(frozen=True)
 class Graph:
-    """The operators of one time step in topological order, and the head that follows the last.
+    """The nodes of one time step in topological order, and the one whose results are emitted.
 
-    Iterating yields the nodes of the step, then the head; indexing is by name.
+    Iterating yields the nodes; indexing is by name.
+
+    Raises
+    ------
+    InputError
+        If the nodes are no time step that every interpreter computes: see :meth:`check`.
     """
 
-    step: tuple[Node, ...]
-    head: Linear
+    nodes: tuple[Node, ...]
+    emits: str
+
+    def __post_init__(self) -> None:
+        self.check()
 
     def __iter__(self) -> Iterator[Node]:
-        yield from self.step
-        yield self.head
+        return iter(self.nodes)
 
     def __getitem__(self, name: str) -> Node:
         return self._by_name[name]
 
     @cached_property
-    def _by_name(self) -> dict[str, Node]:
-        return {node.name: node for node in self}
+    def _by_name(self) -> Mapping[str, Node]:
+        return {node.name: node for node in self.nodes}
 
     @cached_property
     def input(self) -> Input:
         """The node through which a step's input vector enters."""
-        return next(node for node in self.step if isinstance(node, Input))
+        (found,) = (node for node in self.nodes if isinstance(node, Input))
+        return found
 
     @cached_property
-    def state(self) -> State:
-        """The node that carries the hidden state from step to step."""
-        return next(node for node in self.step if isinstance(node, State))
+    def states(self) -> tuple[State, ...]:
+        """The nodes that carry results from step to step."""
+        return tuple(node for node in self.nodes if isinstance(node, State))
 
     @cached_property
     def operators(self) -> tuple[Node, ...]:
-        """The nodes of a step that compute something."""
-        return tuple(node for node in self.step if not isinstance(node, Input | State))
+        """The nodes that compute something."""
+        return tuple(node for node in self.nodes if not isinstance(node, Input | State))
 
     @cached_property
     def linears(self) -> tuple[Linear, ...]:
-        """Every linear operator, the head last."""
-        return tuple(node for node in self if isinstance(node, Linear))
+        """Every linear operator."""
+        return tuple(node for node in self.nodes if isinstance(node, Linear))
 
     @cached_property
     def tables(self) -> tuple[Table, ...]:
         """Every tabulated operator."""
-        return tuple(node for node in self.step if isinstance(node, Table))
+        return tuple(node for node in self.nodes if isinstance(node, Table))
+
+    @cached_property
+    def units(self) -> int:
+        """The elements of what is emitted, and so of every operator's result."""
+        return self[self.emits].size
 
     @cached_property
     def feedforward(self) -> frozenset[str]:
-        """The nodes of a step that do not depend on the state."""
+        """The nodes that do not depend on a state."""
         found: set[str] = set()
-        for node in self.step:
+        for node in self.nodes:
             if isinstance(node, Input) or (node.operands and found.issuperset(node.operands)):
                 found.add(node.name)
         return frozenset(found)
 
-    def table_values(self, table: Table) -> IntArray:
-        """The contents of ``table``, indexed by its operand's two's-complement code."""
-        return table.values(self[table.operand].type)
+    @cached_property
+    def merged_biases(self) -> Mapping[str, str]:
+        """Linear operators whose bias another one can have instead, by name; and that other one.
 
-    def with_accumulators(self, accumulators: Mapping[str, Fixed]) -> "Graph":
-        """The same graph with the accumulators of the named linear operators replaced.
-
-        The head stays exact; the other results keep their types, which genes have chosen, also
-        where one is the type of its accumulator.
+        They are those whose result only an addition reads that adds it to the other's result.
         """
+        found = {}
+        for node in self.operators:
+            if isinstance(node, Add) and node.left != node.right:
+                both = [self[name] for name in node.operands]
+                alone = all(self._readers(operand.name) == 1 for operand in both)
+                if alone and all(isinstance(operand, Linear) for operand in both):
+                    found[node.right] = node.left
+        return found
 
-        def refit(node: Linear) -> Linear:
-            found = accumulators.get(node.name)
-            return replace(node, accumulator=found) if found else node
+    def _readers(self, name: str) -> int:
+        """How often the result of a node is read, by a state and by the output too."""
+        read = [operand for node in self.nodes for operand in node.operands]
+        read += [state.source for state in self.states] + [self.emits]
+        return read.count(name)
 
-        head = refit(self.head)
-        return Graph(
-            tuple(refit(node) if isinstance(node, Linear) else node for node in self.step),
-            replace(head, type=head.accumulator),
+    def check(self) -> None:
+        """Raise :class:`InputError` unless every interpreter can compute these nodes."""
+        known: dict[str, Node] = {}
+        for node in self.nodes:
+            _check_node(node, known)
+            known[node.name] = node
+        for before in OF_STATES:
+            for state in self.states:
+                if (taken := f"{before}_{state.name}") in known:
+                    raise InputError(
+                        f"name of a node must not be {taken}, a memory of state {state.name}"
+                    )
+        inputs = [node.name for node in self.nodes if isinstance(node, Input)]
+        if inputs != [INPUT]:
+            raise InputError(f"a graph must have one input, named {INPUT}, not {inputs}")
+        if self.emits not in known or not known[self.emits].operands:
+            raise InputError(f"what a graph emits must be one of its operators, not {self.emits!r}")
+        for node in self.nodes:
+            if isinstance(node, State):
+                _check_state(node, known)
+            elif node.operands and node.size != known[self.emits].size:
+                raise InputError(
+                    f"{node.name} must have {known[self.emits].size} elements like {self.emits}, "
+                    f"which is emitted, not {node.size}"
+                )
+
+
+def _check_node(node: Node, known: Mapping[str, Node]) -> None:
+    name = node.name
+    if re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII) is None:
+        raise InputError(
+            f"name of a node must be letters, digits and underscores, a letter first, not {name!r}"
+        )
+    if name in known:
+        raise InputError(f"name of a node must be unique, but there are two of {name}")
+    if name in RESERVED and not isinstance(node, Input):
+        raise InputError(f"name of a node must be none of {', '.join(RESERVED)}, not {name!r}")
+    if node.rule not in RULES:
+        raise InputError(f"rule of {name} must be one of {', '.join(RULES)}, not {node.rule!r}")
+    if node.rule == "exact" and not isinstance(node, Linear):
+        raise InputError(f"rule of {name} must not be exact, which only linear operators can be")
+    for operand in node.operands:
+        if operand not in known:
+            raise InputError(f"operand of {name} must stand before it, but {operand!r} does not")
+        if isinstance(node, Linear):
+            _check_vector(node, known[operand])
+        elif isinstance(known[operand], Input):
+            raise InputError(f"{name} must not read the input, which only linear operators read")
+        elif known[operand].size != node.size:
+            raise InputError(
+                f"{operand} must have {node.size} elements like {name}, which reads it, "
+                f"not {known[operand].size}"
+            )
+    if isinstance(node, Complement) and known[node.operand].rule != "unit":
+        raise InputError(
+            f"operand of {name} must be of rule unit, of which 1 - x is one too, "
+            f"but {node.operand} is {known[node.operand].rule}"
         )
 
 
-def calibrated_tensors(genes: Mapping[str, int]) -> dict[str, int]:
-    """The tensors whose fraction bits calibration must choose, with their widths in bits.
-
-    Named ``input``, ``OP`` for an operator's result and ``OP.weight`` for its weights. The
-    fraction bits of sigmoid, tanh, ``sub_z`` and the state follow from their widths.
-    """
-    genes = Genes.of(genes)
-    widths = {"input": genes["input"]}
-    for op in LINEAR:
-        widths[f"{op}.weight"] = genes[f"{op}.weight"]
-    widths["head.weight"] = genes["head.weight"]
-    for op in (*LINEAR, "add_r", "add_z", "mul_rh", "add_n", "mul_zn", "mul_zh"):
-        widths[op] = genes[op]
-    return widths
+def _check_vector(node: Linear, operand: Node) -> None:
+    """A dot product needs all elements at once: of another result, some are computed later."""
+    if not isinstance(operand, Input | State):
+        raise InputError(
+            f"{node.name}, a linear operator, must read the input or a state, not the result of "
+            f"{operand.name}"
+        )
+    if operand.size != node.inputs:
+        raise InputError(
+            f"{node.name} must take the {operand.size} elements of {operand.name}, "
+            f"not {node.inputs}"
+        )
 
 
-def build_graph(
-    sizes: Sizes, genes: Mapping[str, int], fractions: Mapping[str, int], *, input_signed: bool
-) -> Graph:
-    """The graph of a GRU cell with a classifier head.
+def _check_state(node: State, known: Mapping[str, Node]) -> None:
+    source = known.get(node.source)
+    if source is None or not source.operands:
+        raise InputError(f"source of state {node.name} must be an operator, not {node.source!r}")
+    if source.size != node.size:
+        raise InputError(
+            f"state {node.name} must have {source.size} elements like its source {source.name}, "
+            f"not {node.size}"
+        )
+    if source.rule == "exact":
+        raise InputError(f"rule of {source.name}, which state {node.name} keeps, must not be exact")
+
+
+class Step:
+    """Builds the graph of a time step, operator by operator; each method returns the name.
 
     Parameters
     ----------
-    sizes
-        Input, hidden and class counts.
-    genes
-        The width of every operator and weight.
-    fractions
-        Fraction bits of every tensor that :func:`calibrated_tensors` names. Those of
-        :class:`gruhw.fractions.Fractions` know for which widths they were chosen.
-    input_signed
-        Whether input elements are two's complement.
-
-    Returns
-    -------
-    Graph
-        With accumulators that hold any weights of the given widths;
-        :func:`gruhw.parameters.fit_accumulators` narrows them to actual weights.
-
-    Raises
-    ------
-    InputError
-        If a fraction is missing, out of range, or was chosen for another width.
+    inputs, units
+        Elements of the input vector and of every result.
     """
-    genes, sizes = Genes.of(genes), instance("sizes", sizes, Sizes)
-    fractions = Fractions.of(fractions)
-    fractions.check(calibrated_tensors(genes))
-    input_signed = truth("input_signed", input_signed)
 
-    def calibrated(name: str, *, signed: bool = True) -> Fixed:
-        return Fixed(genes[name], fractions[name], signed)
+    def __init__(self, inputs: int, units: int) -> None:
+        self._units = units
+        self._nodes: list[Node] = [Input(name=INPUT, size=inputs)]
 
-    def unit_interval(name: str) -> Fixed:
-        return Fixed(genes[name], genes[name], signed=False)
+    def state(self, name: str, source: str) -> str:
+        """What the operator ``source`` gave in the step before."""
+        return self._add(State(name=name, size=self._units, source=source))
 
-    def symmetric_unit(name: str) -> Fixed:
-        return Fixed(genes[name], genes[name] - 1)
-
-    x = Input(name="input", type=calibrated("input", signed=input_signed), size=sizes.input)
-    h = State(name="h", type=symmetric_unit("add_h"), source="add_h", size=sizes.hidden)
-
-    def linear(name: str, operand: Input | State, outputs: int, result: Fixed | None) -> Linear:
-        weight = calibrated(f"{name}.weight")
-        accumulator = worst_case_accumulator(operand.type, weight, operand.size)
-        return Linear(
-            name=name,
-            type=result or accumulator,
-            operand=operand.name,
-            weight=weight,
-            accumulator=accumulator,
-            inputs=operand.size,
-            outputs=outputs,
+    def linear(self, name: str, operand: str = INPUT, rule: Rule = "calibrated") -> str:
+        """``weight @ operand + bias``."""
+        inputs = next((node.size for node in self._nodes if node.name == operand), 0)
+        return self._add(
+            Linear(name=name, size=self._units, rule=rule, operand=operand, inputs=inputs)
         )
 
-    step: list[Node] = [x, h]
-    step += [linear(op, x, sizes.hidden, calibrated(op)) for op in ("W_ir", "W_iz", "W_in")]
-    step += [linear(op, h, sizes.hidden, calibrated(op)) for op in ("W_hr", "W_hz", "W_hn")]
-    step += [
-        Add(name="add_r", type=calibrated("add_r"), left="W_ir", right="W_hr"),
-        Add(name="add_z", type=calibrated("add_z"), left="W_iz", right="W_hz"),
-        Table(name="sig_r", type=unit_interval("sig_r"), operand="add_r", function="sigmoid"),
-        Table(name="sig_z", type=unit_interval("sig_z"), operand="add_z", function="sigmoid"),
-        Multiply(name="mul_rh", type=calibrated("mul_rh"), left="sig_r", right="W_hn"),
-        Add(name="add_n", type=calibrated("add_n"), left="W_in", right="mul_rh"),
-        Table(name="tanh_n", type=symmetric_unit("tanh_n"), operand="add_n", function="tanh"),
-        Complement(name="sub_z", type=unit_interval("sub_z"), operand="sig_z"),
-        Multiply(name="mul_zn", type=calibrated("mul_zn"), left="sub_z", right="tanh_n"),
-        Multiply(name="mul_zh", type=calibrated("mul_zh"), left="sig_z", right="h"),
-        Add(name="add_h", type=symmetric_unit("add_h"), left="mul_zn", right="mul_zh"),
-    ]
-    return Graph(tuple(step), linear("head", h, sizes.classes, None))
+    def add(self, name: str, left: str, right: str, rule: Rule = "calibrated") -> str:
+        """``left + right``."""
+        return self._add(Add(name=name, size=self._units, rule=rule, left=left, right=right))
 
+    def multiply(self, name: str, left: str, right: str, rule: Rule = "calibrated") -> str:
+        """``left * right``; hardware is smaller where ``left`` is unsigned, as gates are."""
+        return self._add(Multiply(name=name, size=self._units, rule=rule, left=left, right=right))
 
-TENSORS = tuple(calibrated_tensors(homogeneous(LEGAL_BITS[0])))
-"""The names of these tensors."""
+    def complement(self, name: str, operand: str) -> str:
+        """``1 - operand``."""
+        return self._add(Complement(name=name, size=self._units, rule="unit", operand=operand))
 
+    def sigmoid(self, name: str, operand: str) -> str:
+        """The logistic function, 0 to 1."""
+        return self._table(name, operand, "sigmoid", "unit")
 
-@lru_cache(maxsize=1 << 14)
-def worst_case_accumulator(operand: Fixed, weight: Fixed, inputs: int) -> Fixed:
-    """The accumulator of ``inputs`` products, and a bias as large as all of them together."""
-    product = operand.product(weight)
-    total = 2 * inputs * product.minimum, 2 * inputs * product.maximum
-    return Fixed.spanning(total, product.frac)
+    def tanh(self, name: str, operand: str) -> str:
+        """The hyperbolic tangent, -1 to 1."""
+        return self._table(name, operand, "tanh", "symmetric")
+
+    def graph(self, emits: str) -> Graph:
+        """The graph, whose stage emits the results of ``emits``; see :class:`Graph` for errors."""
+        return Graph(tuple(self._nodes), emits)
+
+    def _table(self, name: str, operand: str, function: Function, rule: Rule) -> str:
+        return self._add(
+            Table(name=name, size=self._units, rule=rule, operand=operand, function=function)
+        )
+
+    def _add(self, node: Node) -> str:
+        self._nodes.append(node)
+        return node.name

@@ -4,10 +4,10 @@ import json
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,22 +16,22 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as parse_safetensors
 from safetensors.numpy import save as format_safetensors
 
-from gruhw.arrays import Shape, frozen, real_values
+from gruhw.architecture import Architecture, Layer, Stage
+from gruhw.arrays import Shape, frozen, real_values, shaped
 from gruhw.encoding import encode
 from gruhw.errors import GruhwWarning, InputError, naming
 from gruhw.files import PathLike, as_path, check_sha256, parse_json, read_bytes
-from gruhw.fixed import FloatArray, IntArray
+from gruhw.fixed import Fixed, FloatArray, IntArray
 from gruhw.fractions import Fractions
 from gruhw.frozen import FrozenMapping
-from gruhw.genome import LINEAR, SHA256, Genome, Sha256, Sizes, first_problem
-from gruhw.graph import Graph, build_graph
+from gruhw.genes import Genes
+from gruhw.genome import SHA256, Genome, Sha256
+from gruhw.graph import INPUT, Graph
 from gruhw.normalisation import Normalisation as Normalisation
 from gruhw.parameters import Parameters, fit_accumulators, quantise_parameters
+from gruhw.strict import first_problem
+from gruhw.typed import Typed, type_stages
 from gruhw.values import instance, mapping, truth
-
-LAYERS = (*LINEAR, "head")
-"""Every layer that has weights and a bias."""
-
 
 METADATA = "gruhw"
 """The name of the model file's only metadata entry."""
@@ -41,25 +41,29 @@ class _Header(BaseModel):
     """What the model file holds besides tensors.
 
     Version 1 has no widths: ``fractions`` are numbers. In version 2 each says for which width it
-    was chosen. Without ``trained_on``, nobody knows what the weights were trained on.
+    was chosen. Without ``trained_on``, nobody knows what the weights were trained on. The network
+    is one GRU that begins with zero, unless version 3 says what it is.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     format: Literal["gruhw-model"] = "gruhw-model"
-    version: Literal["1", "2"] = "2"
+    version: Literal["1", "2", "3"] = "2"
+    network: dict[str, Any] | None = None
     fractions: dict[str, Any]
     input_signed: bool
     trained_on: Sha256 | None = None
 
     @classmethod
-    def of(cls, fractions: Fractions, **others: Any) -> "_Header":
+    def of(cls, network: Architecture, fractions: Fractions, **others: Any) -> "_Header":
         names, widths = sorted(fractions), fractions.widths
-        if widths is None:
-            described: dict[str, Any] = {name: fractions[name] for name in names}
-            return cls(version="1", fractions=described, **others)
-        described = {name: {"bits": widths[name], "frac": fractions[name]} for name in names}
-        return cls(fractions=described, **others)
+        described: dict[str, Any] = {name: fractions[name] for name in names}
+        if widths is not None:
+            described = {n: {"bits": widths[n], "frac": fractions[n]} for n in names}
+        if network != _one_gru(network.inputs, network.most_units, network.outputs):
+            content = network.model_dump(mode="json")
+            return cls(version="3", network=content, fractions=described, **others)
+        return cls(version="1" if widths is None else "2", fractions=described, **others)
 
     def chosen(self) -> Fractions:
         """The fraction bits, and for which widths they were chosen.
@@ -69,7 +73,7 @@ class _Header(BaseModel):
         InputError
             If an entry has another form than the version requires, or a value is out of range.
         """
-        if self.version == "1":
+        if self.version == "1" or (self.version == "3" and self._plain()):
             return Fractions(self.fractions)
         for name, entry in self.fractions.items():
             if not isinstance(entry, dict) or entry.keys() != {"bits", "frac"}:
@@ -79,63 +83,94 @@ class _Header(BaseModel):
             {name: entry["bits"] for name, entry in self.fractions.items()},
         )
 
+    def _plain(self) -> bool:
+        return all(isinstance(entry, int) for entry in self.fractions.values())
 
-def layer_shapes(sizes: Sizes) -> dict[str, tuple[int, int]]:
-    """The shape of each layer's weights, [outputs, inputs]; its bias has shape [outputs]."""
-    shapes = dict.fromkeys(LINEAR[:3], (sizes.hidden, sizes.input))
-    shapes |= dict.fromkeys(LINEAR[3:], (sizes.hidden, sizes.hidden))
-    return shapes | {"head": (sizes.classes, sizes.hidden)}
+    def architecture(self, tensors: Mapping[str, Any]) -> Architecture:
+        """What the model computes; where the file does not say it, its shapes do."""
+        if self.version == "3":
+            if self.network is None:
+                raise InputError("network is required, but missing")
+            return Architecture.model_validate(self.network)
+        if self.network is not None:
+            raise InputError("network is a field of version 3 of a model file")
+        names = [f"{layer}.weight" for layer in ("W_in", "head")]
+        shapes = [shaped(name, tensors[name], RANKS["weight"]).shape for name in names]
+        (hidden, inputs), (outputs, _) = shapes
+        return _one_gru(inputs, hidden, outputs)
 
 
-RANKS: Mapping[str, Shape] = {"weight": ("outputs", "inputs"), "bias": ("outputs",)}
-"""The dimensions of a layer's arrays."""
+def _one_gru(inputs: int, hidden: int, outputs: int) -> Architecture:
+    return Architecture(inputs=inputs, layers=(Layer("gru", hidden),), outputs=outputs)
+
+
+ArrayKind: TypeAlias = Literal["weight", "bias", "initial"]
+
+RANKS: Mapping[ArrayKind, Shape] = {
+    "weight": ("outputs", "inputs"),
+    "bias": ("outputs",),
+    "initial": ("units",),
+}
+"""The dimensions of a model's arrays: of weights and biases, and of what states begin with."""
 
 
 class Layers(FrozenMapping[FloatArray]):
-    """The weights or the biases of every layer of :data:`LAYERS`, copied and checked.
+    """The weights or the biases of every linear operator of a network, copied and checked.
 
-    They are rounded to single precision, as in files and in training: a model that is saved, or
-    trained further, has the weights that were evaluated. Larger numbers saturate.
+    So are the initial states, if ``kind`` says so. They are rounded to single precision, as in
+    files and in training: a model that is saved, or trained further, has the weights that were
+    evaluated. Larger numbers saturate.
 
     Raises
     ------
     InputError
-        If a layer is unknown, missing, has another rank than 2 (weights) or 1 (biases), or holds
-        a value that is not finite.
+        If a layer is unknown, missing, has another shape than the network requires, or holds a
+        value that is not finite.
     """
 
-    def __init__(self, kind: Literal["weight", "bias"], arrays: Mapping[str, ArrayLike]) -> None:
-        for layer in mapping("weights" if kind == "weight" else "biases", arrays):
-            if layer not in LAYERS:
-                raise InputError(f"layer must be one of {', '.join(LAYERS)}, not {layer!r}")
-        for layer in LAYERS:
-            if layer not in arrays:
-                raise InputError(f"{layer}.{kind} is required, but missing")
-        super().__init__(
-            {layer: _single(f"{layer}.{kind}", arrays[layer], RANKS[kind]) for layer in LAYERS}
-        )
+    def __init__(
+        self, network: Architecture, kind: ArrayKind, arrays: Mapping[str, ArrayLike]
+    ) -> None:
+        self.network, self.kind = instance("network", network, Architecture), kind
+        shapes = array_shapes(network, kind)
+        plural = {"weight": "weights", "bias": "biases", "initial": "initial states"}[kind]
+        what = "state" if kind == "initial" else "layer"
+        for name in mapping(plural, arrays):
+            if name not in shapes:
+                known = ", ".join(shapes) or "none: states begin with zero"
+                raise InputError(f"{what} must be one of {known}, not {name!r}")
+        for name in shapes:
+            if name not in arrays:
+                raise InputError(f"{name}.{kind} is required, but missing")
+        found = {name: _single(f"{name}.{kind}", arrays[name], RANKS[kind]) for name in shapes}
+        for name, shape in shapes.items():
+            if found[name].shape != shape:
+                raise InputError(
+                    f"shape of {name}.{kind} must be {list(shape)} for {network}, "
+                    f"not {list(found[name].shape)}"
+                )
+        super().__init__(found)
+
+    @classmethod
+    def of(
+        cls, network: Architecture, kind: ArrayKind, arrays: Mapping[str, ArrayLike]
+    ) -> "Layers":
+        """``arrays`` themselves if they were checked for this network; else others of these."""
+        known = isinstance(arrays, cls) and (arrays.network, arrays.kind) == (network, kind)
+        return arrays if isinstance(arrays, cls) and known else cls(network, kind, arrays)
+
+
+def array_shapes(network: Architecture, kind: ArrayKind) -> Mapping[str, tuple[int, ...]]:
+    """The shape of each array of a kind, by layer or state."""
+    if kind == "initial":
+        return network.initial_shapes
+    shapes = network.layer_shapes
+    return shapes if kind == "weight" else {name: shape[:1] for name, shape in shapes.items()}
 
 
 def _single(name: str, array: ArrayLike, shape: Shape) -> FloatArray:
     largest = np.finfo(np.float32).max
     return frozen(np.clip(real_values(name, array, shape), -largest, largest).astype(np.float32))
-
-
-def check_layers(
-    sizes: Sizes, weights: Mapping[str, FloatArray], biases: Mapping[str, FloatArray]
-) -> None:
-    """Raise :class:`InputError` unless the layers have the shapes that ``sizes`` requires."""
-    for layer, shape in layer_shapes(sizes).items():
-        _check_shape(f"{layer}.weight", weights[layer], shape, sizes)
-        _check_shape(f"{layer}.bias", biases[layer], shape[:1], sizes)
-
-
-def _check_shape(name: str, array: FloatArray, shape: tuple[int, ...], sizes: Sizes) -> None:
-    if array.shape != shape:
-        raise InputError(
-            f"shape of {name} must be {list(shape)} for {sizes.input} inputs, {sizes.hidden} "
-            f"hidden units and {sizes.classes} classes, not {list(array.shape)}"
-        )
 
 
 @dataclass(frozen=True)
@@ -146,10 +181,12 @@ class Model:
 
     Parameters
     ----------
+    network
+        What it computes.
     weights
-        By layer, see :data:`LAYERS`; shape [outputs, inputs].
+        By linear operator, as files name them; shape [outputs, inputs].
     biases
-        By layer; shape [outputs].
+        By linear operator; shape [outputs].
     fractions
         The fraction bits of every tensor. Of plain numbers nobody knows the widths that they
         were chosen for: see :class:`gruhw.fractions.Fractions`.
@@ -160,63 +197,86 @@ class Model:
     trained_on
         The :attr:`~gruhw.tasks.Split.fingerprint` of the sequences that the weights were trained
         on, if they were trained on no others; None if that is not known.
+    initial
+        What each state begins with, shape [units], if the network says that it is a constant.
 
     Raises
     ------
     InputError
-        If a layer is missing, a value is not finite, shapes do not fit together, a size is outside
-        the limits of :class:`gruhw.genome.Sizes`, or something is of another type.
+        If a layer is missing, a value is not finite, a shape does not fit the network, or something
+        is of another type.
     """
 
+    network: Architecture
     weights: Mapping[str, FloatArray]
     biases: Mapping[str, FloatArray]
     fractions: Mapping[str, int]
     input_signed: bool
     normalisation: Normalisation
     trained_on: str | None = None
+    initial: Mapping[str, FloatArray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        network = instance("network", self.network, Architecture)
         # What was checked before is not checked again where only something else is replaced.
-        if not isinstance(self.weights, Layers):
-            object.__setattr__(self, "weights", Layers("weight", self.weights))
-        if not isinstance(self.biases, Layers):
-            object.__setattr__(self, "biases", Layers("bias", self.biases))
+        object.__setattr__(self, "weights", Layers.of(network, "weight", self.weights))
+        object.__setattr__(self, "biases", Layers.of(network, "bias", self.biases))
+        object.__setattr__(self, "initial", Layers.of(network, "initial", self.initial))
         object.__setattr__(self, "fractions", Fractions.of(self.fractions))
         object.__setattr__(self, "input_signed", truth("input_signed", self.input_signed))
         instance("normalisation", self.normalisation, Normalisation)
         known = self.trained_on
         if known is not None and re.fullmatch(SHA256, instance("trained_on", known, str)) is None:
             raise InputError(f"trained_on must be a SHA-256 in hexadecimal, not {known!r}")
-        self.check_sizes(self.sizes)
+        elements = self.normalisation.scale.shape
+        if elements != (network.inputs,):
+            raise InputError(
+                f"shape of input.scale must be {[network.inputs]} for {network}, "
+                f"not {list(elements)}"
+            )
 
-    @property
-    def sizes(self) -> Sizes:
-        """The sizes of the network, as the shapes of its weights have them."""
-        hidden, inputs = self.weights["W_in"].shape
-        try:
-            return Sizes(input=inputs, hidden=hidden, classes=len(self.weights["head"]))
-        except InputError as error:
-            raise InputError(f"sizes.{error}") from error
+    def check_network(self, network: Architecture) -> None:
+        """Raise :class:`InputError` unless this is a model of ``network``."""
+        if self.network != network:
+            raise InputError(f"the model must be of {network}, not of {self.network}")
 
-    def check_sizes(self, sizes: Sizes) -> None:
-        """Raise :class:`InputError` unless every array has the shape that ``sizes`` requires."""
-        check_layers(sizes, self.weights, self.biases)
-        _check_shape("input.scale", self.normalisation.scale, (sizes.input,), sizes)
+    def typed(self, genes: Mapping[str, int]) -> tuple[Typed, ...]:
+        """The types of every stage at the widths of ``genes``: see :func:`type_stages`."""
+        genes = Genes.of(self.network, genes)
+        return type_stages(genes, self.fractions, input_signed=self.input_signed)
 
-    def graph(self, genes: Mapping[str, int]) -> Graph:
-        """The graph of the network at the widths of ``genes``: see :func:`build_graph`."""
-        return build_graph(self.sizes, genes, self.fractions, input_signed=self.input_signed)
+    def parameters(self, stage: Stage, typed: Typed) -> Parameters:
+        """The integers of a stage at the widths of ``typed``."""
+        initial = {
+            state.name: self.initial[stage.spell(state.name)]
+            for state in stage.graph.states
+            if stage.spell(state.name) in self.initial
+        }
+        for name, values in initial.items():
+            _check_initial(stage.spell(name), values, typed[name])
+        return quantise_parameters(
+            typed,
+            stage.graph.linears,
+            stage.of_layers(self.weights),
+            stage.of_layers(self.biases),
+            initial,
+        )
 
     def to_bytes(self) -> bytes:
         """The model as a safetensors file, single precision."""
         tensors = {
-            f"{layer}.{kind}": source[layer]
-            for kind, source in (("weight", self.weights), ("bias", self.biases))
-            for layer in LAYERS
+            f"{name}.{kind}": array
+            for kind, source in (
+                ("weight", self.weights),
+                ("bias", self.biases),
+                ("initial", self.initial),
+            )
+            for name, array in source.items()
         }
         tensors["input.scale"] = np.asarray(self.normalisation.scale, dtype=np.float64)
         tensors["input.offset"] = np.asarray(self.normalisation.offset, dtype=np.float64)
         header = _Header.of(
+            self.network,
             Fractions.of(self.fractions),
             input_signed=self.input_signed,
             trained_on=self.trained_on,
@@ -248,13 +308,21 @@ class Model:
             for name, tensor in tensors.items():
                 if tensor.dtype.kind != "f":
                     raise InputError(f"{name} must hold floating-point numbers, not {tensor.dtype}")
+            network = header.architecture(tensors)
+
+            def arrays(kind: ArrayKind) -> Layers:
+                names = array_shapes(network, kind)
+                return Layers(network, kind, {name: tensors[f"{name}.{kind}"] for name in names})
+
             return cls(
-                Layers("weight", {layer: tensors[f"{layer}.weight"] for layer in LAYERS}),
-                Layers("bias", {layer: tensors[f"{layer}.bias"] for layer in LAYERS}),
+                network,
+                arrays("weight"),
+                arrays("bias"),
                 header.chosen(),
                 header.input_signed,
                 Normalisation(tensors["input.scale"], tensors["input.offset"]),
                 header.trained_on,
+                arrays("initial"),
             )
         except SafetensorError as error:
             raise InputError(f"must be a whole safetensors file: {error}") from error
@@ -264,13 +332,62 @@ class Model:
             raise InputError(first_problem(error)) from error
 
 
+def _check_initial(name: str, values: FloatArray, kind: Fixed) -> None:
+    """Raise :class:`InputError` if an initial state is beyond the range of the state's type."""
+    low, high = (kind.minimum - 0.5) * kind.scale, (kind.maximum + 0.5) * kind.scale
+    beyond = values[(values < low) | (values >= high)]
+    if beyond.size:
+        raise InputError(
+            f"initial state of {name} must be {kind.minimum * kind.scale:g} to "
+            f"{kind.maximum * kind.scale:g}, which {kind.bits} bits reach, not {beyond[0]:g}"
+        )
+
+
+@dataclass(frozen=True)
+class BoundStage:
+    """A stage with its types and integers.
+
+    Parameters
+    ----------
+    stage
+        Its names and its graph.
+    typed
+        The graph's types, with accumulators that the weights just fit into.
+    parameters
+        Weights, biases and initial states.
+    """
+
+    stage: Stage
+    typed: Typed
+    parameters: Parameters
+
+    @property
+    def name(self) -> str:
+        """Of the stage."""
+        return self.stage.name
+
+    @property
+    def graph(self) -> Graph:
+        """Its time step."""
+        return self.stage.graph
+
+
 @dataclass(frozen=True)
 class Network:
-    """A genome bound to its trained model: all that hardware and reference are made from."""
+    """A genome bound to its trained model: all that hardware and reference are made from.
+
+    Parameters
+    ----------
+    genome
+        Widths, folding and output.
+    stages
+        The layers, then the head.
+    normalisation
+        Of raw samples.
+    """
 
     genome: Genome
-    graph: Graph
-    parameters: Parameters
+    stages: tuple[BoundStage, ...]
     normalisation: Normalisation
 
     @classmethod
@@ -280,13 +397,36 @@ class Network:
         Raises
         ------
         InputError
-            If the sizes differ, or fraction bits are missing or were chosen for other widths.
+            If the networks differ, an initial state is out of range, or fraction bits are missing
+            or were chosen for other widths.
         """
         genome = instance("genome", genome, Genome)
-        instance("model", model, Model).check_sizes(genome.sizes)
-        graph = model.graph(genome.genes)
-        parameters = quantise_parameters(graph.linears, model.weights, model.biases)
-        return cls(genome, fit_accumulators(graph, parameters), parameters, model.normalisation)
+        instance("model", model, Model).check_network(genome.network)
+        stages = []
+        for stage, typed in zip(genome.network.stages, model.typed(genome.genes), strict=True):
+            parameters = model.parameters(stage, typed)
+            stages.append(BoundStage(stage, fit_accumulators(typed, parameters), parameters))
+        return cls(genome, tuple(stages), model.normalisation)
+
+    @property
+    def architecture(self) -> Architecture:
+        """What it computes."""
+        return self.genome.network
+
+    @property
+    def layers(self) -> tuple[BoundStage, ...]:
+        """All stages but the head."""
+        return self.stages[:-1]
+
+    @property
+    def head(self) -> BoundStage:
+        """The last stage."""
+        return self.stages[-1]
+
+    @property
+    def input_type(self) -> Fixed:
+        """The type of an input element."""
+        return self.stages[0].typed[INPUT]
 
     @property
     def weight_bits(self) -> int:
@@ -295,12 +435,12 @@ class Network:
 
     def encode(self, raw: ArrayLike, lengths: ArrayLike | None = None) -> IntArray:
         """Raw samples as the hardware takes them: see :func:`gruhw.encoding.encode`."""
-        return encode(self.normalisation, self.graph.input.type, raw, lengths)
+        return encode(self.normalisation, self.input_type, raw, lengths)
 
 
 def weight_bits(genome: Genome) -> int:
     """The size of all weight matrices of a genome's network, head included, in bits."""
-    shapes = layer_shapes(instance("genome", genome, Genome).sizes)
+    shapes = instance("genome", genome, Genome).network.layer_shapes
     return sum(genome.genes[f"{layer}.weight"] * prod(shape) for layer, shape in shapes.items())
 
 
@@ -344,7 +484,7 @@ def read_model(genome: Genome, genome_path: PathLike) -> Model:
     path, data = read_reference(folder, genome.model.file, genome.model.sha256)
     model = Model.from_bytes(data, path)
     with naming(path):
-        model.check_sizes(genome.sizes)
+        model.check_network(genome.network)
     return model
 
 

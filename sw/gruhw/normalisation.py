@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from gruhw.arrays import numbers, real_array
 from gruhw.errors import InputError
 from gruhw.fixed import FloatArray
-from gruhw.genome import MAXIMUM_SIZE
+from gruhw.strict import MAXIMUM_SIZE
 from gruhw.values import whole_number
 
 

@@ -1,21 +1,24 @@
 """The integer reference: exact NumPy integers of every operator, and the cycle of each output."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import singledispatch
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from gruhw.accuracy import Figure, figure_of
 from gruhw.arrays import shaped
 from gruhw.encoding import Saturation, codes_and_lengths, rounded
 from gruhw.fixed import IntArray, requantise
-from gruhw.graph import Add, Complement, Graph, Linear, Multiply, Node, Table
-from gruhw.model import Network
+from gruhw.graph import INPUT, Add, Complement, Linear, Multiply, Node, Table
+from gruhw.model import BoundStage, Network
 from gruhw.parameters import Parameters
-from gruhw.schedule import Schedule
+from gruhw.schedule import schedule_of
 from gruhw.tasks.data import Split
+from gruhw.typed import Typed
 from gruhw.values import instance
 
 DOUBLE_PRECISION_BITS = 54
@@ -27,53 +30,53 @@ BATCH = 500
 
 @singledispatch
 def evaluate(
-    node: Node, graph: Graph, operands: Sequence[IntArray], parameters: Parameters
+    node: Node, typed: Typed, operands: Sequence[IntArray], parameters: Parameters
 ) -> IntArray:
     """The integers of ``node`` from those of its operands; shapes [..., elements]."""
     raise TypeError(f"no integer meaning for {type(node).__name__}")
 
 
 @evaluate.register
-def _(node: Linear, graph: Graph, operands: Sequence[IntArray], parameters: Parameters) -> IntArray:
+def _(node: Linear, typed: Typed, operands: Sequence[IntArray], parameters: Parameters) -> IntArray:
     weight, bias = parameters.weights[node.name], parameters.biases[node.name]
-    if node.accumulator.bits <= DOUBLE_PRECISION_BITS:
+    if typed.accumulators[node.name].bits <= DOUBLE_PRECISION_BITS:
         product = operands[0].astype(np.float64) @ weight.T.astype(np.float64)
         total = product.astype(np.int64) + bias
     else:
         total = operands[0] @ weight.T + bias
-    return requantise(total, node.accumulator.frac, node.type)
+    return requantise(total, typed.accumulators[node.name].frac, typed[node.name])
 
 
 @evaluate.register
-def _(node: Add, graph: Graph, operands: Sequence[IntArray], parameters: Parameters) -> IntArray:
-    kinds = [graph[name].type for name in node.operands]
+def _(node: Add, typed: Typed, operands: Sequence[IntArray], parameters: Parameters) -> IntArray:
+    kinds = [typed[name] for name in node.operands]
     finest = max(kind.frac for kind in kinds)
     left, right = (
         values << (finest - kind.frac) for values, kind in zip(operands, kinds, strict=True)
     )
-    return requantise(left + right, finest, node.type)
+    return requantise(left + right, finest, typed[node.name])
 
 
 @evaluate.register
 def _(
-    node: Multiply, graph: Graph, operands: Sequence[IntArray], parameters: Parameters
+    node: Multiply, typed: Typed, operands: Sequence[IntArray], parameters: Parameters
 ) -> IntArray:
-    frac = sum(graph[name].type.frac for name in node.operands)
-    return requantise(operands[0] * operands[1], frac, node.type)
+    frac = sum(typed[name].frac for name in node.operands)
+    return requantise(operands[0] * operands[1], frac, typed[node.name])
 
 
 @evaluate.register
 def _(
-    node: Complement, graph: Graph, operands: Sequence[IntArray], parameters: Parameters
+    node: Complement, typed: Typed, operands: Sequence[IntArray], parameters: Parameters
 ) -> IntArray:
-    one = 1 << graph[node.operand].type.frac
-    return requantise(one - operands[0], graph[node.operand].type.frac, node.type)
+    one = 1 << typed[node.operand].frac
+    return requantise(one - operands[0], typed[node.operand].frac, typed[node.name])
 
 
 @evaluate.register
-def _(node: Table, graph: Graph, operands: Sequence[IntArray], parameters: Parameters) -> IntArray:
-    codes = operands[0] & ((1 << graph[node.operand].type.bits) - 1)
-    looked_up: IntArray = graph.table_values(node)[codes]
+def _(node: Table, typed: Typed, operands: Sequence[IntArray], parameters: Parameters) -> IntArray:
+    codes = operands[0] & ((1 << typed[node.operand].bits) - 1)
+    looked_up: IntArray = typed.table_values(node)[codes]
     return looked_up
 
 
@@ -84,29 +87,65 @@ class Reference:
     Parameters
     ----------
     operators
-        Each operator's integers by name, shape [N, T, elements]; zero past a sequence's end.
+        The integers of every operator of a layer, by the names of files, shape [N, T, units]. Zero
+        where nothing is computed: past a sequence's end, and behind the last recurrent layer
+        before it.
     logits
-        Shape [N, classes].
+        What the head gives, shape [N, outputs].
     classes
-        The index of the largest logit, the lowest among equals. Shape [N].
+        What they stand for: see :func:`classes_of`. Shape [N].
     cycles
-        The cycle in which the last state of each step stands in its register, shape [N, T]; -1
-        past a sequence's end. See :mod:`gruhw.schedule` for where cycles start.
+        See :meth:`gruhw.schedule.Schedule.state_cycles`; shape [N, T].
     output_cycles
         The cycle in which the accelerator offers each output element, if no stream stalls, in
         the order of the stream: shape [N, elements]; -1 past a sequence's last.
     """
 
-    operators: dict[str, IntArray]
+    operators: Mapping[str, IntArray]
     logits: IntArray
     classes: IntArray
     cycles: IntArray
     output_cycles: IntArray
 
 
+Results = dict[str, IntArray]
+"""The integers of every node of a stage, by its name in the graph, shape [N, elements]."""
+
+
+class _Step(NamedTuple):
+    """A time step of all stages that compute every one.
+
+    ``results`` are those of each stage, of which what a sequence that has ended has means nothing.
+    ``emitted`` is what the last stage gave, in a sequence that has ended in its last step.
+    """
+
+    results: dict[str, Results]
+    emitted: IntArray
+
+
+def stage_results(bound: BoundStage, known: Mapping[str, IntArray]) -> Results:
+    """All results of a stage in a time step, from its input and its states."""
+    results = dict(known)
+    for node in bound.graph.operators:
+        operands = [results[name] for name in node.operands]
+        results[node.name] = evaluate(node, bound.typed, operands, bound.parameters)
+    return results
+
+
+def initial_states(bound: BoundStage, count: int) -> Results:
+    """What the states of a stage begin with, in so many sequences."""
+    return {
+        state.name: np.tile(
+            bound.parameters.initial.get(state.name, np.zeros(state.size, dtype=np.int64)),
+            (count, 1),
+        )
+        for state in bound.graph.states
+    }
+
+
 def _time_steps(
     network: Network, vectors: Iterable[IntArray], lengths: IntArray
-) -> Iterator[tuple[dict[str, IntArray], IntArray]]:
+) -> Iterator[_Step]:
     """Compute one time step after the other, up to the end of the longest sequence.
 
     Parameters
@@ -115,24 +154,37 @@ def _time_steps(
         The input integers of each step, shape [N, inputs].
     lengths
         Steps of each sequence, shape [N].
-
-    Yields
-    ------
-    dict
-        The integers of every node by name, shape [N, elements]. What a sequence that has ended
-        has there means nothing.
-    array
-        The state after the step, shape [N, elements]: the last one of a sequence that has ended.
     """
-    graph = network.graph
-    state = np.zeros((len(lengths), graph.state.size), dtype=np.int64)
+    stages = _stepping(network)
+    states = {bound.name: initial_states(bound, len(lengths)) for bound in stages}
+    emitted = np.zeros((len(lengths), stages[-1].graph.units), dtype=np.int64)
     for step, vector in zip(range(lengths.max(initial=0)), vectors, strict=False):
-        results = {graph.input.name: vector, graph.state.name: state}
-        for node in graph.operators:
-            operands = [results[name] for name in node.operands]
-            results[node.name] = evaluate(node, graph, operands, network.parameters)
-        state = np.where((step < lengths)[:, None], results[graph.state.source], state)
-        yield results, state
+        results: dict[str, Results] = {}
+        alive = (step < lengths)[:, None]
+        for bound in stages:
+            found = stage_results(bound, {INPUT: vector, **states[bound.name]})
+            states[bound.name] = {
+                state.name: np.where(alive, found[state.source], found[state.name])
+                for state in bound.graph.states
+            }
+            vector, results[bound.name] = found[bound.graph.emits], found
+        emitted = np.where(alive, vector, emitted)
+        yield _Step(results, emitted)
+
+
+def _stepping(network: Network) -> list[BoundStage]:
+    """The stages that compute every time step."""
+    every = network.architecture.every_step(network.genome.output)
+    return [bound for bound, steps in zip(network.stages, every, strict=True) if steps]
+
+
+def _at_the_end(network: Network, emitted: IntArray) -> dict[str, Results]:
+    """What the other stages compute of the last step's results, shape [N, units]."""
+    results: dict[str, Results] = {}
+    for bound in network.stages[len(_stepping(network)) :]:
+        results[bound.name] = stage_results(bound, {INPUT: emitted})
+        emitted = results[bound.name][bound.graph.emits]
+    return results
 
 
 def run_reference(
@@ -152,20 +204,32 @@ def run_reference(
     InputError
         If they are no integers of the input's type, or shapes or lengths are out of range.
     """
-    graph = instance("network", network, Network).graph
-    codes, lengths = codes_and_lengths(inputs, lengths, graph.input.type, graph.input.size)
+    network = instance("network", network, Network)
+    size = network.architecture.inputs
+    codes, lengths = codes_and_lengths(inputs, lengths, network.input_type, size)
     count, steps, _ = codes.shape
-    trace = {
-        node.name: np.zeros((count, steps, graph.state.size), dtype=np.int64)
-        for node in graph.operators
+    names = {
+        bound.name: {node.name: bound.stage.spell(node.name) for node in bound.graph.operators}
+        for bound in network.layers
     }
-    for step, (results, _) in enumerate(_time_steps(network, codes.swapaxes(0, 1), lengths)):
+    trace = {
+        names[bound.name][node.name]: np.zeros((count, steps, node.size), dtype=np.int64)
+        for bound in network.layers
+        for node in bound.graph.operators
+    }
+    last = np.zeros((count, _stepping(network)[-1].graph.units), dtype=np.int64)
+    for step, (results, emitted) in enumerate(_time_steps(network, codes.swapaxes(0, 1), lengths)):
         alive = step < lengths
-        for name, recorded in trace.items():
-            recorded[alive, step] = results[name][alive]
-    final = trace[graph.state.source][np.arange(count), lengths - 1]
-    logits = evaluate(graph.head, graph, [final], network.parameters)
-    schedule = Schedule(graph, network.genome.folding, network.genome.output)
+        for stage, found in results.items():
+            for name, spelled in names[stage].items():
+                trace[spelled][alive, step] = found[name][alive]
+        last = emitted
+    ends = _at_the_end(network, last)
+    for stage, found in ends.items():
+        for name, spelled in names.get(stage, {}).items():
+            trace[spelled][np.arange(count), lengths - 1] = found[name]
+    logits = ends[network.head.name][network.head.graph.emits]
+    schedule = schedule_of(network)
     cycles = np.full((count, steps), -1, dtype=np.int64)
     predicted = schedule.state_cycles(lengths)
     cycles[:, : predicted.shape[1]] = predicted
@@ -174,26 +238,37 @@ def run_reference(
     output_cycles = np.full((count, elements), -1, dtype=np.int64)
     for length, due in offered.items():
         output_cycles[lengths == length, : len(due)] = due
-    return Reference(trace, logits, logits.argmax(axis=1), cycles, output_cycles)
+    return Reference(trace, logits, classes_of(logits), cycles, output_cycles)
 
 
-def classify(network: Network, split: Split) -> IntArray:
-    """The class that the hardware finds for each sequence of raw numbers, shape [N].
+def classes_of(results: NDArray[np.number[Any]]) -> IntArray:
+    """The class that results of the head, shape [N, outputs], stand for. Shape [N].
+
+    It is the index of the largest, the lowest among equals. A single logit stands for class 1 where
+    it is positive, and for class 0 elsewhere.
+    """
+    if results.shape[1] == 1:
+        return (results[:, 0] > 0).astype(np.int64)
+    found: IntArray = results.argmax(axis=1)
+    return found
+
+
+def head_results(network: Network, split: Split) -> IntArray:
+    """What the head gives for each sequence of raw numbers, shape [N, outputs].
 
     Beside the result, memory grows neither with sequences nor with steps: :data:`BATCH` sequences
     are computed at a time, a step's numbers become integers when it is their turn, and of what the
-    operators compute only the state is kept. :func:`run_reference` keeps everything.
+    operators compute only the states are kept. :func:`run_reference` keeps everything.
 
     Raises
     ------
     InputError
         If the sequences have other elements than the network takes.
     """
-    graph = instance("network", network, Network).graph
-    kind, split = graph.input.type, instance("split", split, Split)
-    x = shaped("inputs", split.x, ("sequences", "steps", graph.input.size))
-    lengths = split.lengths
-    classes = np.empty(len(x), dtype=np.int64)
+    network, split = instance("network", network, Network), instance("split", split, Split)
+    kind, size = network.input_type, network.architecture.inputs
+    x, lengths = shaped("inputs", split.x, ("sequences", "steps", size)), split.lengths
+    found = np.empty((len(x), network.architecture.outputs), dtype=np.int64)
     saturation = Saturation()
 
     def encoded(part: slice) -> Iterator[IntArray]:
@@ -202,9 +277,30 @@ def classify(network: Network, split: Split) -> IntArray:
             saturation.note(saturated[step < lengths[part]])
             yield codes
 
-    for start in range(0, len(classes), BATCH):
+    for start in range(0, len(found), BATCH):
         part = slice(start, start + BATCH)
-        [(_, state)] = deque(_time_steps(network, encoded(part), lengths[part]), maxlen=1)
-        classes[part] = evaluate(graph.head, graph, [state], network.parameters).argmax(axis=1)
+        [(_, emitted)] = deque(_time_steps(network, encoded(part), lengths[part]), maxlen=1)
+        found[part] = _at_the_end(network, emitted)[network.head.name][network.head.graph.emits]
     saturation.warn(kind)
-    return classes
+    return found
+
+
+def classify(network: Network, split: Split) -> IntArray:
+    """The class that the hardware finds for each sequence of raw numbers, shape [N].
+
+    Memory and errors are those of :func:`head_results`.
+    """
+    return classes_of(head_results(network, split))
+
+
+def measure(network: Network, split: Split) -> Figure:
+    """How well the hardware's integers do on sequences of raw numbers.
+
+    Memory and errors are those of :func:`head_results`, and errors of
+    :func:`gruhw.accuracy.figure_of`.
+    """
+    network, split = instance("network", network, Network), instance("split", split, Split)
+    if split.target == "class":
+        return figure_of(classify(network, split), split, split.target)
+    values = head_results(network, split) * network.head.typed.emitted.scale
+    return figure_of(values, split, split.target)

@@ -4,24 +4,57 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cache
+from math import prod
 from typing import Any, TypeAlias
 
 from rich.table import Table
 
-from gruhw.accuracy import Accuracy
+from gruhw.accuracy import Figure
+from gruhw.architecture import Architecture, Stage
 from gruhw.cache import check_yosys_cache
 from gruhw.design import Design
 from gruhw.errors import GruhwError, ToolError
-from gruhw.reference import classify
-from gruhw.schedule import Schedule
+from gruhw.genome import Genome
+from gruhw.reference import measure
+from gruhw.schedule import schedule_of
 from gruhw.tasks import Split
-from gruhw_hw.synthesis import SynthesisReport, check_target, library_of, synthesise, tool_versions
+from gruhw_hw.synthesis import (
+    Resources,
+    SynthesisReport,
+    check_target,
+    library_of,
+    operator_modules,
+    synthesise,
+    tool_versions,
+)
 from gruhw_hw.top import TOP, generate_verilog
 
 Progress: TypeAlias = Callable[[str], None]
 
-Section: TypeAlias = Mapping[str, str] | None
-"""Rows of a table that are measured together, by name; None if that failed."""
+
+@dataclass(frozen=True)
+class Section:
+    """Rows of a table that are measured together.
+
+    Parameters
+    ----------
+    rows
+        The figures for people, by name.
+    absent
+        The figure of a row that only another design has.
+    """
+
+    rows: Mapping[str, str]
+    absent: str = ""
+
+    def prefixed(self, prefix: str) -> "Section":
+        """The same under longer names."""
+        rows = {f"{prefix}{name}": text for name, text in self.rows.items()}
+        return Section(rows, self.absent)
+
+
+Sections: TypeAlias = dict[str, Section | None]
+"""All of a design, by name; None where the measurement failed."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +68,34 @@ class Failure:
         return f"{self.what}: {self.why}"
 
 
+def pe_text(pe: int | tuple[int, ...]) -> str:
+    """Processing elements as users give them: ``2``, or ``2,1`` where layers have their own."""
+    return ",".join(map(str, pe)) if isinstance(pe, tuple) else str(pe)
+
+
+def layered(network: Architecture) -> tuple[Stage, ...]:
+    """The stages of a network with several layers.
+
+    One layer is the whole network, of which nothing is said by layer.
+    """
+    return network.stages if len(network.layers) > 1 else ()
+
+
+def labelled(network: Architecture, figures: Mapping[str, float]) -> dict[str, str]:
+    """Figures of stages, by what tables call them: ``l0 gru:32``."""
+    named = zip(network.layer_stages, network.layers, strict=True)
+    labels = {stage.name: f"{stage.name} {layer}" for stage, layer in named}
+    return {labels.get(name, name): f"{figure:,.0f}" for name, figure in figures.items()}
+
+
 @dataclass(frozen=True)
 class Footprint:
     """What was measured of a design's hardware at one folding.
 
     Parameters
     ----------
+    network
+        What it computes.
     pe
         The processing elements of the folding.
     sequence_cycles
@@ -51,30 +106,60 @@ class Footprint:
         One report for each target, unless its synthesis failed.
     """
 
-    pe: int
+    network: Architecture
+    pe: int | tuple[int, ...]
     sequence_cycles: int
     targets: tuple[str, ...]
     synthesis: tuple[SynthesisReport, ...]
 
-    def sections(self) -> dict[str, Section]:
+    def sections(self) -> Sections:
         """The figures for people: the cycles, then those of each target."""
-        sections: dict[str, Section] = dict.fromkeys(("cycles", *self.targets))
-        sections["cycles"] = {"cycles a sequence": f"{self.sequence_cycles:,}"}
-        for report in self.synthesis:
-            counts = report.total.to_json()
-            sections[report.target] = {
-                f"{report.target} {name.replace('_', ' ')}": f"{count:,.0f}"
-                for name, count in counts.items()
-                if isinstance(count, int | float) and count
-            }
+        sections: Sections = {"cycles": Section({"cycles a sequence": f"{self.sequence_cycles:,}"})}
+        reports = {report.target: report for report in self.synthesis}
+        for target in self.targets:
+            report = reports.get(target)
+            sections[target] = _counts(report) if report else None
+            if report and (by_layer := self._by_layer(report)):
+                main = "area_um2" if report.total.area_um2 else "luts"
+                shown = labelled(
+                    self.network, {name: getattr(used, main) for name, used in by_layer.items()}
+                )
+                prefix = f"{target} {main.replace('_', ' ')} of "
+                sections[f"{target} by layer"] = Section(shown).prefixed(prefix)
         return sections
+
+    def _by_layer(self, report: SynthesisReport) -> dict[str, Resources]:
+        """What the operators of each stage need together, if there are several layers."""
+        return {
+            stage.name: sum(
+                (
+                    report.by_operator[name]
+                    for name in (stage.spell(node.name) for node in stage.graph.operators)
+                    if name in report.by_operator
+                ),
+                Resources(),
+            )
+            for stage in layered(self.network)
+        }
 
     def to_json(self) -> dict[str, Any]:
         """The figures for programs."""
-        return {
-            "sequence_cycles": self.sequence_cycles,
-            "synthesis": [report.to_json() for report in self.synthesis],
-        }
+        synthesis = []
+        for report in self.synthesis:
+            found = {name: used.to_json() for name, used in self._by_layer(report).items()}
+            synthesis.append(report.to_json() | ({"by_layer": found} if found else {}))
+        return {"sequence_cycles": self.sequence_cycles, "synthesis": synthesis}
+
+
+def _counts(report: SynthesisReport) -> Section:
+    """Everything that a design has of something."""
+    counts = report.total.to_json().items()
+    rows = {
+        f"{report.target} {name.replace('_', ' ')}": f"{count:,.0f}"
+        for name, count in counts
+        if isinstance(count, int | float) and count
+    }
+    return Section(rows, absent="0")  # what Yosys does not use it does not count
 
 
 @dataclass(frozen=True)
@@ -85,8 +170,10 @@ class Measurement:
     ----------
     name
         The design.
-    accuracy
-        On the test sequences, computed in integers.
+    genome
+        Its widths and its network.
+    figure
+        How well it does on the test sequences, computed in integers.
     weight_bits
         The size of all weight matrices, head included.
     footprint
@@ -96,40 +183,58 @@ class Measurement:
     """
 
     name: str
-    accuracy: Accuracy
+    genome: Genome
+    figure: Figure
     weight_bits: int
     footprint: Footprint
     others: tuple[Footprint, ...] = ()
 
+    @property
+    def layers(self) -> str:
+        """Its layers, as the command line takes them."""
+        return ",".join(map(str, self.genome.network.layers))
+
     def rows(self) -> dict[str, str]:
         """The figures for people that no folding changes, by name."""
+        by_layer = labelled(self.genome.network, self._by_layer())
         return {
-            "test accuracy": self.accuracy.percent,
-            "95 % interval": self.accuracy.bounds,
-            "test sequences": f"{self.accuracy.total:,}",
+            f"test {self.figure.name}": self.figure.text,
+            "95 % interval": self.figure.bounds,
+            "test sequences": f"{self.figure.total:,}",
             "weight bits": f"{self.weight_bits:,}",
+            **{f"weight bits of {label}": bits for label, bits in by_layer.items()},
         }
 
-    def sections(self) -> dict[str, Section]:
+    def _by_layer(self) -> dict[str, int]:
+        """The weight bits of each stage, if there are several layers."""
+        shapes, genes = self.genome.network.layer_shapes, self.genome.genes
+        return {
+            stage.name: sum(
+                genes[f"{name}.weight"] * prod(shapes[name])
+                for name in (stage.spell(node.name) for node in stage.graph.linears)
+            )
+            for stage in layered(self.genome.network)
+        }
+
+    def sections(self) -> Sections:
         """All figures for people, those together that are measured together."""
-        sections = {"": self.rows(), **self.footprint.sections()}
+        sections: Sections = {"": Section(self.rows()), **self.footprint.sections()}
         for other in self.others:
-            prefix = f"pe {other.pe}: "
-            for key, rows in other.sections().items():
-                sections[f"{prefix}{key}"] = rows and {
-                    f"{prefix}{name}": text for name, text in rows.items()
-                }
+            prefix = f"pe {pe_text(other.pe)}: "
+            for key, section in other.sections().items():
+                sections[f"{prefix}{key}"] = section.prefixed(prefix) if section else None
         return sections
 
     def to_json(self) -> dict[str, Any]:
-        """The figures for programs."""
-        return {
-            "name": self.name,
-            **self.accuracy.to_json("test"),
-            "weight_bits": self.weight_bits,
-            **self.footprint.to_json(),
-            "other_foldings": [{"pe": other.pe, **other.to_json()} for other in self.others],
-        }
+        """The figures for programs; what a network of version 1 cannot have is left out there."""
+        content: dict[str, Any] = {"name": self.name}
+        if self.genome.version > 1:
+            content["network"] = self.genome.network.model_dump(mode="json")
+        content |= {**self.figure.to_json("test"), "weight_bits": self.weight_bits}
+        if by_layer := self._by_layer():
+            content["weight_bits_by_layer"] = by_layer
+        others = [{"pe": other.pe, **other.to_json()} for other in self.others]
+        return content | self.footprint.to_json() | {"other_foldings": others}
 
 
 @dataclass(frozen=True)
@@ -149,12 +254,14 @@ class Comparison:
         columns = [found.sections() for found in self.measurements]
         heading = ["", *(found.name for found in self.measurements)]
         grid = []
+        if any(found.genome.version > 1 for found in self.measurements):
+            grid.append(["layers", *(found.layers for found in self.measurements)])
         for key in dict.fromkeys(key for column in columns for key in column):
-            sections = [column[key] for column in columns]
-            # What Yosys does not use it does not count.
-            names = dict.fromkeys(name for rows in sections if rows for name in rows) or [key]
+            # Of a layer that only another design has, nothing was to be measured.
+            found = [column.get(key, Section({})) for column in columns]
+            names = dict.fromkeys(name for each in found if each for name in each.rows) or [key]
             grid += [
-                [name, *("failed" if rows is None else rows.get(name, "0") for rows in sections)]
+                [name, *("failed" if e is None else e.rows.get(name, e.absent) for e in found)]
                 for name in names
             ]
         return heading, grid
@@ -212,7 +319,7 @@ def compare(
     targets: Sequence[str],
     progress: Progress | None = None,
     *,
-    pes: Sequence[int] = (),
+    pes: Sequence[int | tuple[int, ...]] = (),
     folded_targets: Sequence[str] | None = None,
     task: str | None = None,
 ) -> Comparison:
@@ -256,12 +363,13 @@ def compare(
     attempt, measurements = _Attempts(tell), []
     for design, others, test in zip(designs, folded, tests, strict=True):
         tell(f"evaluating {design.name}")
-        accuracy = Accuracy.of(classify(design.network, test), test.y)
+        figure = measure(design.network, test)
         steps = int(test.lengths.max())
         measurements.append(
             Measurement(
                 design.name,
-                accuracy,
+                design.genome,
+                figure,
                 design.network.weight_bits,
                 _footprint(design, steps, tuple(targets), attempt),
                 tuple(_footprint(other, steps, chosen, attempt) for other in others),
@@ -284,11 +392,12 @@ def _footprint(
 ) -> Footprint:
     """Synthesise a design; cycles are those of a sequence of ``steps``."""
     network = design.network
-    folding = network.genome.folding
-    schedule = Schedule(network.graph, folding, network.genome.output)
+    pe = design.genome.folding.pe
     verilog = cache(lambda: generate_verilog(network).verilog)
     reports = []
     for target in targets:
-        with attempt(f"synthesising {design.name} for {target}, pe {folding.pe}"):
-            reports.append(synthesise(verilog(), TOP, target))
-    return Footprint(folding.pe, schedule.sequence_interval(steps), targets, tuple(reports))
+        with attempt(f"synthesising {design.name} for {target}, pe {pe_text(pe)}"):
+            modules = operator_modules(network, TOP)
+            reports.append(synthesise(verilog(), TOP, target, operators=modules))
+    cycles = schedule_of(network).sequence_interval(steps)
+    return Footprint(network.architecture, pe, cycles, targets, tuple(reports))

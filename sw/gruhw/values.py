@@ -27,8 +27,12 @@ def instance(name: str, value: object, kind: type[Kind]) -> Kind:
     if isinstance(value, kind):
         return value
     required = kind.__name__
-    article = "an" if required[0] in "AEIOU" else "a"
-    raise InputError(f"{name} must be {article} {required}, not {type_name(value, required)}")
+    raise InputError(f"{name} must be {one(required)}, not {type_name(value, required)}")
+
+
+def one(kind: str) -> str:
+    """The name of a type with its article."""
+    return f"{'an' if kind[0] in 'AEIOU' else 'a'} {kind}"
 
 
 def mapping(name: str, value: Mapping[str, Value]) -> Mapping[str, Value]:

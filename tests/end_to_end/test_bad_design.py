@@ -83,8 +83,8 @@ def test_truncated_model(refused: Refused) -> None:
 def test_sizes_that_do_not_match_the_model(refused: Refused) -> None:
     edit(sizes__hidden=HIDDEN - 1)
     refused(
-        f"{MODEL}: shape of W_ir.weight must be {[HIDDEN - 1, INPUTS]} for {INPUTS} inputs, "
-        f"{HIDDEN - 1} hidden units and 10 classes, not {[HIDDEN, INPUTS]}",
+        f"{MODEL}: the model must be of {INPUTS} inputs, gru:{HIDDEN - 1}, 10 outputs, "
+        f"not of {INPUTS} inputs, gru:{HIDDEN}, 10 outputs",
         *generate(),
     )
 

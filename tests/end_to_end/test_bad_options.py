@@ -17,7 +17,18 @@ TARGETS = "'ice40', 'ecp5', 'xc7', 'gowin', 'asic'"
     [
         ("--target: 'virtex' is not one of " + TARGETS, "synth --genome G --target virtex"),
         ("--target: 'virtex' is not one of " + TARGETS, "report --genome G --target virtex"),
-        ("--output: 'x' is not one of 'class', 'states'", "generate --genome G --output x"),
+        (
+            "--output: 'x' is not one of 'class', 'values', 'states'",
+            "generate --genome G --output x",
+        ),
+        (
+            "--output: 'x' is not one of 'class', 'values', 'states'",
+            "train --task mnist-rows --output x",
+        ),
+        (
+            "--initial: 'x' is not one of 'zero', 'constant'",
+            "search --task mnist-rows --out out --initial x",
+        ),
         ("--split: 'all' is not one of 'train', 'val', 'test'", "evaluate --genome G --split all"),
         (
             "--simulator: 'vcs' is not one of 'verilator', 'icarus'",
@@ -26,10 +37,6 @@ TARGETS = "'ice40', 'ecp5', 'xc7', 'gowin', 'asic'"
         (
             "--samples: input should be greater than or equal to 1, not '0'",
             "simulate --genome G --samples 0",
-        ),
-        (
-            "--pe: input should be a valid integer, unable to parse string as an integer, not 'x'",
-            "generate --genome G --pe x",
         ),
         (
             "--bits: input should be greater than or equal to 1, not '0'",
@@ -157,8 +164,31 @@ def test_genome_with_an_unknown_task(command: str, refused: Refused) -> None:
 
 def test_hidden_units_that_contradict_the_genome(refused: Refused) -> None:
     refused(
-        f"hidden must be {HIDDEN}, as in {GENOME}, or absent, not {HIDDEN + 1}",
+        f"layers must be gru:{HIDDEN}, as in {GENOME}, or absent, not gru:{HIDDEN + 1}",
         *("train", "--task", "mnist-rows", "--genome", GENOME, "--hidden", str(HIDDEN + 1)),
+    )
+
+
+def test_another_initial_state_than_the_genome_s(refused: Refused) -> None:
+    refused(
+        f"initial must be zero, as in {GENOME}, or absent, not constant",
+        *("train", "--task", "mnist-rows", "--genome", GENOME, "--initial", "constant"),
+    )
+
+
+@pytest.mark.parametrize("text", ["x", "1,x", "", "1,"])
+@pytest.mark.parametrize("command", ["generate", "report"])
+def test_folding_that_is_no_number(text: str, command: str, refused: Refused) -> None:
+    refused(
+        f"pe must be a number, or one for each layer with ',' between them, not {text!r}",
+        *(command, "--genome", GENOME, "--pe", text),
+    )
+
+
+def test_foldings_of_layers_that_are_not_there(refused: Refused) -> None:
+    refused(
+        "pe must be one number, or 1 for as many layers, not 2",
+        *("generate", "--genome", GENOME, "--out", "out", "--pe", "2,1"),
     )
 
 

@@ -29,17 +29,19 @@ def write_task(path: Path, outlier: float = 0.0) -> None:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a task and a design of 8 bits for it."""
-    from gruhw.genome import homogeneous
+    from gruhw.genes import homogeneous
     from gruhw.tasks import load_task
     from gruhw.training import Recipe, train_design
 
     folder = tmp_path_factory.mktemp("calibrate")
     write_task(folder / "task.npz")
     recipe = Recipe(float_epochs=8, quantised_epochs=2)
+    task = load_task(folder / "task.npz")
+    network = task.network("gru:6")
     train_design(
-        load_task(folder / "task.npz"),
-        6,
-        homogeneous(8),
+        task,
+        network,
+        homogeneous(network, 8),
         recipe,
         folder / "design",
         lambda epoch: None,
@@ -134,7 +136,10 @@ def test_an_outlier_decides_only_where_it_is_kept(
         ),
         (
             ("--task", "other.npz"),
-            "design/genome.json: sizes.classes must be 2, as in task other.npz, not 3",
+            (
+                "design/genome.json: outputs of the network must be 1 or 2, as in task other.npz, "
+                "not 3"
+            ),
         ),
         (
             ("--task", "absent"),

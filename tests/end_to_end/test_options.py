@@ -12,8 +12,12 @@ from typing import get_args
 import pytest
 from command_line import SCRIPT, CommandLine, run_process
 
+from gruhw.architecture import ACTIVATIONS, DENSE, INITIALS
+from gruhw.cells import cells
 from gruhw.cli.search import _pace
-from gruhw.genome import PRESETS, Output
+from gruhw.errors import InputError
+from gruhw.genes import PRESETS
+from gruhw.genome import Output
 from gruhw.search.front import Rule, Selection
 from gruhw.search.objectives import OBJECTIVES
 from gruhw.tasks import TASKS, TaskData
@@ -37,6 +41,10 @@ PARTS = [field.name for field in fields(TaskData)]
         ("verify", "split", PARTS),
         ("search", "objective", OBJECTIVES),
         ("search", "preset", PRESETS),
+        ("train", "output", get_args(Output)),
+        ("search", "output", get_args(Output)),
+        ("train", "initial", INITIALS),
+        ("search", "initial", INITIALS),
     ],
 )
 def test_help_lists_the_names_in_the_table(
@@ -45,6 +53,26 @@ def test_help_lists_the_names_in_the_table(
     shown = re.search(rf"^  --{option} <(.*?)>", gruhw.succeeds(command, "-h").out, re.M)
     assert shown is not None
     assert shown[1].split("|") == list(table)
+
+
+@pytest.mark.parametrize("command", ["train", "search"])
+def test_help_lists_the_layers_that_there_are(command: str, gruhw: CommandLine) -> None:
+    shown = gruhw.succeeds(command, "-h").out.partition("--layers ")[2].partition("  --")[0]
+    words = re.findall(r"[\w:]+", shown)
+    assert {*cells(), DENSE, *ACTIVATIONS} <= {part for word in words for part in word.split(":")}
+    assert "{" not in shown
+
+
+def test_help_of_other_commands_looks_for_no_cells(
+    gruhw: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise InputError("entry point x must be a Cell, not int")
+
+    monkeypatch.setattr("gruhw.cli.network.cells", refuse)
+    gruhw.succeeds("generate", "-h")
+    result = gruhw("train", "-h")
+    assert (result.status, result.err) == (2, "gruhw: entry point x must be a Cell, not int\n")
 
 
 def test_rules() -> None:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -28,7 +28,7 @@ def unmeasured(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> Refused:
     def measured(*arguments: object) -> None:
         raise AssertionError("something was measured before all inputs were checked")
 
-    monkeypatch.setattr("gruhw.report.classify", measured)
+    monkeypatch.setattr("gruhw.report.measure", measured)
     monkeypatch.setattr("gruhw.report.synthesise", measured)
     write_task_of_samples(Path("design/samples.npz"), Path("task.npz"))
     return refused
@@ -75,7 +75,12 @@ def test_yosys_that_does_not_run(unmeasured: Refused, monkeypatch: pytest.Monkey
 
 
 def synthesised(
-    verilog: str, top: str, target: str, *, failing: Callable[[str], bool]
+    verilog: str,
+    top: str,
+    target: str,
+    *,
+    operators: Mapping[str, str],
+    failing: Callable[[str], bool],
 ) -> SynthesisReport:
     """Synthesis of one LUT and so many flip-flops as the target's name has letters."""
     if failing(target):

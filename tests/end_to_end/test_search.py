@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 from command_line import CommandLine, contents
 from toy_command import ARGUMENTS, SMALL
-from toy_search import SIZES, STEPS, toy_model
+from toy_search import ARCHITECTURE, STEPS, toy_model
 
 from gruhw.accuracy import Accuracy
+from gruhw.architecture import Architecture
 from gruhw.cli.request import QUICK
 from gruhw.design import save_design
 from gruhw.errors import ToolError
-from gruhw.genome import Genome, Sizes, homogeneous
+from gruhw.genes import homogeneous
+from gruhw.genome import Genome
 from gruhw.search.store import FILE
 
 pytestmark = pytest.mark.usefixtures("toy")
@@ -79,6 +81,35 @@ def test_options_reach_the_search(gruhw: CommandLine, tmp_path: Path) -> None:
     assert (found["select"], found["fine_tuned"]) == ("knee", False)
 
 
+@pytest.mark.usefixtures("no_pictures")
+def test_networks_reach_the_search(gruhw: CommandLine, tmp_path: Path) -> None:
+    gruhw.succeeds(
+        *ARGUMENTS, *SMALL, "--layers", "dense:2:tanh,lstm:3", "--initial", "constant",
+        "--output", "states", "--preset", "operators17",
+    )  # fmt: skip
+    network = {
+        "inputs": 3,
+        "layers": ["dense:2:tanh", "lstm:3"],
+        "outputs": 3,
+        "initial": "constant",
+    }
+    found = json.loads((tmp_path / "out" / "pareto.json").read_text())
+    best = json.loads((tmp_path / "out" / "best.json").read_text())
+    assert found["network"] == best["network"] == network
+    assert (best["version"], best["output"]) == (2, "states")
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_the_model_says_what_the_network_is(gruhw: CommandLine, tmp_path: Path) -> None:
+    network = Architecture(inputs=3, layers=("ugrnn:2", "gru:2"), outputs=3, initial="constant")
+    genes = homogeneous(network, 8)
+    model = Genome(network=network, genes=genes)
+    save_design(tmp_path / "design", model, toy_model(genes), None)
+    gruhw.succeeds(*ARGUMENTS, *SMALL, "--model", "design/genome.json")
+    found = json.loads((tmp_path / "out" / "best.json").read_text())
+    assert found["network"] == model.model_dump(mode="json")["network"]
+
+
 def test_calibration_is_shown_and_comes_first(
     gruhw: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,13 +132,15 @@ def test_calibration_is_shown_and_comes_first(
 def test_what_is_wrong_is_said_before_anything_is_written(
     gruhw: CommandLine, tmp_path: Path
 ) -> None:
-    wide = Genome(sizes=Sizes(input=3, hidden=32, classes=3), genes=dict(homogeneous(9)))
+    network = Architecture(inputs=3, layers=("gru:32",), outputs=3)
+    wide = Genome(network=network, genes=homogeneous(network, 9))
     (tmp_path / "wide.json").write_text(wide.to_json())
-    start = wide.model_copy(update={"genes": dict(homogeneous(8))})
+    start = wide.model_copy(update={"genes": homogeneous(network, 8)})
     (tmp_path / "start.json").write_text(start.to_json())
-    two_classes = start.model_copy(update={"sizes": SIZES})
+    narrow = homogeneous(ARCHITECTURE, 8)
+    two_classes = Genome(network=ARCHITECTURE, genes=narrow)
     for name in ("other", "damaged"):
-        save_design(tmp_path / name, two_classes, toy_model(homogeneous(8)), None)
+        save_design(tmp_path / name, two_classes, toy_model(narrow), None)
     (tmp_path / "damaged" / "model.safetensors").write_bytes(b"")
     before = contents(tmp_path)
     wrong = {
@@ -125,7 +158,7 @@ def test_what_is_wrong_is_said_before_anything_is_written(
             *ARGUMENTS, "--start", "start.json", "--pe", "2,4"
         ),
         "wide.json: model is required, but missing": (*ARGUMENTS, "--model", "wide.json"),
-        "other/genome.json: sizes.classes must be 3, as in task task.npz, not 2": (
+        "other/genome.json: outputs of the network must be 3, as in task task.npz, not 2": (
             *ARGUMENTS, "--model", "other/genome.json"
         ),
         "damaged/model.safetensors: SHA-256 must be ": (

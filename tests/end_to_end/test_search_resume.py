@@ -13,13 +13,17 @@ import pytest
 from command_line import CommandLine, contents, supported
 from tiny_task import write_tiny_task
 from toy_command import ARGUMENTS, SMALL, refuses
-from toy_search import SIZES, toy_model
+from toy_search import toy_model
 
+from gruhw.architecture import Architecture
 from gruhw.cli import search as command
 from gruhw.cli.request import TRAINED, Request
 from gruhw.design import save_design
-from gruhw.genome import Genome, homogeneous
+from gruhw.genes import homogeneous
+from gruhw.genome import Genome
 from gruhw.search.store import FILE, Store
+
+SIZES = {"input": 3, "hidden": 4, "classes": 2}
 
 pytestmark = pytest.mark.usefixtures("toy")
 
@@ -66,6 +70,32 @@ def test_a_search_that_began_before_there_was_an_option_goes_on_without_it(
 
 
 @pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize("hidden", [4, None])
+def test_a_search_that_began_before_there_were_layers_goes_on_with_its_units(
+    hidden: int | None, gruhw: CommandLine, tmp_path: Path
+) -> None:
+    gruhw.succeeds(*ARGUMENTS, *SMALL, *(("--hidden", str(hidden)) if hidden else ()))
+    before = (tmp_path / "out" / "best.json").read_bytes()
+    with Store(tmp_path / "out", create=False) as store:
+        request = store.get("request")
+        old = {
+            name: request[name] for name in request if name not in ("layers", "output", "initial")
+        }
+        assert request["layers"] == (f"gru:{hidden}" if hidden else None)
+        store.put({"request": old | {"hidden": hidden}})
+    gruhw.succeeds("search", "--out", "out", "--resume")
+    assert (tmp_path / "out" / "best.json").read_bytes() == before
+    with Store(tmp_path / "out", create=False) as store:
+        assert store.get("request") == request
+    refuses(
+        gruhw,
+        f"out: layers must be {f'gru:{hidden}' if hidden else 'absent'}, as when the search began, "
+        "not gru:5",
+        *("search", "--out", "out", "--resume", "--hidden", "5"),
+    )
+
+
+@pytest.mark.usefixtures("no_pictures")
 def test_a_rule_outlives_an_interrupted_calibration(
     gruhw: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,9 +111,9 @@ def test_a_rule_outlives_an_interrupted_calibration(
 def test_resume_reads_no_design_again(
     gruhw: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sizes = SIZES.model_copy(update={"classes": 3})
-    start = Genome(sizes=sizes, genes=dict(homogeneous(5)) | {"add_h": 7})
-    save_design(tmp_path / "design", start, toy_model(homogeneous(8), sizes), None)
+    network = Architecture(inputs=3, layers=("gru:4",), outputs=3)
+    start = Genome(network=network, genes=homogeneous(network, 5).changed({"add_h": 7}))
+    save_design(tmp_path / "design", start, toy_model(start.genes), None)
     design = ("--model", "design/genome.json", "--start", "design/genome.json")
     task = ("--task", str(tmp_path / "task.npz"))
     gruhw.succeeds(*ARGUMENTS, *task, *SMALL, *design)
@@ -94,7 +124,7 @@ def test_resume_reads_no_design_again(
     monkeypatch.chdir(tmp_path / "elsewhere")
     resume = ("search", "--resume", "--out", "../out")
     gruhw.succeeds(*resume)
-    gruhw.succeeds(*resume, *design, "--hidden", str(sizes.hidden))
+    gruhw.succeeds(*resume, *design, "--hidden", "4")
     after = contents(tmp_path / "out")
     assert {k: v for k, v in after.items() if k != FILE} == {
         k: v for k, v in before.items() if k != FILE
@@ -225,10 +255,10 @@ def test_a_damaged_search_is_kept(gruhw: CommandLine, tmp_path: Path) -> None:
         ("preset", "x", "request.preset: input should be 'operators17' or 'full', not 'x'"),
         ("start", [1], "request.start.0: input should be a valid string, not 1"),
         ("generations", -1, "request.generations: input should be greater than or equal to 0, not"),
-        ("genomes", [{}], "request.genomes.0.sizes is required, but missing"),
+        ("genomes", [{}], "request.genomes.0.network is required, but missing"),
         (
             "genomes",
-            [{"sizes": SIZES.model_dump(), "genes": {"x": 1}}],
+            [{"version": 1, "sizes": SIZES, "genes": {"x": 1}}],
             "request.genomes: gene must be one of input, ",
         ),
         ("task", None, "request.task: input should be a valid string, not None"),
@@ -249,6 +279,7 @@ def test_a_damaged_request(
 
 SCRIPT = """
 from toy_search import prepare_toy
+from gruhw.architecture import Architecture
 from gruhw.cli import search as command
 command._preparation = lambda: prepare_toy
 from gruhw.cli import main

@@ -1,6 +1,7 @@
 """Shipping a design: what a search selected, trained beside 8 bits."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,19 @@ import pytest
 from tiny_task import write_tiny_task
 
 import ship_design
+from gruhw.architecture import Architecture
 from gruhw.design import VECTORS, Design
-from gruhw.genome import Genome, Sizes, homogeneous
+from gruhw.genes import homogeneous
+from gruhw.genome import Genome
 from gruhw.training.recipe import Recipe
 from gruhw_hw.synthesis import Resources, SynthesisReport
 
+NETWORK = Architecture(inputs=3, layers=("gru:4",), outputs=3)
 
-def synthesised(verilog: str, top: str, target: str) -> SynthesisReport:
+
+def synthesised(
+    verilog: str, top: str, target: str, *, operators: Mapping[str, str]
+) -> SynthesisReport:
     """Reports have tests of their own, with real synthesis."""
     return SynthesisReport(target, Resources(luts=len(verilog)), {}, {"yosys": "0.0"})
 
@@ -26,7 +33,7 @@ def member(bits: int, correct: int, homogeneous_bits: int | None = None) -> dict
         "homogeneous": homogeneous_bits,
         "correct": correct,
         "folding": {"pe": 1},
-        "genes": dict(homogeneous(bits)),
+        "genes": dict(homogeneous(NETWORK, bits)),
     }
 
 
@@ -41,8 +48,8 @@ def test_a_design_is_shipped_beside_its_twin_of_8_bits(
     (search / "pareto.json").write_text(json.dumps({"front": front}))
     genome = Genome(
         task=str(tmp_path / "tiny.npz"),
-        sizes=Sizes(input=3, hidden=4, classes=3),
-        genes=dict(homogeneous(2)),
+        network=NETWORK,
+        genes=homogeneous(NETWORK, 2),
     )
     (search / "best.json").write_text(genome.to_json())
     monkeypatch.setattr(ship_design, "DESIGNS", tmp_path / "designs")
@@ -52,9 +59,9 @@ def test_a_design_is_shipped_beside_its_twin_of_8_bits(
     folder = tmp_path / "designs" / "tiny"
     assert (folder / "pareto.csv").read_text() == "front\n"
     shipped, twin = (Design.load(folder / name / "genome.json") for name in (".", "8-bit"))
-    assert (folder / "small").exists() == (shipped.genome.genes == homogeneous(5))
-    assert shipped.genome.genes in (homogeneous(4), homogeneous(5))
-    assert twin.genome.genes == homogeneous(8)
+    assert (folder / "small").exists() == (shipped.genome.genes == homogeneous(NETWORK, 5))
+    assert shipped.genome.genes in (homogeneous(NETWORK, 4), homogeneous(NETWORK, 5))
+    assert twin.genome.genes == homogeneous(NETWORK, 8)
     assert (len(shipped.samples()), len(twin.samples())) == (24, VECTORS)
     training = json.loads((folder / "training.json").read_text())
     assert [seed["seed"] for seed in training["seeds"]] == [1, 2]
@@ -76,8 +83,8 @@ def test_a_design_is_shipped_beside_its_twin_of_8_bits(
     monkeypatch.setattr(ship_design, "train_quantised", None)
     kept = ship_design.train(
         str(tmp_path / "tiny.npz"),
-        4,
-        [homogeneous(4), homogeneous(5), homogeneous(8)],
+        NETWORK,
+        [homogeneous(NETWORK, 4), homogeneous(NETWORK, 5), homogeneous(NETWORK, 8)],
         search / "shipping",
         replace(Recipe(), quantised_epochs=1, seed=2),
     )

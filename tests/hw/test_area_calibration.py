@@ -13,9 +13,8 @@ from amaranth.hdl import UnusedElaboratable
 
 from gruhw.errors import InputError, ToolError
 from gruhw.fixed import Fixed
-from gruhw.genome import SEARCHED_BITS
-from gruhw.graph import Add, Graph, Input, Linear, Table
-from gruhw.schedule import Phase
+from gruhw.genes import SEARCHED_BITS
+from gruhw.schedule import plan_phase
 from gruhw_hw.area import AreaModel, Measures
 from gruhw_hw.area.calibrate import synthesise_batch
 from gruhw_hw.area.calibration import (
@@ -23,19 +22,33 @@ from gruhw_hw.area.calibration import (
     find_calibration,
     format_calibration,
     parse_calibration,
+    tools_of,
 )
 from gruhw_hw.area.fit import AMOUNTS, Prices, Sample, fit_prices
+from gruhw_hw.area.kept import Tools
 from gruhw_hw.area.memory import USUAL_RANGES, TableRom
 from gruhw_hw.area.parts import Batch, Part, batches
-from gruhw_hw.area.samples import random_network, with_other_output
-from gruhw_hw.area.terms import Needs, adder_needs, linear_needs
+from gruhw_hw.area.priced import Terms, exact, general, specific
+from gruhw_hw.area.samples import random_network, random_stack, with_other_output
+from gruhw_hw.area.terms import Needs, adder_needs, linear_needs, multiplier_needs
 from gruhw_hw.linear import LinearUnit
-from gruhw_hw.operators import Adder, Lookup
+from gruhw_hw.linear_plan import LinearPlan
+from gruhw_hw.operators import Adder, Lookup, Multiplier
 from gruhw_hw.synthesis import TARGETS, YosysRun
 
 pytestmark = pytest.mark.usefixtures("pinned_library")
 
 VERSIONS = {"yosys": "1.0", "pyosys": "1.0"}
+
+
+def synthesised(batch: Batch, target: str = "ice40") -> list[Sample]:
+    """What synthesis finds for some parts."""
+    return synthesise_batch(batch, TARGETS[target], Tools(tools_of(None)))
+
+
+def names(terms: Terms) -> set[str]:
+    """The names of terms."""
+    return {term.name for term in terms}
 
 
 @pytest.fixture
@@ -64,16 +77,11 @@ def test_lanes_without_weights_compute_nothing(used: Sequence[int]) -> None:
     operand, lanes = Fixed(4, 0), 3
     weights = np.zeros((lanes, 5), dtype=np.int64)
     weights[list(used)] = [-4, 3, 1, -2, 2]
-    source = Input(name="x", type=operand, size=5)
-    node = Linear(name="linear", type=Fixed(5, 0), weight=Fixed(3, 0), operand="x",
-                  accumulator=Fixed(9, 0), inputs=5, outputs=lanes)  # fmt: skip
-    graph, phase = Graph((source,), node), Phase(lanes, 5, lanes)
-    biases = np.zeros(lanes, dtype=np.int64)
-    unit = LinearUnit(node, graph, weights, biases, phase)
-    taken = linear_needs(node, operand, weights, biases, phase)
-    (sample,) = synthesise_batch(
-        Batch({"unit": Part(unit, Measures((taken,)))}), TARGETS["ice40"], None
-    )
+    biases, phase = np.zeros(lanes, dtype=np.int64), plan_phase(lanes, 5, lanes)
+    kinds = operand, Fixed(3, 0), Fixed(5, 0)
+    plan = LinearPlan(*kinds, frac=0, weights=weights, biases=biases, phase=phase)
+    taken = linear_needs(plan)
+    (sample,) = synthesised(Batch({"unit": Part(LinearUnit(plan), Measures((taken,)))}))
     estimate = AreaModel.load("ice40").amounts([Measures((taken,))])[0]
     for amount in ("luts", "flip_flops"):
         found = sample.amounts[amount]
@@ -82,13 +90,10 @@ def test_lanes_without_weights_compute_nothing(used: Sequence[int]) -> None:
 
 def tables(*names: str, bits: int = 3) -> Batch:
     """Small tables that are equal, by name."""
-    source = Input(name="x", type=Fixed(3, 1), size=1)
-    node = Table(name="t", type=Fixed(bits, bits, False), operand="x", function="sigmoid")
-    graph = Graph((source,), node)  # type: ignore[arg-type]  # one operator alone
-    rom = TableRom("sigmoid", source.type, source.type, bits)
-    return Batch(
-        {name: Part(Lookup(node, graph), Measures((Needs({}, (rom,)),))) for name in names}
-    )
+    operand, result = Fixed(3, 1), Fixed(bits, bits, signed=False)
+    rom = TableRom("sigmoid", operand, operand, bits)
+    measures = Measures((Needs({}, (rom,)),))
+    return Batch({name: Part(Lookup("sigmoid", operand, result), measures) for name in names})
 
 
 @pytest.mark.usefixtures("cache")
@@ -103,21 +108,47 @@ def test_registers_that_are_equal_or_constant_are_no_area() -> None:
     }
     parts: dict[str, Part] = {}
     for result, held in expected.items():
-        node = Add(name="add", type=result, left="x", right="y")
-        operands = (Input(name="x", type=left, size=1), Input(name="y", type=right, size=1))
-        graph = Graph(operands, node)  # type: ignore[arg-type]  # one operator alone
         found = adder_needs(left, right, result)
         assert found.held == held
-        parts[f"adder{len(parts)}"] = Part(Adder(node, graph), Measures((found,)))
-    samples = synthesise_batch(Batch(parts), TARGETS["ice40"], None)
-    flip_flops = [sample.amounts["flip_flops"] for sample in samples]
+        parts[f"adder{len(parts)}"] = Part(Adder((left, right), result), Measures((found,)))
+    flip_flops = [sample.amounts["flip_flops"] for sample in synthesised(Batch(parts))]
     assert flip_flops == [held.bits for held in expected.values()]
+
+
+@pytest.mark.usefixtures("cache")
+def test_registers_without_a_sign() -> None:
+    """Of unsigned operands, or in an unsigned result, what is below zero is no area either."""
+    unsigned, signed = Fixed(4, 2, signed=False), Fixed(5, 2)
+    cases = [
+        (unsigned, unsigned, Fixed(8, 2), Fixed(5, 2, signed=False)),  # never below zero
+        (unsigned, unsigned, Fixed(4, 2), Fixed(4, 2)),  # saturated
+        (unsigned, unsigned, Fixed(3, 2, signed=False), Fixed(3, 2, signed=False)),
+        (unsigned, signed, Fixed(9, 2), Fixed(6, 2)),
+        (signed, signed, Fixed(8, 2, signed=False), Fixed(6, 2, signed=False)),  # rectified
+        (signed, signed, Fixed(5, 2, signed=False), Fixed(5, 2, signed=False)),
+        (signed, signed, Fixed(3, 2, signed=False), Fixed(3, 2, signed=False)),  # and saturated
+        (signed, signed, Fixed(8, 3, signed=False), Fixed(6, 2, signed=False)),  # and a zero
+    ]
+    parts: dict[str, Part] = {}
+    for index, (left, right, result, held) in enumerate(cases):
+        found = adder_needs(left, right, result)
+        assert found.held == held
+        assert ("rectified" in names(found.terms)) == (left.signed and not result.signed)
+        parts[f"adder{index}"] = Part(Adder((left, right), result), Measures((found,)))
+    # Its product has 8 bits, and is registered before it is rounded.
+    square = multiplier_needs(unsigned, unsigned, Fixed(12, 4), serial=False)
+    assert square.held == Fixed(8, 4, signed=False)
+    hardware = Multiplier((unsigned, unsigned), Fixed(12, 4))
+    parts["square"] = Part(hardware, Measures((square,)))
+    flip_flops = [sample.amounts["flip_flops"] for sample in synthesised(Batch(parts))]
+    assert flip_flops[:-1] == [held.bits for *_, held in cases]
+    assert 8 + 8 <= flip_flops[-1] <= 8 + 8 + 1 + 4  # a carry, and what Booth's digits add
 
 
 @pytest.mark.usefixtures("cache")
 def test_parts_are_counted_alone() -> None:
     """Tables of which one never changes: neither is optimised away, nor shared."""
-    samples = synthesise_batch(tables("first", "second"), TARGETS["ice40"], None)
+    samples = synthesised(tables("first", "second"))
     assert [dict(sample.amounts) for sample in samples] == [samples[0].amounts] * 2
     assert samples[0].amounts["flip_flops"] == 3
     assert 1 <= samples[0].amounts["luts"] <= 3
@@ -125,25 +156,25 @@ def test_parts_are_counted_alone() -> None:
 
 def test_what_synthesis_found_is_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what was never counted is synthesised: another design, target or version of a tool."""
-    found = synthesise_batch(tables("one"), TARGETS["ice40"], None)
+    found = synthesised(tables("one"))
     (kept,) = (cache / "area").iterdir()
 
     def never(*_: object) -> YosysRun:
         raise ToolError("synthesised again")
 
     monkeypatch.setattr("gruhw_hw.area.kept.run_yosys", never)
-    assert synthesise_batch(tables("one"), TARGETS["ice40"], None) == found
+    assert synthesised(tables("one")) == found
     for batch, target in ((tables("two"), "ice40"), (tables("one"), "ecp5")):
         with pytest.raises(ToolError, match="synthesised again"):
-            synthesise_batch(batch, TARGETS[target], None)
+            synthesised(batch, target)
     with monkeypatch.context() as patched:
         patched.setattr("gruhw_hw.area.calibration.tool_versions", lambda: VERSIONS)
         with pytest.raises(ToolError, match="synthesised again"):
-            synthesise_batch(tables("one"), TARGETS["ice40"], None)
+            synthesised(tables("one"))
 
     kept.write_bytes(kept.read_bytes()[:100])
     with pytest.raises(InputError) as caught:
-        synthesise_batch(tables("one"), TARGETS["ice40"], None)
+        synthesised(tables("one"))
     assert str(caught.value).startswith(
         f"{kept}: must be what Yosys counted; delete it to have it counted anew: "
     )
@@ -160,7 +191,7 @@ def test_every_searched_table_has_a_price(target: str) -> None:
 @pytest.mark.usefixtures("components_only")
 def test_parts_have_every_searched_width() -> None:
     parts = [part for batch in batches((), ()) for part in batch.parts.values()]
-    terms = {term for part in parts for term in part.measures.all_terms("ice40")}
+    terms = {name for part in parts for name in names(part.measures.all_terms("ice40"))}
     for first, second in product(SEARCHED_BITS, SEARCHED_BITS):
         assert f"complement {first} {second}" in terms
         assert {f"product {first}{sign} {second}" for sign in "su"} <= terms
@@ -174,23 +205,78 @@ def test_parts_give_either_output() -> None:
     assert with_other_output(other) == network
     before, after = (batches((network,), others) for others in ((), (other,)))
     assert sum(len(b.parts) for b in after) == sum(len(b.parts) for b in before) + 1
-    classes, states = (p.measures.all_terms("ecp5") for p in after[-1].parts.values())
+    classes, states = (names(part.measures.all_terms("ecp5")) for part in after[-1].parts.values())
     assert "head" in classes
     assert "head" not in states
+
+
+@pytest.mark.usefixtures("components_only")
+def test_parts_of_stacks_are_those_of_their_cores() -> None:
+    stack = random_stack(1, 2)
+    assert len(stack.architecture.layers) == 3
+    before, after = (batches((), (), stacks) for stacks in ((), (stack,)))
+    assert sum(len(batch.opaque) > 0 for batch in before) == 0
+    control = [batch for batch in after if batch.opaque]
+    cores = [part for batch in control for part in batch.parts.values()]
+    output = stack.genome.output
+    assert len(cores) == 3 + (output != "states")
+    operators = {node.name for stage in stack.stages for node in stage.graph.operators}
+    opaque = {pattern.removeprefix("batch.*.") for batch in control for pattern in batch.opaque}
+    assert opaque == operators - ({"head"} if output == "states" else set())
+
+
+@pytest.mark.usefixtures("components_only")
+def test_parts_have_results_and_operands_with_and_without_signs() -> None:
+    parts = [part for batch in batches((), ()) for part in batch.parts.values()]
+    terms = [names(part.measures.all_terms("ice40")) for part in parts]
+    assert sum("rectified" in found for found in terms) >= 40
+    assert sum("add" in found for found in terms) >= 60
+    assert sum("multiply" in found for found in terms) >= 60
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cache")
+def test_the_control_of_a_core_is_synthesised_without_its_operators() -> None:
+    *_, control = batches((), (), (random_stack(1, 1),))
+    samples = synthesised(control)
+    estimate = AreaModel.load("ice40").amounts([part.measures for part in control.parts.values()])
+    place = AMOUNTS.index("flip_flops")
+    for sample, guess in zip(samples, estimate, strict=True):
+        assert guess[place] == pytest.approx(sample.amounts["flip_flops"], rel=0.15)
+
+
+def priced(counts: Sequence[Terms], prices: dict[str, float]) -> Prices:
+    """The prices that are fitted to what these terms take of LUTs."""
+    samples = [
+        Sample(terms, dict.fromkeys(AMOUNTS, 0.0) | {"luts": sum_of(terms, prices)})
+        for terms in counts
+    ]
+    return fit_prices(samples)
+
+
+def sum_of(terms: Terms, prices: dict[str, float]) -> float:
+    """What terms take of which these are the prices."""
+    return sum(prices[term.name] * count for term, count in terms.items())
 
 
 def test_prices_are_found_again() -> None:
     rng = np.random.default_rng(1)
     prices = {"lane": 30.0, "bit": 1.5, "joint": 12.0}
-    samples = []
-    for _ in range(60):
-        terms = {name: float(rng.integers(1, 9)) for name in prices}
-        luts = sum(prices[name] * count for name, count in terms.items())
-        samples.append(Sample(terms, dict.fromkeys(AMOUNTS, 0.0) | {"luts": luts}))
-    found = fit_prices(samples)
+    counts = [general({name: float(rng.integers(1, 9)) for name in prices}) for _ in range(60)]
+    found = priced(counts, prices)
     for name, price in prices.items():
         assert found[name][0] == pytest.approx(price, rel=0.05)
         assert found[name][1:] == [0.0] * (len(AMOUNTS) - 1)
+
+
+def test_prices_of_what_was_seen_once_are_held_back() -> None:
+    """What the sample does not tell apart goes to the more general term, whatever their names."""
+    prices = {"a": 10.0, "b": 10.0}
+    for first, second in ((general, exact), (exact, specific), (general, specific)):
+        found = priced([first({"a": 1}) | second({"b": 1})], prices)
+        assert found["a"][0] > 4 * found["b"][0] > 0
+        found = priced([first({"b": 1}) | second({"a": 1})], prices)
+        assert found["b"][0] > 4 * found["a"][0] > 0
 
 
 @pytest.mark.usefixtures("cache")

@@ -10,7 +10,6 @@ from amaranth.sim import Simulator
 
 from gruhw.fixed import Fixed
 from gruhw.fixed import requantise as reference
-from gruhw.graph import Graph, Input, Linear, Multiply
 from gruhw_hw.arithmetic import (
     add_with_carry,
     booth_product,
@@ -141,24 +140,12 @@ def test_booth_product_of_constants() -> None:
 @pytest.mark.parametrize("right", [Fixed(1, 0), Fixed(4, 2), Fixed(3, 3, signed=False)])
 def test_multipliers(kind: str, left_bits: int, right: Fixed) -> None:
     left = Fixed(left_bits, left_bits, signed=False)
-    leaves = Input(name="l", type=left, size=1), Input(name="r", type=right, size=1)
     result = left.product(right)
-    node = Multiply(name="product", type=result, left="l", right="r")
-    head = Linear(
-        name="head",
-        type=result,
-        operand="r",
-        weight=result,
-        accumulator=result,
-        inputs=1,
-        outputs=1,
-    )
-    graph = Graph((*leaves, node), head)
     serial = kind == "serial"
     if serial:
-        part = SerialMultiplier(node, graph)
+        part = SerialMultiplier((left, right), result)
     else:
-        part = Multiplier(node, graph, blocks=kind == "blocks")
+        part = Multiplier((left, right), result, blocks=kind == "blocks")
     found = []
 
     async def bench(context) -> None:  # type: ignore[no-untyped-def]  # Amaranth's, untyped

@@ -1,22 +1,36 @@
 """RTL against reference: every output element, and every cycle where no stream stalls."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
+from added_cells import added_cells
 from amaranth.hdl import Module, Signal
 from amaranth.sim import Simulator
 from effort import examples
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from random_networks import random_network, random_sequences
+from odd_cells import ODD_CELLS
+from random_networks import (
+    random_architecture,
+    random_network,
+    random_network_of,
+    random_output,
+    random_pe,
+    random_sequences,
+)
 
+from gruhw.architecture import Architecture, Initial
+from gruhw.cells import Cell
 from gruhw.fixed import IntArray
-from gruhw.genome import Output
+from gruhw.genome import OUTPUTS, Output
+from gruhw.graph import Graph, Step
 from gruhw.model import Network
 from gruhw.reference import Reference, run_reference
-from gruhw.schedule import Schedule
-from gruhw_hw.datapath import Datapath
+from gruhw.schedule import Core, schedule_of
+from gruhw_hw.core import CoreUnit
 from gruhw_hw.top import Accelerator
 
 TIME_OUT = 20_000
@@ -47,19 +61,32 @@ class Stalls:
     back_pressure: float = 0.0
 
 
-class Probed(Datapath):
-    """A datapath whose operators' results can be read in a simulation."""
+class Probed(CoreUnit):
+    """A core whose operators' results can be read in a simulation."""
 
     def elaborate(self, platform: object) -> Module:
         m = super().elaborate(platform)
         self.results: dict[str, Signal] = {
-            node.name: m.submodules[node.name].result for node in self.graph.operators
+            each.node.name: m.submodules[each.node.name].result for each in self.core.operators
         }
         return m
 
 
+def results_of(accelerator: Accelerator) -> dict[str, Signal]:
+    """The results of all operators, by the names of files; the cores are :class:`Probed`."""
+    whole = accelerator.datapath
+    units = [whole] if isinstance(whole, CoreUnit) else whole.units
+    stages = {stage.name: stage for stage in accelerator.network.architecture.stages}
+    found = {}
+    for unit in units:
+        assert isinstance(unit, Probed)
+        for name, signal in unit.results.items():
+            found[stages[unit.core.name].spell(name) if name != "head" else name] = signal
+    return found
+
+
 def input_elements(network: Network, inputs: IntArray, lengths: IntArray) -> list[Element]:
-    size = network.graph.input.size
+    size = network.architecture.inputs
     return [
         (int(value), int(step == length - 1 and index == size - 1))
         for sequence, length in zip(inputs, lengths, strict=True)
@@ -70,18 +97,20 @@ def input_elements(network: Network, inputs: IntArray, lengths: IntArray) -> lis
 
 def expected_elements(network: Network, found: Reference, lengths: IntArray) -> list[Element]:
     elements: list[Element] = []
+    emits = network.layers[-1].stage.spell(network.layers[-1].graph.emits)
     for sequence, length in enumerate(lengths):
-        if network.genome.output == "class":
-            elements += [(int(logit), 0) for logit in found.logits[sequence]]
-            elements.append((int(found.classes[sequence]), 1))
+        if network.genome.output == "states":
+            values = found.operators[emits][sequence, :length].ravel().tolist()
         else:
-            states = found.operators["add_h"][sequence, :length].ravel()
-            elements += [(int(state), 0) for state in states[:-1]] + [(int(states[-1]), 1)]
+            values = found.logits[sequence].tolist()
+            if network.genome.output == "class":
+                values.append(int(found.classes[sequence]))
+        elements += [(value, 0) for value in values[:-1]] + [(values[-1], 1)]
     return elements
 
 
 def expected_cycles(accelerator: Accelerator, lengths: IntArray) -> list[int]:
-    schedule = accelerator.datapath.schedule
+    schedule = accelerator.schedule
     offsets = np.cumsum([0, *(schedule.sequence_interval(int(n)) for n in lengths[:-1])])
     return [
         int(offset) + cycle
@@ -128,7 +157,7 @@ class Simulation:
         for name, cycle in self._probes:
             by_cycle.setdefault(cycle, []).append(name)
         sent, valid, start, quiet = 0, False, None, 0
-        parts = accelerator.datapath.results if by_cycle else {}
+        parts = results_of(accelerator) if by_cycle else {}
         for cycle in range(TIME_OUT):
             # Once valid, an element stays until it has moved.
             valid = sent < len(elements) and (valid or random.random() >= self._stalls.gaps)
@@ -145,7 +174,8 @@ class Simulation:
                 sent, valid = sent + 1, False
             if context.get(accelerator.m_axis_tvalid) and ready:
                 code = context.get(accelerator.m_axis_tdata)
-                value = code - (1 << width) if code >> (width - 1) else code
+                negative = accelerator.output_type.signed and code >> (width - 1)
+                value = code - (1 << width) if negative else code
                 found.elements.append((value, context.get(accelerator.m_axis_tlast)))
                 found.cycles.append(cycle - (start or 0))
             for name in by_cycle.get(cycle, ()):
@@ -179,17 +209,24 @@ def check(
         assert simulation.run(elements, len(expected), stalls).elements == expected
 
 
+@pytest.fixture(autouse=True, scope="module")
+def odd_cells() -> Iterator[None]:
+    """Random networks have them, too."""
+    with added_cells(*ODD_CELLS):
+        yield
+
+
 @st.composite
 def networks(draw: st.DrawFn) -> Network:
-    hidden = draw(st.integers(1, 7))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    kinds = draw(st.sampled_from([None, ("gru",)]))
+    architecture = random_architecture(rng, depth=1 if kinds else None, kinds=kinds, largest=7)
     low, high = draw(st.sampled_from([(1, 4), (2, 8), (1, 12)]))
-    return random_network(
-        np.random.default_rng(draw(st.integers(0, 2**32))),
-        inputs=draw(st.integers(1, 9)),
-        hidden=hidden,
-        classes=draw(st.integers(2, 6)),
-        pe=draw(st.sampled_from([1, hidden]) | st.integers(1, hidden)),
-        output=draw(st.sampled_from(["class", "states"])),
+    return random_network_of(
+        rng,
+        architecture,
+        pe=random_pe(rng, architecture),
+        output=random_output(rng),
         low=low,
         high=high,
     )
@@ -210,6 +247,72 @@ def networks(draw: st.DrawFn) -> Network:
 )
 def test_elements_and_cycles(network: Network, seed: int, stalls: Stalls, blocks: bool) -> None:
     check(network, seed, count=3, steps=3, stalls=stalls, blocks=blocks)
+
+
+STACKS: list[tuple[str, Initial, int | tuple[int, ...], Output]] = [
+    ("ugrnn:3", "constant", 1, "class"),
+    ("mgu:3", "zero", 2, "values"),
+    ("lstm:3", "zero", 3, "states"),
+    ("lstm:3", "constant", 2, "class"),
+    ("dense:3:relu,gru:2", "zero", (1, 2), "states"),
+    ("gru:2,dense:3:tanh", "constant", 2, "values"),
+    ("mgu:3,ugrnn:2", "constant", (3, 1), "class"),
+    ("dense:2,mgu:2,dense:2,dense:3:relu", "zero", 2, "class"),
+    ("ugrnn:2,dense:2:relu,ugrnn:2", "constant", (1, 2, 1), "states"),
+]
+"""Layers, initial states, pe, output."""
+LONG_STACKS = (3, 4, 5, 6, 7, 8)
+
+
+@pytest.mark.parametrize(
+    ("layers", "initial", "pe", "output"),
+    [
+        pytest.param(*each, marks=pytest.mark.slow if index in LONG_STACKS else ())
+        for index, each in enumerate(STACKS)
+    ],
+)
+def test_cells_and_layers(layers: str, initial: Initial, pe: Any, output: Output) -> None:
+    architecture = Architecture(inputs=3, layers=layers, outputs=3, initial=initial)
+    network = random_network_of(
+        np.random.default_rng(1), architecture, pe=pe, output=output, high=5
+    )
+    check(network, 2, count=3, steps=3, stalls=Stalls(4, gaps=0.5, back_pressure=0.5))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("cell", [cell.name for cell in ODD_CELLS])
+def test_cells_that_are_odd(cell: str, output: Output) -> None:
+    architecture = Architecture(inputs=2, layers=f"{cell}:3", outputs=2, initial="constant")
+    pe = 1 + OUTPUTS.index(output)
+    network = random_network_of(
+        np.random.default_rng(1), architecture, pe=pe, output=output, high=6
+    )
+    check(network, 2, count=3, steps=3, stalls=Stalls(4, gaps=0.3, back_pressure=0.3))
+
+
+def own(inputs: int, units: int) -> Graph:
+    """A cell of a user's, which has what none of gruhw's own has.
+
+    Two states; a product of two signed results; a result, no gate, that two operators read; and a
+    state that an addition reads.
+    """
+    step = Step(inputs, units)
+    h, s = step.state("h", source="add_h"), step.state("s", source="add_s")
+    a = step.add("a", step.linear("W_x"), step.linear("W_h", h))
+    square = step.multiply("square", a, step.tanh("tanh_a", a))
+    add_s = step.add("add_s", square, s)
+    gate = step.sigmoid("gate", step.linear("W_s", s))
+    mul_h = step.multiply("mul_h", gate, step.tanh("tanh_s", add_s))
+    return step.graph(step.add("add_h", mul_h, a, rule="symmetric"))
+
+
+@pytest.mark.parametrize("layers", ["own:3", pytest.param("own:2,own:3", marks=pytest.mark.slow)])
+def test_a_cell_is_one_function(layers: str) -> None:
+    with added_cells(Cell("own", own, source="this test")):
+        architecture = Architecture(inputs=2, layers=layers, outputs=3, initial="constant")
+        network = random_network_of(np.random.default_rng(1), architecture, high=6)
+        check(network, 2, count=3, steps=4, stalls=Stalls(4, gaps=0.5, back_pressure=0.5))
 
 
 CORNERS = {
@@ -263,43 +366,82 @@ def test_serial_products(low: int, high: int, output: Output) -> None:
         low=low,
         high=high,
     )
-    assert Schedule(network.graph, network.genome.folding).serial_products
+    assert schedule_of(network).first.serial_products
     check(network, 2, count=1, steps=2)
 
 
-@pytest.mark.parametrize("output", ["class", "states"])
+@pytest.mark.slow
+@pytest.mark.parametrize("layers", ["lstm:2", "mgu:2", "leaky:2", "late:2", "dense:30,ugrnn:2"])
+def test_serial_products_of_other_cells(layers: str) -> None:
+    architecture = Architecture(inputs=50, layers=layers, outputs=2, initial="constant")
+    network = random_network_of(np.random.default_rng(1), architecture, high=4)
+    assert all(core.serial_products for core in schedule_of(network).cores)
+    check(network, 2, count=2, steps=3)
+
+
+def cycles_of(network: Network, core: Core, length: int) -> dict[tuple[str, int, int], int]:
+    """When each result of a core stands in its register: operator, step and unit."""
+    stages = {stage.name: stage for stage in network.architecture.stages}
+    found = {
+        (stages[core.name].spell(node.name), step, unit): core.cycle(node.name, step, unit)
+        for node in core.typed.graph.operators
+        for step in range(0 if core.every_step else length - 1, length)
+        for unit in range(core.step.units)
+    }
+    if core.outputs:
+        start = core.first_term + length * core.step_interval + core.slots["head"].ready
+        for unit in range(core.outputs.units):
+            found["head", length - 1, unit] = start + core.outputs.unit_cycle(unit)
+    return found
+
+
+OPERATORS: list[tuple[int, str, int | tuple[int, ...], Output]] = [
+    *(
+        (*shape, output)
+        for output in ("class", "states")
+        for shape in ((5, "gru:4", 1), (2, "gru:5", 3), (3, "gru:4", 4), (35, "gru:3", 1))
+    ),
+    (2, "dense:3:relu,mgu:2", (3, 1), "class"),
+    (3, "ugrnn:2,dense:2:tanh", 1, "class"),
+    (2, "late:3", 1, "class"),
+    (3, "lstm:3", 2, "values"),
+]
+"""Inputs, layers, pe, output."""
+
+
 @pytest.mark.parametrize(
-    "shape",
-    [
-        {"inputs": 5, "hidden": 4, "pe": 1},
-        {"inputs": 2, "hidden": 5, "pe": 3},
-        {"inputs": 3, "hidden": 4, "pe": 4},
-        {"inputs": 35, "hidden": 3, "pe": 1},
-    ],
+    ("inputs", "layers", "pe", "output"),
+    [*OPERATORS[:-1], pytest.param(*OPERATORS[-1], marks=pytest.mark.slow)],
 )
 def test_every_operator_in_its_cycle(
-    shape: dict[str, int], output: Output, monkeypatch: pytest.MonkeyPatch
+    inputs: int, layers: str, pe: Any, output: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gruhw_hw.top.Datapath", Probed)
-    network = random_network(np.random.default_rng(5), classes=3, output=output, **shape)
-    inputs, lengths = random_sequences(np.random.default_rng(6), network, 2, 3)
-    inputs, lengths = inputs[1:], lengths[1:]
+    monkeypatch.setattr("gruhw_hw.datapath.CoreUnit", Probed)
+    architecture = Architecture(inputs=inputs, layers=layers, outputs=3)
+    network = random_network_of(np.random.default_rng(5), architecture, pe=pe, output=output)
+    codes, lengths = random_sequences(np.random.default_rng(6), network, 2, 3)
+    codes, lengths = codes[1:], lengths[1:]
     accelerator = Accelerator(network)
-    schedule = accelerator.datapath.schedule
-    reference = run_reference(network, inputs, lengths)
-    expected = {
-        (name, schedule.cycle(name, step, unit)): int(values[0, step, unit])
-        for name, values in reference.operators.items()
-        for step in range(3)
-        for unit in range(shape["hidden"])
+    reference = run_reference(network, codes, lengths)
+    length = int(lengths[0])
+    due = {
+        key: cycle
+        for core in accelerator.schedule.cores
+        for key, cycle in cycles_of(network, core, length).items()
     }
-    assert len(expected) == 17 * 3 * shape["hidden"]
+    # The head's are beside the others, and there only where hardware computes them.
+    values = {**reference.operators, "head": np.repeat(reference.logits[:, None], length, axis=1)}
+    assert {name for name, _, _ in due} == values.keys() - ({"head"} if output == "states" else ())
+    expected = {
+        (name, due[name, step, unit]): int(values[name][0, step, unit]) for name, step, unit in due
+    }
     count = len(expected_elements(network, reference, lengths))
-    elements = input_elements(network, inputs, lengths)
+    elements = input_elements(network, codes, lengths)
     found = Simulation(accelerator).run(elements, count, Stalls(), frozenset(expected))
     assert found.probes == expected
-    last = shape["hidden"] - 1
-    assert reference.cycles[0].tolist() == [schedule.cycle("add_h", s, last) for s in range(3)]
+    stepping = accelerator.schedule.stepping
+    last, emits = stepping.step.units - 1, stepping.typed.graph.emits
+    assert reference.cycles[0].tolist() == [stepping.cycle(emits, s, last) for s in range(length)]
 
 
 def test_largest_logit_that_comes_first_wins() -> None:

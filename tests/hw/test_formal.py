@@ -1,6 +1,9 @@
 """Proofs succeed on what is right and fail on what is not; definitions are the reference's."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,20 +13,55 @@ from broken_module import broken, use_instead
 from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_networks import random_network
+from own_cells import TWO_STATES, installed_cell
+from random_networks import (
+    random_architecture,
+    random_network,
+    random_network_of,
+    random_output,
+    random_pe,
+)
 
-from gruhw.fixed import Fixed, requantise
+from gruhw.architecture import Architecture, Initial
+from gruhw.fixed import Fixed, IntArray, requantise
 from gruhw.genome import Output
-from gruhw.graph import Table
+from gruhw.graph import Multiply, Table
 from gruhw.model import Network
-from gruhw_hw import arithmetic, linear, operators, pipeline, registers, sequencer, streams
-from gruhw_hw.formal import definitions, prove_network
+from gruhw.schedule import Core, schedule_of
+from gruhw.typed import Typed
+from gruhw_hw import (
+    arithmetic,
+    core,
+    datapath,
+    linear,
+    linear_plan,
+    operators,
+    pipeline,
+    registers,
+    sequencer,
+    streams,
+)
+from gruhw_hw.formal import (
+    control,
+    definitions,
+    pipelining,
+    places,
+    prove_network,
+    sequencing,
+)
 from gruhw_hw.formal import operators as operator_claims
 from gruhw_hw.formal import streams as stream_claims
 from gruhw_hw.formal.solver import Outcome, Property, problem, prove
 from gruhw_hw.formal.tables import check_table
+from gruhw_hw.placed import placed_operators
 
 pytestmark = pytest.mark.filterwarnings("ignore::amaranth.hdl._ir.UnusedElaboratable")
+
+USERS = (
+    control, core, datapath, linear, operator_claims, operators, pipelining, places,
+    sequencing, stream_claims,
+)  # fmt: skip
+"""The modules that use those which are broken here."""
 
 
 def network(seed: int = 0, hidden: int = 25, pe: int = 1, **options: int | Output) -> Network:
@@ -33,8 +71,22 @@ def network(seed: int = 0, hidden: int = 25, pe: int = 1, **options: int | Outpu
     return random_network(rng, pe=pe, **(sizes | {"low": 2, "high": 5} | options))  # type: ignore[arg-type]
 
 
+def network_of(
+    seed: int,
+    *layers: str,
+    inputs: int = 3,
+    outputs: int = 3,
+    initial: Initial = "zero",
+    **options: Any,
+) -> Network:
+    """A small network of these layers."""
+    rng = np.random.default_rng(seed)
+    architecture = Architecture(inputs=inputs, layers=layers, outputs=outputs, initial=initial)
+    return random_network_of(rng, architecture, **({"low": 2, "high": 4} | options))
+
+
 def claims(of: Network) -> list[Property]:
-    return [*operator_claims.operator_properties(of), *stream_claims.stream_properties(of)]
+    return [*operator_claims.operator_properties(of), *control.control_properties(of)]
 
 
 def proved(of: Network, name: str, claim: str) -> Outcome:
@@ -44,25 +96,83 @@ def proved(of: Network, name: str, claim: str) -> Outcome:
     return prove(problem(chosen[0]))
 
 
+def check(of: Network) -> None:
+    """Prove all claims; and there are some of every operator, core and joint."""
+    proof = prove_network(of)
+    assert [f"{found.name}: {found.claim}: {found.failure}" for found in proof.failures] == []
+    names = {found.name for found in proof.outcomes}
+    assert {placed.name for placed in placed_operators(of)} <= names
+    cores = schedule_of(of).cores
+    for prefix in ("",) if len(cores) == 1 else (f"{each.name}." for each in cores):
+        parts = ("input", "output", "sequencer", "step", "places", "progress")
+        assert {f"{prefix}{part}" for part in parts} <= names
+    assert ("joints" in names) == (len(cores) > 1)
+    assert proof.to_json()["proved"]
+
+
 @pytest.mark.parametrize(
     ("seed", "hidden", "pe", "inputs", "output", "low", "high"),
     [
-        pytest.param(1, 25, 1, 3, "class", 2, 5, marks=pytest.mark.slow),
-        pytest.param(2, 5, 2, 9, "class", 1, 6, marks=pytest.mark.slow),
-        pytest.param(3, 3, 3, 1, "states", 2, 4, marks=pytest.mark.slow),
-        pytest.param(4, 13, 5, 4, "states", 1, 1, marks=pytest.mark.slow),
+        (1, 25, 1, 3, "class", 2, 5),
+        (2, 5, 2, 9, "class", 1, 6),
+        (3, 3, 3, 1, "states", 2, 4),
+        (4, 13, 5, 4, "states", 1, 1),
         (5, 1, 1, 1, "class", 1, 2),
+        (6, 2, 2, 2, "values", 2, 4),
     ],
 )
 def test_every_claim_is_proved(
     seed: int, hidden: int, pe: int, inputs: int, output: Output, low: int, high: int
 ) -> None:
-    of = network(seed, hidden, pe, inputs=inputs, output=output, low=low, high=high)
-    proof = prove_network(of)
-    assert [f"{found.name}: {found.claim}: {found.failure}" for found in proof.failures] == []
-    names = {found.name for found in proof.outcomes}
-    assert {node.name for node in of.graph.operators} <= names
-    assert proof.to_json()["proved"]
+    check(network(seed, hidden, pe, inputs=inputs, output=output, low=low, high=high))
+
+
+NETWORKS: dict[str, dict[str, Any]] = {
+    "lstm": {"layers": ("lstm:4",), "pe": 2, "output": "values", "initial": "constant"},
+    "ugrnn": {"layers": ("ugrnn:3",), "pe": 2, "output": "states", "initial": "constant"},
+    "two layers": {"layers": ("gru:3", "lstm:2"), "pe": (2, 1), "outputs": 1, "output": "values"},
+    "dense layers": {
+        "layers": ("dense:2:relu", "mgu:3", "dense:2:tanh"), "pe": 2, "output": "class",
+    },
+    "dense layers, states": {
+        "layers": ("mgu:2", "dense:3"), "pe": (1, 3), "output": "states", "initial": "constant",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_every_claim_is_proved_of_other_networks(kind: str) -> None:
+    options = dict(NETWORKS[kind])
+    check(network_of(len(kind), *options.pop("layers"), **options))
+
+
+@pytest.fixture
+def own_cell(tmp_path: Path) -> Iterator[str]:
+    with installed_cell(tmp_path, "two_states", TWO_STATES) as cell:
+        yield cell
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("initial", ["zero", "constant"])
+def test_every_claim_is_proved_of_a_cell_of_ones_own(own_cell: str, initial: Initial) -> None:
+    of = network_of(3, f"{own_cell}:2", pe=2, initial=initial, outputs=2)
+    (bound,) = of.layers
+    node = bound.graph["mul_a"]
+    assert isinstance(node, Multiply)
+    assert bound.typed[node.left].signed
+    assert bound.typed[node.right].signed
+    check(of)
+
+
+@pytest.mark.nightly
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=examples(1))
+def test_every_claim_is_proved_of_random_networks(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    architecture = random_architecture(rng, largest=5)
+    options: dict[str, Any] = {"output": random_output(rng), "pe": random_pe(rng, architecture)}
+    check(random_network_of(rng, architecture, low=1, high=4, **options))
 
 
 NO_ROUNDING = (arithmetic, "value + constant if constant else value", "value")
@@ -75,15 +185,16 @@ FAULTS = [
     (operators, "total >> 1", "total >> 2", SERIAL, "mul_rh", "the product"),
     (operators, "Mux(self.clear, 0, left)", "left", SERIAL, "mul_zh", "the product"),
     (operators, "m.d.sync += product.eq(0)", "m.d.comb += []", PARALLEL, "mul_zh", "the product"),
-    (operators, "table_values(node).tolist()", "table_values(node).tolist()[::-1]",
+    (operators, "operand, result).tolist()", "operand, result).tolist()[::-1]",
      SERIAL, "tanh_n", "as tabulated"),
-    (linear, "codes[group, :, term]", "codes[group, :, term - 1]", PARALLEL, "W_hn", "reads"),
+    (linear_plan, "lanes.transpose(0, 2, 1)", "lanes.transpose(0, 2, 1)[:, ::-1]",
+     PARALLEL, "W_hn", "reads"),
     (linear, "m.d.sync += [product.eq(0), carry.eq(0)]", "m.d.sync += product.eq(0)",
      PARALLEL, "W_hr", "multiplies"),
-    (linear, "m.d.sync += accumulator.eq(self.start)", "m.d.sync += accumulator.eq(0)",
+    (linear, "m.d.sync += accumulator.eq(plan.start)", "m.d.sync += accumulator.eq(0)",
      SERIAL, "W_in", "adds products"),
     (linear, "copy.eq(following)", "copy.eq(copy)", PARALLEL, "W_in", "adds products"),
-    (linear, "self.start + total for", "total // 2 for", SERIAL, "W_in", "adds products"),
+    (linear_plan, "self.start + end for", "end // 2 for", SERIAL, "W_in", "adds products"),
     (linear, "total + bias.data", "total - bias.data", SERIAL, "W_in", "adds the bias"),
     (streams, "index == self._size - 1", "index == self._size", SERIAL, "input", "every element"),
     (streams, "self.full.eq(Mux(read_bank", "self.full.eq(Mux(write_bank",
@@ -107,6 +218,16 @@ FAULTS = [
      PARALLEL, "step", "each group"),
     (pipeline, "signal, last = self._held[key], last + interval", "last += interval",
      PARALLEL, "step", "each group"),
+    (core, "output.push.eq(known | class_known)", "output.push.eq(known)",
+     PARALLEL, "places", "each reserved"),
+    (core, "sequencer.last_group, last_outputs, outputs", "sequencer.last_group, outputs, outputs",
+     PARALLEL | {"classes": 4}, "places", "each reserved"),
+    (core, "output.last.eq(class_known)", "output.last.eq(known)",
+     PARALLEL, "places", "each reserved"),
+    (core, "last = last & of_last_step", "last = of_last_step", {"hidden": 4, "output": "states"},
+     "places", "each reserved"),
+    (core, "last = last & of_last_step", "pass", {"hidden": 4, "output": "states"},
+     "places", "each reserved"),
 ]  # fmt: skip
 
 
@@ -126,12 +247,89 @@ def test_a_fault_is_found(
 ) -> None:
     of = network(7, **sizes)
     assert proved(of, name, claim).proved
-    faulty = broken(module, find, replacement)
-    for user in (operators, operator_claims, stream_claims):
-        use_instead(monkeypatch, user, faulty)
+    break_it(monkeypatch, module, find, replacement)
     found = proved(of, name, claim)
     assert not found.proved
     assert found.counterexample.startswith("Time Signal Name")
+
+
+def break_it(patch: pytest.MonkeyPatch, module: ModuleType, find: str, replacement: str) -> None:
+    """Let all that use a module use one in whose source something is replaced."""
+    faulty = broken(module, find, replacement)
+    for user in USERS:
+        use_instead(patch, user, faulty)
+
+
+CONNECT = "wiring.connect(m, before, unit.sink)"
+
+ONLY_LAST = ("gru:2", "dense:3")
+"""The first of these layers emits only the last step of a sequence."""
+
+
+@pytest.mark.parametrize(
+    ("module", "find", "replacement", "name"),
+    [
+        (core, "push = push & of_last_step", "pass", "l0.places"),
+        (sequencer, "emits = self.vector_last", "emits = 1", "l0.sequencer"),
+        (sequencer, "self.output_available | ~self.vector_last", "1", "l0.places"),
+        (datapath, CONNECT, f"{CONNECT}\n            m.d.comb += before.ready.eq(1)", "joints"),
+        (datapath, CONNECT, f"{CONNECT}\n            m.d.comb += unit.sink.p.last.eq(0)", "joints"),
+    ],
+)  # fmt: skip
+def test_a_fault_between_cores_is_found(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, find: str, replacement: str, name: str
+) -> None:
+    of = network_of(7, *ONLY_LAST, inputs=2)
+    assert proved(of, name, "").proved
+    break_it(monkeypatch, module, find, replacement)
+    assert not proved(of, name, "").proved
+
+
+PARTS = ("input", "output", "sequencer", "step", "head")
+"""What has claims of its own, which do not speak of the core as a whole."""
+
+DEADLOCKS = {
+    "its sequencer never starts": (
+        core, "sequencer.vector_full.eq(vectors.full)",
+        "sequencer.vector_full.eq(vectors.full & output.source.valid)",
+    ),
+    "it fills fewer places than it reserves": (
+        core, "output.push.eq(known | class_known)", "output.push.eq(known)",
+    ),
+}  # fmt: skip
+"""Cores that stop for ever, though all their parts do what is claimed of them."""
+
+
+@pytest.mark.parametrize("kind", DEADLOCKS)
+def test_a_deadlock_is_not_proved(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    of = network(7, hidden=4, pe=2)
+    assert proved(of, "progress", "").proved
+    break_it(monkeypatch, *DEADLOCKS[kind])
+    found = {
+        claim.name: prove(problem(claim))
+        for claim in control.control_properties(of)
+        if claim.name in (*PARTS, "progress")
+    }
+    assert [name for name in PARTS if not found[name].proved] == []
+    assert not found["progress"].proved
+
+
+def test_a_buffer_that_no_group_fits_into_is_not_proved(monkeypatch: pytest.MonkeyPatch) -> None:
+    of = network(7, hidden=4, pe=2)
+    monkeypatch.setattr(Core, "output_depth", 2)  # three classes, on two lanes, and the index
+    found = {
+        claim.name: prove(problem(claim))
+        for claim in control.control_properties(of)
+        if claim.name in (*PARTS, "progress")
+    }
+    assert [name for name in PARTS if not found[name].proved] == []
+    assert not found["progress"].proved
+
+
+def test_a_group_that_never_ends_is_not_proved(monkeypatch: pytest.MonkeyPatch) -> None:
+    break_it(monkeypatch, sequencer, "m.d.sync += [active.eq(0), self.slot.eq(0)]",
+             "m.d.sync += self.slot.eq(0)")  # fmt: skip
+    assert not proved(network(7, hidden=4, pe=2), "progress", "").proved
 
 
 @pytest.mark.parametrize("serial", [False, True])
@@ -149,11 +347,12 @@ def test_a_wrong_product_is_found(monkeypatch: pytest.MonkeyPatch, serial: bool)
 
 def test_rounding_is_part_of_the_claim(monkeypatch: pytest.MonkeyPatch) -> None:
     of = network(7)
+    (bound,) = of.layers
     inexact = next(
         node.name
-        for node in of.graph.operators
+        for node in bound.graph.operators
         if node.name.startswith("add_")
-        and max(of.graph[name].type.frac for name in node.operands) > node.type.frac
+        and max(bound.typed[name].frac for name in node.operands) > bound.typed[node.name].frac
     )
     wrong = broken(*NO_ROUNDING)
     monkeypatch.setattr(operators, "requantise", wrong.requantise)
@@ -183,13 +382,18 @@ def test_the_definition_is_the_references(value: int, from_frac: int, to: Fixed)
 
 
 def test_a_wrong_entry_of_a_table_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    graph = network().graph
-    assert all(check_table(table, graph).proved for table in graph.tables)
-    right = Table.values
+    of = network_of(3, "lstm:2", "gru:2")
+    tables = [(table, bound) for bound in of.stages for table in bound.graph.tables]
+    assert [check_table(*each).name for each in tables] == [
+        "l0.sig_i", "l0.sig_f", "l0.tanh_g", "l0.sig_o", "l0.tanh_c",
+        "l1.sig_r", "l1.sig_z", "l1.tanh_n",
+    ]  # fmt: skip
+    assert all(check_table(*each).proved for each in tables)
+    right = Typed.table_values
 
-    def wrong(table: Table, operand: Fixed) -> np.ndarray:
-        return right(table, operand) + (operand.codes() == -1)
+    def wrong(typed: Typed, table: Table) -> IntArray:
+        return right(typed, table) + (typed[table.operand].codes() == -1)
 
-    monkeypatch.setattr(Table, "values", wrong)
-    failures = [check_table(table, graph).failure for table in graph.tables]
+    monkeypatch.setattr(Typed, "table_values", wrong)
+    failures = [check_table(*each).failure for each in tables]
     assert all(failure.startswith("entry of code -1 must be ") for failure in failures)

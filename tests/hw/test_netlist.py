@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 from broken_verilog import replaced
 from engines import EITHER
-from random_networks import random_network, random_sequences
+from random_networks import random_network_of, random_sequences
 from tiny_liberty import LIBERTY
 
+from gruhw.architecture import Architecture, Initial
 from gruhw.errors import InputError
 from gruhw.genome import Output
 from gruhw.model import Network
-from gruhw_hw.synthesis import netlist
+from gruhw_hw.synthesis import netlist, operator_modules
 from gruhw_hw.top import TOP, generate_verilog
-from gruhw_sim import READ_INSIDE, simulate
+from gruhw_sim import read_inside, simulate
 from gruhw_sim.report import SimulationReport
 from gruhw_sim.simulators import SimulatorName
 
@@ -26,26 +27,33 @@ class Gates(NamedTuple):
 
     target: str
     flatten: bool
-    hidden: int
+    layers: tuple[str, ...]
     pe: int
     output: Output
     high: int = 4
     """The most bits of a gene."""
+    initial: Initial = "zero"
 
 
 SMALL = {
-    "ice40": Gates("ice40", False, 3, 2, "class"),
-    "ice40, flattened": Gates("ice40", True, 3, 1, "states"),
-    "asic": Gates("asic", False, 3, 2, "states"),
-    "asic, flattened": Gates("asic", True, 2, 1, "class"),
+    "ice40": Gates("ice40", False, ("gru:3",), 2, "class"),
+    "ice40, flattened": Gates("ice40", True, ("gru:3",), 1, "states"),
+    "ice40, two layers": Gates("ice40", False, ("dense:2:relu", "lstm:2"), 1, "values", 3),
+    "asic": Gates("asic", False, ("gru:3",), 2, "states"),
+    "asic, flattened": Gates("asic", True, ("gru:2",), 1, "class"),
+    "asic, two states": Gates("asic", False, ("lstm:2",), 1, "states", 3, "constant"),
 }
 LARGER = {
-    "ice40": Gates("ice40", False, 12, 1, "class", 8),
-    "ice40, states": Gates("ice40", False, 10, 3, "states", 8),
-    "ice40, flattened": Gates("ice40", True, 7, 1, "class", 8),
-    "ice40, flattened, states": Gates("ice40", True, 5, 2, "states", 8),
-    "asic": Gates("asic", False, 6, 2, "class", 8),
-    "asic, flattened": Gates("asic", True, 4, 1, "class", 8),
+    "ice40": Gates("ice40", False, ("gru:12",), 1, "class", 8),
+    "ice40, states": Gates("ice40", False, ("gru:10",), 3, "states", 8),
+    "ice40, flattened": Gates("ice40", True, ("gru:7",), 1, "class", 8),
+    "ice40, flattened, states": Gates("ice40", True, ("gru:5",), 2, "states", 8),
+    "ice40, two states": Gates("ice40", False, ("lstm:6",), 2, "class", 8, "constant"),
+    "ice40, three layers": Gates("ice40", False, ("mgu:4", "ugrnn:3", "dense:3"), 2, "class", 8),
+    "ice40, flattened layers": Gates("ice40", True, ("dense:3", "mgu:4"), 2, "class", 6),
+    "asic": Gates("asic", False, ("gru:6",), 2, "class", 8),
+    "asic, flattened": Gates("asic", True, ("gru:4",), 1, "class", 8),
+    "asic, two layers": Gates("asic", False, ("lstm:2", "mgu:2"), 1, "values", 6, "constant"),
 }
 
 
@@ -58,9 +66,9 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @cache
 def network_of(gates: Gates) -> Network:
-    rng = np.random.default_rng(gates.hidden)
-    shape = {"inputs": 9, "hidden": gates.hidden, "classes": 4, "pe": gates.pe}
-    return random_network(rng, **shape, output=gates.output, high=gates.high)
+    rng = np.random.default_rng(gates.high)
+    network = Architecture(inputs=9, layers=gates.layers, outputs=4, initial=gates.initial)
+    return random_network_of(rng, network, pe=gates.pe, output=gates.output, high=gates.high)
 
 
 @cache
@@ -71,7 +79,7 @@ def text_of(gates: Gates, library: Path) -> str:
         gates.target,
         liberty=library if gates.target == "asic" else None,
         flatten=gates.flatten,
-        keep=() if gates.flatten else READ_INSIDE,
+        keep=() if gates.flatten else read_inside(network_of(gates)),
     )
 
 
@@ -93,8 +101,10 @@ def simulated(
 
 def check(gates: Gates, library: Path, builds: Path, simulator: SimulatorName) -> None:
     text = text_of(gates, library)
-    assert ("SB_RAM40_4K" in text.partition(f"module {TOP}(")[2]) == (gates.target == "ice40")
-    assert ("datapath.add_n (" in text) != gates.flatten
+    blocks = "SB_RAM40_4K" in text.partition(f"module {TOP}(")[2]
+    assert blocks == (gates.target == "ice40")
+    modules = operator_modules(network_of(gates), TOP)
+    assert all((f"module \\{module} " in text) != gates.flatten for module in modules)
     report = simulated(gates, text, builds, simulator)
     assert report.passed, report.mismatches
     assert len(report.tests) == 3

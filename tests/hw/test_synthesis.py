@@ -5,25 +5,33 @@ import importlib.util
 import io
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from random_networks import random_network_of
 from rich.console import Console
 from tiny_liberty import LIBERTY
 
+from gruhw.architecture import Architecture
 from gruhw.errors import InputError, ToolError
+from gruhw.genome import Output
+from gruhw.model import Network
 from gruhw_hw.synthesis import (
     REST,
     TARGETS,
     Resources,
     SynthesisReport,
+    operator_modules,
     run_yosys,
     synthesise,
     tool_versions,
 )
-from gruhw_hw.synthesis.hierarchy import cells_by_operator, inclusive_cells
+from gruhw_hw.synthesis.hierarchy import cells_by_operator, inclusive_cells, named_operators
 from gruhw_hw.synthesis.resources import count_resources
+from gruhw_hw.top import TOP, generate_verilog
 
 # What Amaranth writes: each module named by its path. mul_rh holds a module of its own, and a
 # multiplier; 4 + 3 + 2 flip-flops, of which one is read by nobody: seen only when flattened.
@@ -56,9 +64,12 @@ endmodule
 """
 
 
+OPERATORS = {f"top.datapath.{name}": name for name in ("mul_rh", "add_n", "sig_z")}
+
+
 def synthesise_tiny(target: str, library: Path) -> SynthesisReport:
     liberty = library if target == "asic" else None
-    return synthesise(VERILOG, "top", target, liberty=liberty)
+    return synthesise(VERILOG, "top", target, liberty=liberty, operators=OPERATORS)
 
 
 @pytest.mark.parametrize(
@@ -202,19 +213,73 @@ def test_submodules_are_added_up() -> None:
 
 
 def test_cells_belong_to_the_outermost_operator() -> None:
-    rows = cells_by_operator(HIERARCHY, "top", ("sig_r", "add_r", "tanh_n"))
-    assert list(rows) == ["sig_r", "add_r", REST]
-    assert rows["sig_r"] == {"FF": 300_000}
-    assert rows["add_r"] == {"FF": 1000, "LUT": 10_000}
+    operators = {
+        "top.data.unit.sig_r": "the sigmoid",
+        "top.data.add_r": "the sum",
+        "top.data.add_r.sig_r": "what is part of it",
+        "top.data.tanh_n": "what is absent",
+    }
+    rows = cells_by_operator(HIERARCHY, "top", operators)
+    assert list(rows) == ["the sigmoid", "the sum", REST]
+    assert rows["the sigmoid"] == {"FF": 300_000}
+    assert rows["the sum"] == {"FF": 1000, "LUT": 10_000}
     assert rows[REST] == {"LUT": 101, "FF": 20}
 
 
-def test_operators_are_below_the_parent_only() -> None:
-    rows = cells_by_operator(HIERARCHY, "top", ("sig_r", "add_r", "fifo"), parent="top.data")
-    assert list(rows) == ["sig_r", "add_r", REST]
-    rows = cells_by_operator(HIERARCHY, "top", ("sig_r", "fifo"), parent="top.data.unit")
-    assert rows["sig_r"] == {"FF": 300_000}
-    assert rows[REST] == {"LUT": 10_101, "FF": 1020}
+def network_of(*layers: str, output: Output = "class") -> Network:
+    architecture = Architecture(inputs=2, layers=layers, outputs=2)
+    rng = np.random.default_rng(1)
+    return random_network_of(rng, architecture, output=output, low=2, high=3)
+
+
+def test_the_modules_of_operators_are_those_of_the_verilog() -> None:
+    for network in (
+        network_of("gru:2"),
+        network_of("gru:2", output="states"),
+        network_of("dense:3:tanh", "lstm:2", "mgu:2"),
+    ):
+        modules = set(re.findall(r"^module \\?([^ (]+)", generate_verilog(network).verilog, re.M))
+        found = operator_modules(network, TOP)
+        assert set(found) <= modules
+        assert set(found) == set(named_operators(modules, TOP))
+        others = {module.rpartition(".")[2] for module in modules.difference(found)}
+        assert others <= {TOP, "datapath", "sequencer", "input", "output", "fifo", "l0", "l1",
+                          "l2", "head"}  # fmt: skip
+
+
+def test_operators_are_called_as_files_call_them() -> None:
+    alone = operator_modules(network_of("gru:2"), "chip")
+    assert alone["chip.datapath.W_ir"] == "W_ir"
+    assert [*alone.values()][-1] == "head"
+    stacked = operator_modules(network_of("dense:3", "gru:2"), "chip")
+    assert [*stacked.items()][:2] == [
+        ("chip.datapath.l0.W", "l0.W"),
+        ("chip.datapath.l1.W_ir", "l1.W_ir"),
+    ]
+    assert stacked["chip.datapath.head.head"] == "head"
+    assert "head" not in operator_modules(network_of("gru:2", output="states"), "chip").values()
+
+
+def test_names_of_modules_say_which_are_operators() -> None:
+    alone = ["a", "a.datapath", "a.datapath.sequencer", "a.datapath.output",
+             "a.datapath.output.fifo", "a.datapath.sum", "a.datapath.sum.inner"]  # fmt: skip
+    assert named_operators(alone, "a") == {"a.datapath.sum": "sum"}
+    cores = [f"{module.replace('datapath', f'datapath.{core}')}" for core in ("l0", "l1")
+             for module in alone]  # fmt: skip
+    assert named_operators(cores, "a") == {
+        "a.datapath.l0.sum": "l0.sum",
+        "a.datapath.l1.sum": "l1.sum",
+    }
+    assert named_operators(alone, "b") == {}
+
+
+@pytest.mark.slow
+def test_every_core_has_its_rows() -> None:
+    network = network_of("dense:1", "ugrnn:1")
+    verilog, operators = generate_verilog(network).verilog, operator_modules(network, TOP)
+    report = synthesise(verilog, TOP, "ice40", operators=operators)
+    assert list(report.by_operator) == [*operators.values(), REST]
+    assert sum(report.by_operator.values(), Resources()).flip_flops >= report.total.flip_flops
 
 
 def test_resources_add_up() -> None:
@@ -263,6 +328,16 @@ def test_the_table_has_what_is_used() -> None:
         "sum 1,200 1 3 X",
         "total, flattened 2,400 2",
     ]
+
+
+def test_an_operator_may_be_called_as_the_last_rows_are() -> None:
+    part = Resources(luts=7)
+    lines = printed(SynthesisReport("ice40", part * 2, {"sum": part, REST: part}, {}))
+    assert [line.split()[1] for line in lines.splitlines() if "│" in line and "14" in line] == [
+        "sum",
+        "total,",
+    ]
+    assert sum("sum" in line for line in lines.splitlines()) == 2
 
 
 def test_the_table_fits_a_terminal() -> None:

@@ -136,7 +136,7 @@ def test_faults_that_no_operand_or_reader_shows_are_recognised() -> None:
     assert verdict(ContentFault(f"{LEFT}.datapath.W_ir", "weights", 2, 0)) == ""
 
     possible = possible_operands(network)
-    codes = 1 << network.graph["add_z"].type.bits
+    codes = 1 << network.layers[0].typed["add_z"].bits
     used = possible["sig_z"][:, 0] & (codes - 1)
     unused = next(code for code in range(codes) if code not in used)
     module = f"{LEFT}.datapath.sig_z"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from broken_verilog import accepts_every_second_cycle
-from random_networks import random_network, random_sequences
+from random_networks import random_network, random_network_of, random_sequences
 from verilog_tools import (
     compile_with_icarus,
     compile_with_verilator,
@@ -15,7 +15,9 @@ from verilog_tools import (
     simulate_with_icarus,
 )
 
+from gruhw.architecture import Architecture, Initial
 from gruhw.genome import Output
+from gruhw.model import Network
 from gruhw_hw.top import generate_verilog
 from gruhw_sim.plain_testbench import EXPECTED, STIMULUS, TESTBENCH, plain_testbench
 from gruhw_sim.runner import work_folder
@@ -31,6 +33,13 @@ FOLDINGS = [
 SMALL = (3, 4, 3, 1)
 """The first of these."""
 
+STACKS: list[tuple[tuple[str, ...], Initial, int | tuple[int, ...], Output]] = [
+    (("lstm:4",), "constant", 2, "values"),
+    (("dense:3:relu", "mgu:4"), "zero", (3, 1), "states"),
+    (("gru:3", "ugrnn:2", "dense:4:tanh"), "constant", (1, 2, 3), "class"),
+]
+"""Layers, initial states, pe, output."""
+
 STANDARDS = ["-g2005", "-g2005-sv", "-g2009", "-g2012"]
 
 
@@ -40,6 +49,10 @@ def files_of(inputs: int, hidden: int, classes: int, pe: int, output: Output) ->
     network = random_network(
         rng, inputs=inputs, hidden=hidden, classes=classes, pe=pe, output=output
     )
+    return files_for(rng, network)
+
+
+def files_for(rng: np.random.Generator, network: Network) -> dict[str, str]:
     arguments = network, *random_sequences(rng, network, 4, 5)
     files = {name: str(text) for name, text in plain_testbench(*arguments).items()}
     assert plain_testbench(*arguments) == files
@@ -75,6 +88,25 @@ def test_it_passes_for_right_hardware(
 ) -> None:
     design(tmp_path, inputs, hidden, classes, pe, output=output)
     result = run(tmp_path, standard)
+    assert result.returncode == 0, result.stdout
+    assert [line[:6] for line in result.stdout.splitlines()] == ["PASS: "]
+
+
+@pytest.mark.icarus
+@pytest.mark.parametrize(("layers", "initial", "pe", "output"), STACKS)
+def test_it_passes_for_any_layers(
+    layers: tuple[str, ...],
+    initial: Initial,
+    pe: int | tuple[int, ...],
+    output: Output,
+    tmp_path: Path,
+) -> None:
+    rng = np.random.default_rng(len(layers))
+    network = Architecture(inputs=3, layers=layers, outputs=3, initial=initial)
+    found = random_network_of(rng, network, pe=pe, output=output)
+    for name, text in files_for(rng, found).items():
+        (tmp_path / name).write_text(text)
+    result = run(tmp_path)
     assert result.returncode == 0, result.stdout
     assert [line[:6] for line in result.stdout.splitlines()] == ["PASS: "]
 

@@ -16,9 +16,10 @@ from broken_verilog import (
     wrong_operator,
 )
 from engines import EITHER
-from random_networks import random_network, random_sequences
+from random_networks import random_network, random_network_of, random_sequences
 
-from gruhw.accuracy import Accuracy
+from gruhw.accuracy import Accuracy, MeanSquaredError
+from gruhw.architecture import Architecture, Initial
 from gruhw.errors import InputError, ToolError
 from gruhw.genome import Output
 from gruhw.reference import run_reference
@@ -58,6 +59,52 @@ def test_icarus_agrees_with_the_reference(
     report = simulate(network, *random_sequences(rng, network, 4, 4), simulator="icarus")
     assert [test.name for test in report.tests] == TESTS
     assert report.passed, explain(report)
+
+
+STACKS: list[tuple[tuple[str, ...], Initial, int | tuple[int, ...], Output]] = [
+    (("lstm:4",), "constant", 2, "class"),
+    (("ugrnn:3", "mgu:4"), "zero", (3, 1), "states"),
+    (("dense:4:relu", "lstm:3"), "zero", 1, "values"),
+    (("gru:3", "dense:4:tanh"), "constant", (1, 3), "class"),
+]
+"""Layers, initial states, pe, output."""
+
+
+@pytest.mark.icarus
+@pytest.mark.parametrize(("layers", "initial", "pe", "output"), STACKS)
+def test_icarus_agrees_with_the_reference_of_any_layers(
+    layers: tuple[str, ...], initial: Initial, pe: int | tuple[int, ...], output: Output
+) -> None:
+    rng = np.random.default_rng(len(layers))
+    network = Architecture(inputs=3, layers=layers, outputs=3, initial=initial)
+    found = random_network_of(rng, network, pe=pe, output=output)
+    report = simulate(found, *random_sequences(rng, found, 4, 4), simulator="icarus")
+    assert [test.name for test in report.tests] == TESTS
+    assert report.passed, explain(report)
+
+
+@pytest.mark.icarus
+def test_values_are_measured() -> None:
+    rng = np.random.default_rng(3)
+    network = Architecture(inputs=2, layers=("ugrnn:2",), outputs=1)
+    found = random_network_of(rng, network, output="values")
+    inputs, lengths = random_sequences(rng, found, 6, 3)
+    expected = run_reference(found, inputs, lengths)
+    values = rng.normal(size=(6, 1))
+    report = simulate(found, inputs, lengths, values, simulator="icarus")
+    assert report.passed, explain(report)
+    assert report.classes is None
+    assert report.values is not None
+    assert report.values.tolist() == expected.logits.tolist()
+    scale = found.head.typed.emitted.scale
+    error = MeanSquaredError.of(expected.logits * scale, values)
+    assert (report.accuracy, report.reference_accuracy) == (error, error)
+    assert report.to_json()["mean_squared_error"] == error.error
+    # A single logit tells two classes.
+    labels = rng.integers(0, 2, 6)
+    report = simulate(found, inputs, lengths, labels, simulator="icarus")
+    accuracy = Accuracy.of(expected.classes, labels)
+    assert (report.accuracy, report.reference_accuracy) == (accuracy, accuracy)
 
 
 @pytest.mark.icarus
@@ -132,9 +179,12 @@ def test_a_damaged_program_is_compiled_again(tmp_path: Path) -> None:
     assert said.count("compiling for icarus") == 3
 
 
-def simulate_broken(fault: Callable[[str], str], builds: Path) -> SimulationReport:
+def simulate_broken(
+    fault: Callable[[str], str], builds: Path, *, layers: tuple[str, ...] = ("gru:4",)
+) -> SimulationReport:
     rng = np.random.default_rng(9)
-    network = random_network(rng, inputs=3, hidden=4, classes=3, pe=2)
+    architecture = Architecture(inputs=3, layers=layers, outputs=3)
+    network = random_network_of(rng, architecture, pe=2)
     verilog = generate_verilog(network).verilog
     sequences = random_sequences(rng, network, 3, 4)
     return simulate(network, *sequences, verilog=fault(verilog), build_folder=builds)
@@ -152,6 +202,17 @@ def test_a_wrong_operator_is_found_where_it_is(builds: Path) -> None:
     first = report.mismatches[0]
     assert (first.test, first.quantity, first.operator) == (TESTS[0], "value", "add_n")
     assert report.tests[0].mismatches > len(report.mismatches) / 3
+
+
+@pytest.mark.slow
+def test_a_wrong_operator_of_any_layer_is_found_where_it_is(builds: Path) -> None:
+    report = simulate_broken(
+        lambda verilog: wrong_operator(verilog, "l1.add_c"), builds, layers=("gru:3", "lstm:2")
+    )
+    assert failed(report) == TESTS
+    for test, operator in zip(TESTS, ("l1.add_c", "l1.add_c", "head"), strict=True):
+        first = next(found for found in report.mismatches if found.test == test)
+        assert (first.quantity, first.operator) == ("value", operator)
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ from gruhw_hw.interface import describe_interface
 from gruhw_hw.synthesis import netlist, run_yosys, synthesise
 from gruhw_hw.synthesis.yosys import parse_stat
 from gruhw_hw.top import TOP, Hardware, generate_verilog
-from gruhw_sim import READ_INSIDE
+from gruhw_sim import read_inside
 from gruhw_sim.plain_testbench import CYCLE_BITS, EXPECTED, STIMULUS, plain_testbench
 from gruhw_sim.runner import work_folder
 
@@ -233,6 +233,7 @@ def test_yosys_refuses_two_of_the_same_name() -> None:
 
 def test_a_netlist_keeps_what_is_read_inside() -> None:
     left, _ = sides()
-    text = netlist(left.hardware.verilog, LEFT, "ice40", keep=READ_INSIDE)
+    keep = read_inside(left.hardware.accelerator.network)
+    text = netlist(left.hardware.verilog, LEFT, "ice40", keep=keep)
     start = text.index(f"module \\{LEFT}.datapath ")
     assert "wire state_written;" in text[start : text.index("endmodule", start)]

@@ -1,9 +1,10 @@
-"""What someone else would write who has nothing but a design folder: the GRU in integers.
+"""What someone else would write who has nothing but a design folder: the network in integers.
 
-It knows ``parameters.npz`` and the arithmetic of the documentation, and nothing of gruhw.
+It knows ``parameters.npz``, the layers, and the arithmetic of the documentation, and nothing of
+gruhw.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,87 +12,231 @@ from numpy.typing import NDArray
 
 Arrays = Mapping[str, NDArray[Any]]
 
-LINEAR = ("W_ir", "W_iz", "W_in", "W_hr", "W_hz", "W_hn")
 
+class Layer:
+    """Computes the operators of a layer in one time step after the other.
 
-class OtherReference:
-    """Computes every operator from the contents of ``parameters.npz``."""
+    Parameters
+    ----------
+    parameters
+        The contents of ``parameters.npz``.
+    prefix
+        What stands there before the names of the layer's operators.
+    source
+        The name there of what the layer reads.
+    """
 
-    def __init__(self, parameters: Arrays) -> None:
+    def __init__(self, parameters: Arrays, prefix: str, source: str) -> None:
         self.parameters = parameters
+        self.prefix = prefix
+        self.source = source
+        self.values: dict[str, NDArray[Any]] = {}
+        self.kept: dict[str, NDArray[Any]] = {}
+        self.kept_types: dict[str, str] = {}
+
+    def about(self, name: str, what: str) -> NDArray[Any]:
+        """What the file says of an operator, of a state, or of the layer's input ``x``."""
+        if name == "x":
+            return self.parameters[f"{self.source}.{what}"]
+        return self.parameters[f"{self.prefix}{self.kept_types.get(name, name)}.{what}"]
 
     def frac(self, name: str) -> int:
-        return int(self.parameters[f"{name}.frac"])
+        return int(self.about(name, "frac"))
 
     def bits(self, name: str) -> int:
-        return int(self.parameters[f"{name}.bits"])
+        return int(self.about(name, "bits"))
 
     def requantise(self, values: NDArray[Any], frac: int, name: str) -> NDArray[Any]:
         """Round half up, saturate. Doubles are exact: nothing here has more than 50 bits."""
         assert np.abs(values).max(initial=0) < 1 << 50
         rounded = np.floor(values * 2.0 ** (self.frac(name) - frac) + 0.5)
-        bits, signed = self.bits(name), bool(self.parameters[f"{name}.signed"])
+        bits, signed = self.bits(name), bool(self.about(name, "signed"))
         low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
         found: NDArray[Any] = np.clip(rounded, low, high).astype(np.int64)
         return found
 
-    def linear(self, name: str, operand: NDArray[Any], operand_frac: int) -> NDArray[Any]:
-        weight, bias = self.parameters[f"{name}.weight"], self.parameters[f"{name}.bias"]
-        total = np.stack([(weight * vector).sum(axis=1) + bias for vector in operand])
-        frac = operand_frac + int(self.parameters[f"{name}.weight_frac"])
-        return self.requantise(total, frac, name)
+    def state(self, name: str, source: str, count: int) -> None:
+        """Let the state ``name`` begin, which is what the operator ``source`` gave before."""
+        # A row of 1 is as good as one of all units: it is only zero.
+        zero = np.zeros(1, dtype=np.int64)
+        initial = self.parameters.get(f"{self.prefix}{name}.initial", zero)
+        self.kept[name], self.kept_types[name] = np.tile(initial, (count, 1)), source
 
-    def table(self, name: str, operand: str, values: NDArray[Any]) -> NDArray[Any]:
-        contents: NDArray[Any] = self.parameters[f"{name}.table"]
+    def linear(self, name: str, operand: str) -> None:
+        weight, bias = self.about(name, "weight"), self.about(name, "bias")
+        total = np.stack([(weight * vector).sum(axis=1) + bias for vector in self.values[operand]])
+        frac = self.frac(operand) + int(self.about(name, "weight_frac"))
+        self.values[name] = self.requantise(total, frac, name)
+
+    def add(self, name: str, left: str, right: str) -> None:
+        fine = max(self.frac(left), self.frac(right))
+        parts = [self.values[each] * 2 ** (fine - self.frac(each)) for each in (left, right)]
+        self.values[name] = self.requantise(parts[0] + parts[1], fine, name)
+
+    def multiply(self, name: str, left: str, right: str) -> None:
+        product = self.values[left] * self.values[right]
+        self.values[name] = self.requantise(product, self.frac(left) + self.frac(right), name)
+
+    def one_minus(self, name: str, operand: str) -> None:
+        one = 2 ** self.frac(operand)
+        self.values[name] = self.requantise(one - self.values[operand], self.frac(operand), name)
+
+    def table(self, name: str, operand: str) -> None:
+        contents = self.about(name, "table")
         assert contents.shape == (2 ** self.bits(operand),)
-        looked_up: NDArray[Any] = contents[values % 2 ** self.bits(operand)]
-        return looked_up
+        self.values[name] = contents[self.values[operand] % 2 ** self.bits(operand)]
 
-    def step(self, x: NDArray[Any], h: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """All operators of one time step, from inputs [N, I] and states [N, H]."""
-        v = {name: self.linear(name, x, self.frac("input")) for name in LINEAR[:3]}
-        v |= {name: self.linear(name, h, self.frac("add_h")) for name in LINEAR[3:]}
+    def gate(self, letter: str, function: str) -> None:
+        """A function of the sum of two products, of the input and of the state ``h``."""
+        self.linear(f"W_i{letter}", "x")
+        self.linear(f"W_h{letter}", "h")
+        self.add(f"add_{letter}", f"W_i{letter}", f"W_h{letter}")
+        self.table(f"{function}_{letter}", f"add_{letter}")
 
-        def add(name: str, left: str, right: str) -> None:
-            fine = max(self.frac(left), self.frac(right))
-            total = v[left] * 2 ** (fine - self.frac(left)) + v[right] * 2 ** (
-                fine - self.frac(right)
-            )
-            v[name] = self.requantise(total, fine, name)
 
-        def multiply(name: str, left: str, right: str) -> None:
-            frac = self.frac(left) + self.frac("add_h" if right == "h" else right)
-            v[name] = self.requantise(v[left] * (h if right == "h" else v[right]), frac, name)
+def gru(v: Layer) -> str:
+    v.gate("r", "sig")
+    v.gate("z", "sig")
+    v.linear("W_in", "x")
+    v.linear("W_hn", "h")
+    v.multiply("mul_rh", "sig_r", "W_hn")
+    v.add("add_n", "W_in", "mul_rh")
+    v.table("tanh_n", "add_n")
+    v.one_minus("sub_z", "sig_z")
+    v.multiply("mul_zn", "sub_z", "tanh_n")
+    v.multiply("mul_zh", "sig_z", "h")
+    v.add("add_h", "mul_zn", "mul_zh")
+    return "add_h"
 
-        add("add_r", "W_ir", "W_hr")
-        add("add_z", "W_iz", "W_hz")
-        v["sig_r"] = self.table("sig_r", "add_r", v["add_r"])
-        v["sig_z"] = self.table("sig_z", "add_z", v["add_z"])
-        multiply("mul_rh", "sig_r", "W_hn")
-        add("add_n", "W_in", "mul_rh")
-        v["tanh_n"] = self.table("tanh_n", "add_n", v["add_n"])
-        one = 2 ** self.bits("sig_z")
-        v["sub_z"] = self.requantise(one - v["sig_z"], self.bits("sig_z"), "sub_z")
-        multiply("mul_zn", "sub_z", "tanh_n")
-        multiply("mul_zh", "sig_z", "h")
-        add("add_h", "mul_zn", "mul_zh")
-        return v
+
+def ugrnn(v: Layer) -> str:
+    v.gate("z", "sig")
+    v.gate("n", "tanh")
+    v.one_minus("sub_z", "sig_z")
+    v.multiply("mul_zn", "sub_z", "tanh_n")
+    v.multiply("mul_zh", "sig_z", "h")
+    v.add("add_h", "mul_zn", "mul_zh")
+    return "add_h"
+
+
+def mgu(v: Layer) -> str:
+    v.gate("f", "sig")
+    v.linear("W_in", "x")
+    v.linear("W_hn", "h")
+    v.multiply("mul_fh", "sig_f", "W_hn")
+    v.add("add_n", "W_in", "mul_fh")
+    v.table("tanh_n", "add_n")
+    v.one_minus("sub_f", "sig_f")
+    v.multiply("mul_kept", "sub_f", "h")
+    v.multiply("mul_fn", "sig_f", "tanh_n")
+    v.add("add_h", "mul_kept", "mul_fn")
+    return "add_h"
+
+
+def lstm(v: Layer) -> str:
+    v.gate("i", "sig")
+    v.gate("f", "sig")
+    v.gate("g", "tanh")
+    v.gate("o", "sig")
+    v.multiply("mul_fc", "sig_f", "c")
+    v.multiply("mul_ig", "sig_i", "tanh_g")
+    v.add("add_c", "mul_fc", "mul_ig")
+    v.table("tanh_c", "add_c")
+    v.multiply("mul_h", "sig_o", "tanh_c")
+    return "mul_h"
+
+
+def dense(v: Layer) -> str:
+    v.linear("W", "x")  # whose type is unsigned where a ReLU follows
+    return "W"
+
+
+def dense_tanh(v: Layer) -> str:
+    v.linear("W", "x")
+    v.table("tanh", "W")
+    return "tanh"
+
+
+def head(v: Layer) -> str:
+    v.linear("head", "x")
+    return "head"
+
+
+CELLS: Mapping[str, tuple[Callable[[Layer], str], Mapping[str, str]]] = {
+    "gru": (gru, {"h": "add_h"}),
+    "ugrnn": (ugrnn, {"h": "add_h"}),
+    "mgu": (mgu, {"h": "add_h"}),
+    "lstm": (lstm, {"h": "mul_h", "c": "add_c"}),
+}
+"""A time step of each cell, and of which operator each of its states is the result."""
+
+
+class OtherReference:
+    """Computes every operator from the contents of ``parameters.npz``.
+
+    Parameters
+    ----------
+    parameters
+        These contents.
+    layers
+        The layers as ``genome.json`` has them: ``gru:32``, ``dense:8:relu``.
+    output
+        The genome's.
+    """
+
+    def __init__(
+        self, parameters: Arrays, layers: Sequence[str] = ("gru:",), output: str = "class"
+    ) -> None:
+        self.parameters = parameters
+        self.layers = layers
+        self.output = output
 
     def run(self, x: NDArray[Any], length: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """Every operator [N, T, H], zero past a sequence's end; ``logits`` and ``class``."""
-        count, steps, _ = x.shape
-        hidden = len(self.parameters["W_hr.bias"])
-        state = np.zeros((count, hidden), dtype=np.int64)
+        """Every operator [N, T, H]; ``logits`` and, where that is the output, ``class``.
+
+        Where a layer computes nothing, its operators are zero: past a sequence's end; and before
+        its last step, if no state is behind and no state is asked for.
+        """
+        inside = np.arange(x.shape[1]) < length[:, np.newaxis]
+        recurrent = [not layer.startswith("dense") for layer in self.layers]
         found: dict[str, NDArray[Any]] = {}
-        for t in range(steps):
-            inside = (t < length)[:, np.newaxis]
-            values = self.step(x[:, t], state)
-            for name, result in values.items():
-                kept = found.setdefault(name, np.zeros((count, steps, hidden), dtype=np.int64))
-                kept[:, t] = np.where(inside, result, 0)
-            state = np.where(inside, values["add_h"], state)
-        found["logits"] = self.linear("head", state, self.frac("add_h"))
-        # The lowest index wins ties.
-        best = found["logits"].max(axis=1, keepdims=True)
-        found["class"] = (found["logits"] == best).argmax(axis=1)
+        source = "input"
+        for number, layer in enumerate(self.layers):
+            prefix = f"l{number}." if len(self.layers) > 1 else ""
+            if not (self.output == "states" or any(recurrent[number:])):
+                inside = np.arange(x.shape[1]) == length[:, np.newaxis] - 1
+            values, emits = self._layer(layer, Layer(self.parameters, prefix, source), x, inside)
+            found |= {prefix + name: result for name, result in values.items()}
+            source, x = prefix + emits, values[emits]
+        last = Layer(self.parameters, "", source)
+        last.values["x"] = x[np.arange(len(x)), length - 1]
+        found["logits"] = last.values[head(last)]
+        if self.output != "values":
+            # The lowest index wins ties; a logit alone stands for class 1 where it is positive.
+            logits = found["logits"]
+            best = logits.max(axis=1, keepdims=True)
+            alone = logits.shape[1] == 1
+            found["class"] = (logits[:, 0] > 0) * 1 if alone else (logits == best).argmax(axis=1)
         return found
+
+    def _layer(
+        self, text: str, layer: Layer, x: NDArray[Any], inside: NDArray[Any]
+    ) -> tuple[dict[str, NDArray[Any]], str]:
+        """All results of a layer, zero where it is not ``inside``; and the one that it emits."""
+        cell, _, rest = text.partition(":")
+        step, states = CELLS.get(cell, (dense_tanh if rest.endswith("tanh") else dense, {}))
+        (count, steps, _), found = x.shape, dict[str, NDArray[Any]]()
+        for name, source in states.items():
+            layer.state(name, source, count)
+        for t in range(steps):
+            layer.values = {"x": x[:, t], **layer.kept}
+            emits = step(layer)
+            now = inside[:, t, np.newaxis]
+            for name, result in layer.values.items():
+                if name not in ("x", *states):
+                    shape = (count, steps, result.shape[1])
+                    kept = found.setdefault(name, np.zeros(shape, dtype=np.int64))
+                    kept[:, t] = np.where(now, result, 0)
+            for name, source in states.items():
+                layer.kept[name] = np.where(now, layer.values[source], layer.kept[name])
+        return found, emits

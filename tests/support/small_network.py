@@ -7,20 +7,23 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gruhw.architecture import Architecture
 from gruhw.errors import InputError
-from gruhw.genome import Genome, Sizes, homogeneous
-from gruhw.model import Model, Network, Normalisation, layer_shapes
+from gruhw.genes import homogeneous
+from gruhw.genome import Genome
+from gruhw.model import Model, Network, Normalisation
 from gruhw.quant import calibrate
 
-SIZES = Sizes(input=3, hidden=4, classes=2)
-WIDTHS = homogeneous(6)
+ARCHITECTURE = Architecture(inputs=3, layers=("gru:4",), outputs=2)
+WIDTHS = homogeneous(ARCHITECTURE, 6)
 RANDOM = np.random.default_rng(1)
 X = RANDOM.normal(size=(20, 5, 3))
-WEIGHTS = {name: RANDOM.normal(0, 0.5, shape) for name, shape in layer_shapes(SIZES).items()}
-BIASES = {name: RANDOM.normal(0, 0.3, shape[0]) for name, shape in layer_shapes(SIZES).items()}
-FRACTIONS, SIGNED = calibrate(SIZES, WIDTHS, WEIGHTS, BIASES, X)
-MODEL = Model(WEIGHTS, BIASES, FRACTIONS, SIGNED, Normalisation.identity(3))
-GENOME = Genome(sizes=SIZES, genes=WIDTHS)
+SHAPES = ARCHITECTURE.layer_shapes
+WEIGHTS = {name: RANDOM.normal(0, 0.5, shape) for name, shape in SHAPES.items()}
+BIASES = {name: RANDOM.normal(0, 0.3, shape[0]) for name, shape in SHAPES.items()}
+FRACTIONS, SIGNED = calibrate(ARCHITECTURE, WIDTHS, WEIGHTS, BIASES, X)
+MODEL = Model(ARCHITECTURE, WEIGHTS, BIASES, FRACTIONS, SIGNED, Normalisation.identity(3))
+GENOME = Genome(network=ARCHITECTURE, genes=WIDTHS)
 NETWORK = Network.build(GENOME, MODEL)
 CODES = NETWORK.encode(X)
 

@@ -10,39 +10,57 @@ from pathlib import Path
 
 import numpy as np
 
-from gruhw.genome import GENES, PRESETS, Genes, Genome, Preset, Sizes
-from gruhw.graph import calibrated_tensors
-from gruhw.model import Model, Network, Normalisation, layer_shapes
+from gruhw.accuracy import Accuracy, Figure, MeanSquaredError
+from gruhw.architecture import Architecture
+from gruhw.genes import Genes, Preset, preset_of
+from gruhw.genome import Genome
+from gruhw.model import Model, Network, Normalisation
+from gruhw.parts import Target
 from gruhw.search.accelerators import Accelerator
 from gruhw.search.evaluation import Preparation, Prepared, Refined
 from gruhw.search.front import Number
 from gruhw.search.space import SearchSpace
 
-SIZES = Sizes(input=3, hidden=4, classes=2)
+ARCHITECTURE = Architecture(inputs=3, layers=("gru:4",), outputs=2)
+DEEP = Architecture(
+    inputs=3, layers=("dense:4:relu", "lstm:5", "gru:3"), outputs=2, initial="constant"
+)
 STEPS = 5
 TOTAL = 1000
 ENOUGH = 20.0
 """What may be lost for nothing: as in real networks, some widths are wider than necessary."""
 
 
-def toy_model(genes: Genes, sizes: Sizes = SIZES) -> Model:
+def toy_model(genes: Genes) -> Model:
     """A model of fixed random weights, with fraction bits that span -1 to 1."""
-    rng = np.random.default_rng(3)
-    shapes = layer_shapes(sizes)
+    rng, network = np.random.default_rng(3), genes.network
+    shapes = network.layer_shapes
     weights = {name: rng.normal(0, 0.4, shape) for name, shape in shapes.items()}
     biases = {name: np.zeros(shape[0]) for name, shape in shapes.items()}
-    fractions = {name: bits - 1 for name, bits in calibrated_tensors(genes).items()}
-    return Model(weights, biases, fractions, True, Normalisation.identity(sizes.input))
+    initial = {
+        name: rng.uniform(-0.5, 0.5, shape) for name, shape in network.initial_shapes.items()
+    }
+    fractions = {gene.name: genes[gene.name] - 1 for gene in network.calibrated}
+    unit = Normalisation.identity(network.inputs)
+    return Model(network, weights, biases, fractions, True, unit, initial=initial)
 
 
 def toy_correct(genome: Genome) -> int:
     """Each gene loses sequences as it narrows, some many and some few; a bit of roughness."""
     lost = 0.0
-    for place, gene in enumerate(GENES):
+    for place, bits in enumerate(genome.genes.values()):
         importance = 2 + (place * 7) % 11
-        lost += importance * 2.0 ** (4 - genome.genes[gene])
+        lost += importance * 2.0 ** (4 - bits)
     rough = sum((place + 3) * bits for place, bits in enumerate(genome.genes.values())) % 5
     return max(TOTAL // 10, TOTAL - round(max(0.0, lost - ENOUGH)) - rough)
+
+
+def toy_figure(correct: int, target: Target) -> Figure:
+    """The figure of a genome that classifies so many sequences right, or what stands for it."""
+    if target == "class":
+        return Accuracy(correct, TOTAL)
+    error = (TOTAL - correct) / TOTAL / 3
+    return MeanSquaredError(error, error / 2, TOTAL)
 
 
 @dataclass(frozen=True)
@@ -54,18 +72,19 @@ class ToyEvaluator:
 
     delay: float = 0.0
     log: str | None = None
+    target: Target = "class"
     total: int = TOTAL
     times: int = 1
     contents: Mapping[str, str] = field(default_factory=lambda: {"formula": "toy"})
     fingerprint: str = "toy"
 
-    def correct(self, candidates: Sequence[Genome]) -> list[int]:
+    def figures(self, candidates: Sequence[Genome]) -> list[Figure]:
         time.sleep(self.delay * len(candidates))
         if self.log is not None:
             with open(self.log, "a") as file:  # noqa: PTH123  # one write a line, from any process
                 for candidate in candidates:
                     file.write(" ".join(map(str, candidate.genes.values())) + "\n")
-        return [toy_correct(candidate) for candidate in candidates]
+        return [toy_figure(toy_correct(candidate), self.target) for candidate in candidates]
 
     def model(self, genes: Genes) -> Model:
         return toy_model(genes)
@@ -82,9 +101,10 @@ class ToyFactory:
 
     delay: float = 0.0
     log: str | None = None
+    target: Target = "class"
 
     def __call__(self) -> ToyEvaluator:
-        return ToyEvaluator(self.delay, self.log)
+        return ToyEvaluator(self.delay, self.log, self.target)
 
 
 @dataclass(frozen=True)
@@ -114,7 +134,8 @@ class Estimate:
         return sum(accelerator.genome.genes.values())
 
     def measure(self, network: Network) -> Number | None:
-        return self(Accelerator.of(network)) + network.genome.genes["add_h"]
+        state = network.layers[-1]
+        return self(Accelerator.of(network)) + state.typed.emitted.bits
 
 
 @dataclass(frozen=True)
@@ -123,6 +144,7 @@ class ToyRefiner:
 
     delay: float = 0.0
     log: str | None = None
+    target: Target = "class"
     settings: Mapping[str, int] = field(default_factory=lambda: {"epochs": 1})
     contents: Mapping[str, str] = field(default_factory=lambda: {"teacher": "toy"})
     fingerprint: str = "toy"
@@ -141,23 +163,31 @@ class ToyRefiner:
                         file.write(f"refined {genes}\n")
             yield [self._refined(candidate) for candidate in group]
 
-    @staticmethod
-    def _refined(candidate: Genome) -> Refined:
+    def _refined(self, candidate: Genome) -> Refined:
         correct = toy_correct(candidate)
-        return Refined(candidate, toy_model(candidate.genes), correct + (TOTAL - correct) // 2)
+        figure = toy_figure(correct + (TOTAL - correct) // 2, self.target)
+        return Refined(candidate, toy_model(candidate.genes), figure)
 
 
-def toy_prepared(*, delay: float = 0.0, log: str | None = None, refine: bool = True) -> Prepared:
+def toy_prepared(
+    *,
+    delay: float = 0.0,
+    log: str | None = None,
+    refine: bool = True,
+    network: Architecture = ARCHITECTURE,
+    target: Target = "class",
+) -> Prepared:
     """A toy task, ready for searching."""
-    refiner = ToyRefiner(delay, log) if refine else None
-    return Prepared("toy", SIZES, STEPS, ToyFactory(delay, log), refiner)
+    refiner = ToyRefiner(delay, log, target) if refine else None
+    return Prepared("toy", network, STEPS, ToyFactory(delay, log, target), refiner)
 
 
 def prepare_toy(wanted: Preparation, tell: Callable[[str], None]) -> Prepared:
     """The preparation of the command line; the environment's TOY_DELAY is that of an evaluation."""
     tell("training what all share")
     delay = float(os.environ.get("TOY_DELAY", "0"))
-    return toy_prepared(delay=delay, refine=wanted.fine_tune_epochs != 0)
+    refine = wanted.fine_tune_epochs != 0
+    return toy_prepared(delay=delay, refine=refine, network=wanted.network)
 
 
 TINY_FREE = ("W_ir.weight", "W_hn.weight", "add_h", "tanh_n")
@@ -171,10 +201,10 @@ class TinySpace:
 
     @cached_property
     def space(self) -> SearchSpace:
-        fixed = {gene: 6 for gene in GENES if gene not in TINY_FREE}
-        preset = Preset("tiny", TINY_FREE, {}, fixed)
-        return SearchSpace(preset, SIZES, "toy", widths=self.widths)
+        fixed = {gene: 6 for gene in ARCHITECTURE.gene_names if gene not in TINY_FREE}
+        preset = Preset("tiny", ARCHITECTURE, TINY_FREE, {}, fixed)
+        return SearchSpace(preset, "toy", widths=self.widths)
 
 
-PAPER_SPACE = SearchSpace(PRESETS["operators17"], SIZES, "toy", pe=(1, 2))
+PAPER_SPACE = SearchSpace(preset_of("operators17", ARCHITECTURE), "toy", pe=(1, 2))
 """A space with tied genes, and the folding as a gene."""

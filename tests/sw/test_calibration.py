@@ -7,24 +7,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gruhw.architecture import Architecture
 from gruhw.errors import InputError
 from gruhw.fixed import FloatArray, IntArray
-from gruhw.genome import Genome, Sizes, homogeneous
-from gruhw.graph import calibrated_tensors
-from gruhw.model import Model, Network, Normalisation, layer_shapes
+from gruhw.genes import homogeneous
+from gruhw.genome import Genome
+from gruhw.model import Model, Network, Normalisation
 from gruhw.outliers import BEYOND, RARE, bulk, outlier_limit
 from gruhw.quant import Calibration
-from gruhw.quant.calibration import float_activations
+from gruhw.quant.calibration import best_fraction, float_activations
 from gruhw.reference import run_reference
 
-SIZES = Sizes(input=3, hidden=6, classes=4)
-GENES = homogeneous(8)
+NETWORK = Architecture(inputs=3, layers=("gru:6",), outputs=4)
+GENES = homogeneous(NETWORK, 8)
 Layers = dict[str, FloatArray]
 
 
-def layers(seed: int = 1) -> tuple[Layers, Layers]:
+def layers(seed: int = 1, network: Architecture = NETWORK) -> tuple[Layers, Layers]:
     random = np.random.default_rng(seed)
-    shapes = layer_shapes(SIZES)
+    shapes = network.layer_shapes
     weights = {name: random.normal(0, 0.7, shape) for name, shape in shapes.items()}
     return weights, {name: np.zeros(shape[0]) for name, shape in shapes.items()}
 
@@ -34,25 +35,26 @@ def sequences(count: int = 400, steps: int = 10) -> FloatArray:
 
 
 def measured(x: FloatArray, *, keep_outliers: bool = False) -> Calibration:
-    return Calibration.measure(SIZES, *layers(), x, keep_outliers=keep_outliers)
+    return Calibration.measure(NETWORK, *layers(), x, keep_outliers=keep_outliers)
 
 
 def float_classes(x: FloatArray) -> IntArray:
     """What the network computes without rounding."""
     weights, biases = layers()
-    states = float_activations(SIZES, weights, biases, x, np.full(len(x), x.shape[1]))["add_h"]
+    states = float_activations(NETWORK, weights, biases, x, np.full(len(x), x.shape[1]))["add_h"]
     return (states[-len(x) :] @ weights["head"].T + biases["head"]).argmax(1)
 
 
 def right(calibration: Calibration, x: FloatArray) -> float:
     """The part of ``x`` that the rounded network classifies as the float one does."""
     model = Model(
+        NETWORK,
         *layers(),
         calibration.fractions(GENES),
         calibration.input_signed,
         Normalisation.identity(3),
     )
-    network = Network.build(Genome(sizes=SIZES, genes=GENES), model)
+    network = Network.build(Genome(network=NETWORK, genes=GENES), model)
     lengths = np.full(len(x), x.shape[1])
     found = run_reference(network, network.encode(x), lengths).classes
     return float((found == float_classes(x)).mean())
@@ -103,7 +105,7 @@ def test_rare_events_are_no_outliers() -> None:
 
 def test_ordinary_samples_have_no_outliers() -> None:
     reports = measured(sequences()).report(GENES)
-    assert [r.tensor for r in reports] == list(calibrated_tensors(GENES))
+    assert [r.tensor for r in reports] == [gene.name for gene in NETWORK.calibrated]
     assert all(r.outliers == 0 and r.decisive is None for r in reports)
     assert all(0.5 < r.used < 2 for r in reports)
     assert {r.tensor: r.samples for r in reports}["W_hn.weight"] == 36
@@ -116,8 +118,8 @@ def test_padding_decides_nothing() -> None:
     padded = x.copy()
     padded[:, 7:] = 1e9
     padded[0, 8] = np.inf
-    found = Calibration.measure(SIZES, *layers(), padded, lengths)
-    expected = Calibration.measure(SIZES, *layers(), x[:, :7])
+    found = Calibration.measure(NETWORK, *layers(), padded, lengths)
+    expected = Calibration.measure(NETWORK, *layers(), x[:, :7])
     assert found.fractions(GENES) == expected.fractions(GENES)
     assert found.report(GENES) == expected.report(GENES)
 
@@ -172,6 +174,60 @@ def test_wrong_sequences(change: Callable[[FloatArray], FloatArray], message: st
 
 def test_a_calibration_does_not_change_with_the_weights() -> None:
     weights, biases = layers()
-    found = Calibration.measure(SIZES, weights, biases, sequences())
+    found = Calibration.measure(NETWORK, weights, biases, sequences())
     weights["W_in"] *= 100
     assert found.fractions(GENES) == measured(sequences()).fractions(GENES)
+
+
+STACKED = Architecture(
+    inputs=3, layers=("dense:5:relu", "lstm:4", "gru:3", "dense:2:tanh"), outputs=2
+)
+
+
+def stacked(initial: str = "zero") -> Calibration:
+    network = STACKED.model_copy(update={"initial": initial})
+    states = {name: np.full(shape, 0.5) for name, shape in network.initial_shapes.items()}
+    return Calibration.measure(network, *layers(1, network), sequences(50), initial=states)
+
+
+def test_every_tensor_of_every_stage_is_calibrated() -> None:
+    found, genes = stacked(), homogeneous(STACKED, 8)
+    reports = {report.tensor: report for report in found.report(genes)}
+    assert list(reports) == [gene.name for gene in STACKED.calibrated]
+    assert found.fractions(genes).widths == dict.fromkeys(reports, 8)
+    assert reports["l0.W.weight"].samples == 3 * 5
+    assert reports["l1.add_c"].samples == 50 * 10 * 4
+    # Behind the last recurrent layer nothing but the last step of a sequence is computed.
+    assert reports["l3.W"].samples == 50 * 2
+    assert {name for name in found.activations if name.startswith("l3.")} == {"l3.W"}
+
+
+def test_a_relu_is_unsigned() -> None:
+    found = stacked()
+    values = found.activations["l0.W"]
+    assert values.min() == 0.0
+    unsigned = found.fraction("l0.W", 8)
+    assert unsigned == best_fraction(values, 8, signed=False)
+    assert unsigned == best_fraction(values, 9)  # which has one bit more for a sign
+
+
+def test_initial_states_count() -> None:
+    zero, constant = stacked().activations, stacked("constant").activations
+    assert (zero["l0.W"] == constant["l0.W"]).all()
+    assert not np.allclose(zero["l1.add_c"], constant["l1.add_c"])
+
+
+def test_only_what_tables_alone_read_is_measured_behind_them() -> None:
+    found = stacked()
+    consumers = {name: tensor.through for name, tensor in found._tensors.items()}
+    assert {name for name, through in consumers.items() if through is not None} == {
+        *("l1.add_i", "l1.add_f", "l1.add_g", "l1.add_o"),  # but not add_c, which is a state too
+        *("l2.add_r", "l2.add_z", "l2.add_n"),
+        "l3.W",
+    }
+
+
+def test_of_wide_networks_fewer_steps_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gruhw.quant.calibration.RECORDED_VALUES", 12 * 6 * 1200)
+    found = measured(sequences())
+    assert {r.tensor: r.samples for r in found.report(GENES)}["W_in"] == 400 * 3 * 6

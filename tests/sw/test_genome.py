@@ -8,39 +8,57 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gruhw.architecture import Architecture
 from gruhw.errors import InputError
-from gruhw.genome import (
-    GENES,
-    LINEAR,
-    OPERATORS,
-    PRESETS,
-    FileReference,
-    Folding,
-    Genes,
-    Genome,
-    Sizes,
-    homogeneous,
-)
+from gruhw.genes import PRESETS, Genes, homogeneous, preset_of
+from gruhw.genome import FileReference, Folding, Genome
 
 SIZES = {"input": 4, "hidden": 6, "classes": 3}
+GRU = Architecture(inputs=4, layers=["gru:6"], outputs=3)
+LINEAR = ("W_ir", "W_iz", "W_in", "W_hr", "W_hz", "W_hn")
+OPERATORS = (
+    *LINEAR, "add_r", "add_z", "sig_r", "sig_z", "mul_rh", "add_n", "tanh_n", "sub_z", "mul_zn",
+    "mul_zh", "add_h",
+)  # fmt: skip
+"""The seventeen operators of a GRU cell (arXiv:2402.12263, section 3), in order of data flow."""
+GENES = ("input", *OPERATORS, *(f"{op}.weight" for op in LINEAR), "head.weight")
+TWO = {
+    "inputs": 4,
+    "layers": ["dense:5:relu", "lstm:6"],
+    "outputs": 3,
+    "initial": "constant",
+}
+DEEP = Architecture(**TWO)
 REMOVED: Any = object()
 
 widths = st.integers(1, 12)
+
+
+layers = st.builds(
+    lambda cell, units, activation: f"{cell}:{units}" + (activation if cell == "dense" else ""),
+    st.sampled_from(["gru", "ugrnn", "mgu", "lstm", "dense"]),
+    st.integers(1, 1024),
+    st.sampled_from(["", ":relu", ":tanh"]),
+)
 
 
 @st.composite
 def genomes(draw: st.DrawFn) -> Genome:
     names = st.from_regex("[A-Za-zäß0-9][^/\\\\\\x00]{0,20}", fullmatch=True)
     file = st.builds(FileReference, file=names, sha256=st.just("5f" * 32))
-    hidden = draw(st.integers(1, 1024))
+    network = Architecture(
+        inputs=draw(st.integers(1, 1024)),
+        layers=[*draw(st.lists(layers, max_size=2)), "gru:7"],
+        outputs=draw(st.integers(2, 1024)),
+        initial=draw(st.sampled_from(["zero", "constant"])),
+    )
+    each = st.tuples(*(st.integers(1, layer.units) for layer in network.layers))
     return Genome(
         task=draw(st.none() | st.text(min_size=1)),
-        sizes=Sizes(
-            input=draw(st.integers(1, 1024)), hidden=hidden, classes=draw(st.integers(2, 1024))
-        ),
-        genes={gene: draw(widths) for gene in GENES},
-        folding=Folding(pe=draw(st.integers(1, hidden))),
-        output=draw(st.sampled_from(["class", "states"])),
+        network=network,
+        genes={gene: draw(widths) for gene in network.gene_names},
+        folding=Folding(pe=draw(st.integers(1, network.most_units) | each)),
+        output=draw(st.sampled_from(["class", "values", "states"])),
         model=draw(st.none() | file),
         samples=draw(st.none() | file),
     )
@@ -52,9 +70,13 @@ def content(**changes: Any) -> dict[str, Any]:
         "format": "gruhw-genome",
         "version": 1,
         "sizes": dict(SIZES),
-        "genes": dict(homogeneous(8)),
+        "genes": dict(homogeneous(GRU, 8)),
         "folding": {"pe": 2},
     }
+    return changed(found, changes)
+
+
+def changed(found: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     for path, value in changes.items():
         *folders, last = path.split("__")
         place = found
@@ -65,6 +87,13 @@ def content(**changes: Any) -> dict[str, Any]:
         else:
             place[last] = value
     return found
+
+
+def second(**changes: Any) -> dict[str, Any]:
+    """The same of version 2."""
+    genes = dict(homogeneous(DEEP, 8))
+    found = content(version=2, sizes=REMOVED, network=dict(TWO), genes=genes)
+    return changed(found, changes)
 
 
 def error_of(text: str | bytes) -> str:
@@ -102,25 +131,65 @@ def test_load_names_the_file(tmp_path: Path) -> None:
     assert str(caught.value) == expected
 
 
+def test_version_2_lists_the_network_and_the_genes_of_all_layers() -> None:
+    genome = Genome.from_json(json.dumps(second()), "genome.json")
+    found = json.loads(genome.to_json())
+    assert list(found) == ["format", "version", "network", "genes", "folding", "output"]
+    assert found["network"] == TWO
+    assert list(found["genes"])[:4] == ["input", "l0.W", "l0.W.weight", "l1.W_ii"]
+    assert list(found["genes"])[-1] == "head.weight"
+
+
+@pytest.mark.parametrize(
+    ("layer", "more", "version"),
+    [
+        ("gru:6", {}, 1),
+        ("gru:6", {"output": "states"}, 1),
+        ("gru:6", {"output": "values"}, 2),
+        ("gru:6", {"folding": Folding(pe=(2,))}, 2),
+        ("lstm:6", {}, 2),
+    ],
+)
+def test_version_1_is_written_where_it_suffices(layer: str, more: Any, version: int) -> None:
+    network = Architecture(inputs=4, layers=[layer], outputs=3)
+    genome = Genome(network=network, genes=homogeneous(network, 8), **more)
+    assert json.loads(genome.to_json())["version"] == version
+    assert Genome.from_json(genome.to_json(), "genome.json") == genome
+
+
 def test_genes_are_one_width_for_each_operator_weight_and_input() -> None:
     assert len(OPERATORS) == 17
     assert len(GENES) == len(set(GENES)) == 25
-    assert set(GENES) == {"input", *OPERATORS, *(f"{op}.weight" for op in (*LINEAR, "head"))}
+    assert GRU.gene_names == GENES
 
 
 def test_genes_are_an_immutable_value() -> None:
-    genes = homogeneous(7)
+    genes = homogeneous(GRU, 7)
     assert set(genes.values()) == {7}
-    same = Genes({gene: genes[gene] for gene in reversed(GENES)})
+    same = Genes(GRU, {gene: genes[gene] for gene in reversed(GENES)})
     assert genes == same
     assert hash(genes) == hash(same)
-    assert genes != homogeneous(8)
+    assert genes != homogeneous(GRU, 8)
     with pytest.raises(TypeError):
         genes["add_h"] = 3  # type: ignore[index]  # what must fail
+    other = genes.changed({"add_h": 3})
+    assert (other["add_h"], genes["add_h"]) == (3, 7)
+    assert other.network == GRU
+
+
+def test_genes_of_many_layers_are_not_all_listed() -> None:
+    with pytest.raises(InputError) as caught:
+        homogeneous(DEEP, 7).changed({"l2.W_ir": 3})
+    assert str(caught.value) == (f"gene must be one of {', '.join(DEEP.gene_names)}, not 'l2.W_ir'")
+    deep = Architecture(inputs=4, layers=["gru:6"] * 9, outputs=3)
+    with pytest.raises(InputError) as caught:
+        homogeneous(deep, 7).changed({"l9.W_ir": 3})
+    assert str(caught.value).endswith(", l8.W_hn.weight, head.weight, not 'l9.W_ir'")
+    assert ", ..., " in str(caught.value)
 
 
 def test_operators17_frees_17_genes_and_ties_weights() -> None:
-    preset = PRESETS["operators17"]
+    preset = preset_of("operators17", GRU)
     assert preset.free == OPERATORS
     found = preset.genes({op: 1 + index % 12 for index, op in enumerate(OPERATORS)})
     assert all(found[f"{op}.weight"] == found[op] for op in LINEAR)
@@ -128,11 +197,25 @@ def test_operators17_frees_17_genes_and_ties_weights() -> None:
     assert (found["input"], found["head.weight"]) == (8, 8)
 
 
+def test_operators17_ties_each_linear_operator_of_every_layer() -> None:
+    preset = preset_of("operators17", DEEP)
+    assert preset.tied["l0.W.weight"] == "l0.W"
+    assert preset.tied["l1.W_hg.weight"] == "l1.W_hg"
+    assert dict(preset.fixed) == {"input": 8, "head.weight": 8}
+    assert {*preset.free, *preset.tied, *preset.fixed} == {*DEEP.gene_names}
+
+
 def test_full_frees_every_gene() -> None:
-    preset = PRESETS["full"]
+    preset = preset_of("full", GRU)
     assert preset.free == GENES
     chosen = {gene: 1 + index % 12 for index, gene in enumerate(GENES)}
     assert preset.genes(chosen) == chosen
+
+
+def test_unknown_preset() -> None:
+    with pytest.raises(InputError) as caught:
+        preset_of("half", GRU)
+    assert str(caught.value) == f"preset must be one of {', '.join(PRESETS)}, not 'half'"
 
 
 @pytest.mark.parametrize(
@@ -149,14 +232,15 @@ def test_full_frees_every_gene() -> None:
     ],
 )
 def test_preset_checks_its_genes(preset: str, changed: dict[str, Any], message: str) -> None:
+    found = preset_of(preset, GRU)
     with pytest.raises(InputError) as caught:
-        PRESETS[preset].genes({**dict.fromkeys(PRESETS[preset].free, 8), **changed})
+        found.genes({**dict.fromkeys(found.free, 8), **changed})
     assert str(caught.value) == message
 
 
 def test_preset_needs_all_its_genes() -> None:
     with pytest.raises(InputError) as caught:
-        PRESETS["operators17"].genes(dict.fromkeys(OPERATORS[1:], 8))
+        preset_of("operators17", GRU).genes(dict.fromkeys(OPERATORS[1:], 8))
     assert str(caught.value) == "result width of W_ir (gene W_ir) is required, but missing"
 
 
@@ -205,14 +289,24 @@ def test_preset_needs_all_its_genes() -> None:
             "sizes.hidden: input should be less than or equal to 1024, not 1025",
         ),
         ({"sizes__hidden": "6"}, "sizes.hidden: input should be a valid integer, not '6'"),
-        ({"folding__pe": 0}, "folding.pe: input should be greater than or equal to 1, not 0"),
-        ({"folding__pe": 7}, "folding.pe must be at most the 6 hidden units, not 7"),
-        ({"folding__pe": True}, "folding.pe: input should be a valid integer, not True"),
-        ({"output": "state"}, "output: input should be 'class' or 'states', not 'state'"),
+        (
+            {"folding__pe": 0},
+            "folding.pe must be a whole number from 1 to 1024, or a list of some, not 0",
+        ),
+        ({"folding__pe": 7}, "folding.pe must be 1 to the 6 hidden units, not 7"),
+        (
+            {"folding__pe": True},
+            "folding.pe must be a whole number from 1 to 1024, or a list of some, not True",
+        ),
+        ({"folding__pe": [2]}, "folding.pe must be one number in version 1, not [2]"),
+        ({"output": "state"}, "output must be class or states in version 1, not 'state'"),
+        ({"output": "values"}, "output must be class or states in version 1, not 'values'"),
+        ({"network": TWO}, "network is a field of version 2: version 1 has sizes"),
         ({"task": ""}, "task: string should have at least 1 character, not ''"),
         ({"format": "onnx"}, "format: input should be 'gruhw-genome', not 'onnx'"),
-        ({"version": 2}, "version: input should be 1, not 2"),
-        ({"version": "1"}, "version: input should be 1, not '1'"),
+        ({"version": 2}, "sizes is a field of version 1: version 2 has network"),
+        ({"version": 3}, "version: input should be 1 or 2, not 3"),
+        ({"version": "1"}, "version: input should be 1 or 2, not '1'"),
         ({"model": {"file": "m"}}, "model.sha256 is required, but missing"),
         (
             {"model": {"file": "m", "sha256": "abc"}},
@@ -226,6 +320,73 @@ def test_preset_needs_all_its_genes() -> None:
 )
 def test_malformed_content(changes: dict[str, Any], message: str) -> None:
     assert error_of(json.dumps(content(**changes))) == f"genome.json: {message}"
+
+
+DENSE = "layers must contain one that is recurrent, as gru:32, not dense:5"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"network": REMOVED}, "network is required, but missing"),
+        ({"network": [1]}, "network must be an object, not [1]"),
+        ({"network__colour": 1}, "network.colour is not a field of this file"),
+        ({"network__layers": ["dense:5"]}, f"network.{DENSE}"),
+        (
+            {"network__layers": ["rnn:5"]},
+            "network.layer must be one of gru, ugrnn, mgu, lstm, dense, not 'rnn'",
+        ),
+        (
+            {"network__layers": ["gru:0"]},
+            "network.units of layer gru must be 1 to 1024, not 0",
+        ),
+        (
+            {"network__layers": ["gru"]},
+            "network.layer must be CELL:UNITS or dense:UNITS:relu|tanh, as gru:32, not 'gru'",
+        ),
+        (
+            {"network__layers": ["gru:5:relu"]},
+            "network.layer gru must have no activation of its own, not 'relu'",
+        ),
+        (
+            {"network__layers": ["dense:5:elu", "gru:4"]},
+            "network.activation of layer dense must be relu or tanh, or absent, not 'elu'",
+        ),
+        (
+            {"network__layers": []},
+            "network.layers must be a list of at least one, as ['gru:32'], not []",
+        ),
+        (
+            {"network__initial": "one"},
+            "network.initial: input should be 'zero' or 'constant', not 'one'",
+        ),
+        (
+            {"network__outputs": 1},
+            "network.outputs must be at least 2 for output class, not 1: one logit is a value",
+        ),
+        (
+            {"genes__l1.W_ii": REMOVED},
+            "genes: result width of l1.W_ii (gene l1.W_ii) is required, but missing",
+        ),
+        (
+            {"genes__l1.W_ii.weight": 13},
+            "genes: weight width of l1.W_ii must be 1 to 12 bits, not 13",
+        ),
+        (
+            {"genes__l2.W_ii": 8},
+            f"genes: gene must be one of {', '.join(DEEP.gene_names)}, not 'l2.W_ii'",
+        ),
+        ({"folding__pe": 7}, "folding.pe must be 1 to the 6 units of the largest layer, not 7"),
+        (
+            {"folding__pe": [1, 2, 3]},
+            "folding.pe must be one number, or 2 for as many layers, not 3",
+        ),
+        ({"folding__pe": [6, 6]}, "folding.pe of layer 0 must be 1 to its 5 units, not 6"),
+        ({"output": "state"}, "output: input should be 'class', 'values' or 'states', not 'state'"),
+    ],
+)
+def test_malformed_content_of_version_2(changes: dict[str, Any], message: str) -> None:
+    assert error_of(json.dumps(second(**changes))) == f"genome.json: {message}"
 
 
 @pytest.mark.parametrize(
@@ -277,4 +438,4 @@ def test_format_and_version_are_required(field: str) -> None:
 @pytest.mark.parametrize("version", [True, 1.0])
 def test_version_must_be_an_integer(version: object) -> None:
     text = json.dumps(content(version=version))
-    assert error_of(text) == f"genome.json: version: input should be 1, not {version!r}"
+    assert error_of(text) == f"genome.json: version: input should be 1 or 2, not {version!r}"

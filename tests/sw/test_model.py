@@ -10,24 +10,26 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
+from gruhw.architecture import Architecture
 from gruhw.errors import GruhwWarning, InputError
 from gruhw.files import sha256
 from gruhw.fractions import Fractions
-from gruhw.genome import FileReference, Genome, Sizes, homogeneous
-from gruhw.graph import calibrated_tensors
+from gruhw.genes import homogeneous
+from gruhw.genome import FileReference, Genome
 from gruhw.model import (
-    LAYERS,
     METADATA,
+    Layers,
     Model,
     Network,
     Normalisation,
-    layer_shapes,
+    array_shapes,
     load_model,
     load_network,
 )
 
-SIZES = Sizes(input=3, hidden=4, classes=2)
-WIDTHS = calibrated_tensors(homogeneous(8))
+GRU = Architecture(inputs=3, layers=["gru:4"], outputs=2)
+LAYERS = ("W_ir", "W_iz", "W_in", "W_hr", "W_hz", "W_hn", "head")
+WIDTHS = {gene.name: 8 for gene in GRU.calibrated}
 FRACTIONS = {name: bits - 1 for name, bits in WIDTHS.items()}
 RECORDED = {name: {"bits": bits, "frac": FRACTIONS[name]} for name, bits in WIDTHS.items()}
 SOURCE = Path("model.safetensors")
@@ -36,8 +38,9 @@ REMOVED = object()
 
 def example() -> Model:
     random = np.random.default_rng(1)
-    shapes = layer_shapes(SIZES)
+    shapes = GRU.layer_shapes
     return Model(
+        GRU,
         {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()},
         {name: random.normal(size=shape[0]).astype(np.float32) for name, shape in shapes.items()},
         Fractions(FRACTIONS, WIDTHS),
@@ -84,8 +87,8 @@ def error_of(data: bytes) -> str:
 def save_design(folder: Path, data: bytes, digest: str | None = None) -> Path:
     (folder / SOURCE).write_bytes(data)
     genome = Genome(
-        sizes=SIZES,
-        genes=dict(homogeneous(8)),
+        network=GRU,
+        genes=homogeneous(GRU, 8),
         model=FileReference(file=str(SOURCE), sha256=digest or sha256(data)),
     )
     path = folder / "genome.json"
@@ -97,7 +100,9 @@ def test_round_trip() -> None:
     before = example()
     data = before.to_bytes()
     after = Model.from_bytes(data, SOURCE)
-    after.check_sizes(SIZES)
+    after.check_network(GRU)
+    assert after.network == GRU
+    assert after.initial == {}
     assert after.fractions == before.fractions
     assert after.input_signed is before.input_signed
     for layer in LAYERS:
@@ -130,10 +135,11 @@ def test_network_from_files(tmp_path: Path) -> None:
     path = save_design(tmp_path, example().to_bytes())
     network = load_network(path)
     built = Network.build(Genome.load(path), example())
-    assert network.graph == built.graph
+    assert [stage.typed for stage in network.stages] == [stage.typed for stage in built.stages]
     assert network.weight_bits == 8 * (3 * 4 * 3 + 3 * 4 * 4 + 2 * 4)
-    for layer in LAYERS:
-        assert (network.parameters.weights[layer] == built.parameters.weights[layer]).all()
+    for loaded, stage in zip(network.stages, built.stages, strict=True):
+        for name, weight in stage.parameters.weights.items():
+            assert (loaded.parameters.weights[name] == weight).all()
 
 
 def test_missing_file(tmp_path: Path) -> None:
@@ -154,7 +160,7 @@ def test_altered_file(tmp_path: Path) -> None:
 
 
 def test_genome_without_model() -> None:
-    genome = Genome(sizes=SIZES, genes=dict(homogeneous(8)))
+    genome = Genome(network=GRU, genes=homogeneous(GRU, 8))
     with pytest.raises(InputError) as caught:
         load_model(genome, Path("genome.json"))
     assert str(caught.value) == "genome.json: model is required, but missing: train one first"
@@ -188,11 +194,11 @@ def test_values_must_be_finite(name: str, value: float) -> None:
 @pytest.mark.parametrize(
     ("name", "wrong", "required"),
     [
-        ("W_iz.weight", [5, 4], "[4, 3] for 3 inputs, 4 hidden units and 2 classes"),
-        ("W_hz.weight", [5, 4], "[4, 4] for 3 inputs, 4 hidden units and 2 classes"),
-        ("head.weight", [2, 5], "[2, 4] for 3 inputs, 4 hidden units and 2 classes"),
-        ("W_hr.bias", [5], "[4] for 3 inputs, 4 hidden units and 2 classes"),
-        ("head.bias", [5], "[2] for 3 inputs, 4 hidden units and 2 classes"),
+        ("W_iz.weight", [5, 4], "[4, 3] for 3 inputs, gru:4, 2 outputs"),
+        ("W_hz.weight", [5, 4], "[4, 4] for 3 inputs, gru:4, 2 outputs"),
+        ("head.weight", [2, 5], "[2, 4] for 3 inputs, gru:4, 2 outputs"),
+        ("W_hr.bias", [5], "[4] for 3 inputs, gru:4, 2 outputs"),
+        ("head.bias", [5], "[2] for 3 inputs, gru:4, 2 outputs"),
         ("head.bias", [5, 4], "[outputs]"),
         ("input.scale", [5, 4], "[inputs]"),
         ("input.offset", [2], "[3] like that of input.scale"),
@@ -205,12 +211,17 @@ def test_shapes_must_fit_together(name: str, wrong: list[int], required: str) ->
     )
 
 
-def test_shapes_must_fit_the_genome(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [{"layers": ["gru:5"]}, {"layers": ["lstm:4"]}, {"outputs": 3}, {"initial": "constant"}],
+)
+def test_the_model_must_be_of_the_network_of_the_genome(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
     path = save_design(tmp_path, example().to_bytes())
-    genome = Genome.load(path).model_copy(update={"sizes": Sizes(input=3, hidden=5, classes=2)})
-    expected = (
-        "shape of W_ir.weight must be [5, 3] for 3 inputs, 5 hidden units and 2 classes, not [4, 3]"
-    )
+    other = GRU.model_copy(update=changes)
+    genome = Genome.load(path).model_copy(update={"network": other, "genes": homogeneous(other, 8)})
+    expected = f"the model must be of {other}, not of {GRU}"
     with pytest.raises(InputError) as caught:
         load_model(genome, path)
     assert str(caught.value) == f"{tmp_path / SOURCE}: {expected}"
@@ -311,7 +322,7 @@ def test_other_widths_than_calibrated_are_refused(gene: str, what: str, tmp_path
         load_network(path)
     assert str(caught.value) == f"{path}: {UNCALIBRATED.format(what=what)}"
     with pytest.raises(InputError) as caught:
-        example().graph(edited.genes)
+        example().typed(edited.genes)
     assert str(caught.value) == UNCALIBRATED.format(what=what)
 
 
@@ -320,7 +331,7 @@ def test_widths_from_which_fraction_bits_follow_may_be_edited(gene: str, tmp_pat
     path = save_design(tmp_path, example().to_bytes())
     genome = Genome.load(path)
     path.write_text(genome.model_copy(update={"genes": {**genome.genes, gene: 6}}).to_json())
-    assert load_network(path).graph[gene].type.bits == 6
+    assert load_network(path).layers[0].typed[gene].bits == 6
 
 
 def test_a_model_without_widths_loads_with_a_warning(tmp_path: Path) -> None:
@@ -332,17 +343,18 @@ def test_a_model_without_widths_loads_with_a_warning(tmp_path: Path) -> None:
     with pytest.warns(GruhwWarning) as caught:
         network = load_network(path)
     assert [str(warning.message) for warning in caught] == [expected]
-    assert network.graph == Network.build(Genome.load(path), example()).graph
+    expected_stages = Network.build(Genome.load(path), example()).stages
+    assert [stage.typed for stage in network.stages] == [stage.typed for stage in expected_stages]
     again = Model.from_bytes(without_widths(), SOURCE).to_bytes()
     assert Model.from_bytes(again, SOURCE).fractions == FRACTIONS
     assert b'"version":"1"' in again.replace(b"\\", b"")  # what nobody knows is not made up
 
 
 def test_a_model_is_a_copy_that_nobody_can_change() -> None:
-    weights = {name: np.ones(shape) for name, shape in layer_shapes(SIZES).items()}
-    biases = {name: np.ones(shape[0]) for name, shape in layer_shapes(SIZES).items()}
+    weights = {name: np.ones(shape) for name, shape in GRU.layer_shapes.items()}
+    biases = {name: np.ones(shape[0]) for name, shape in GRU.layer_shapes.items()}
     scale = np.ones(3)
-    model = Model(weights, biases, FRACTIONS, True, Normalisation(scale, scale))
+    model = Model(GRU, weights, biases, FRACTIONS, True, Normalisation(scale, scale))
     before = model.to_bytes()
     for array in (*weights.values(), *biases.values(), scale):
         array[:] = 7
@@ -353,9 +365,9 @@ def test_a_model_is_a_copy_that_nobody_can_change() -> None:
             array[:] = 7
 
 
-@pytest.mark.parametrize(("field", "value"), [("format", "onnx"), ("version", "3")])
+@pytest.mark.parametrize(("field", "value"), [("format", "onnx"), ("version", "4")])
 def test_other_format_or_version(field: str, value: str) -> None:
-    required = {"format": "'gruhw-model'", "version": "'1' or '2'"}
+    required = {"format": "'gruhw-model'", "version": "'1', '2' or '3'"}
     assert error_of(altered({field: value})) == (
         f"{SOURCE}: {field}: input should be {required[field]}, not {value!r}"
     )
@@ -374,8 +386,9 @@ def test_tensors_must_be_floating_point(dtype: str) -> None:
     [
         ("W_in", (3,), "shape of W_in.weight must be [outputs, inputs], not [3]"),
         ("head", (), "shape of head.weight must be [outputs, inputs], not []"),
-        ("head", (1, 4), "sizes.classes: input should be greater than or equal to 2, not 1"),
-        ("W_in", (2000, 3), "sizes.hidden: input should be less than or equal to 1024, not 2000"),
+        ("head", (1, 4), "shape of head.bias must be [1] for 3 inputs, gru:4, 1 outputs, not [2]"),
+        ("head", (0, 4), "outputs: input should be greater than or equal to 1, not 0"),
+        ("W_in", (2000, 3), "units of layer gru must be 1 to 1024, not 2000"),
     ],
 )
 def test_sizes_must_be_those_of_a_network(name: str, shape: tuple[int, ...], message: str) -> None:
@@ -400,4 +413,247 @@ def test_huge_numbers_saturate(tmp_path: Path) -> None:
     with pytest.warns(GruhwWarning, match="^most input samples saturate at -1 or 0.992188: "):
         found = network.encode(np.array([[1e300, 1e300, -1e308]]))
     assert found.tolist() == [[127, -128, -128]]
-    assert (network.parameters.weights["W_ir"] == 127).all()
+    assert (network.layers[0].parameters.weights["W_ir"] == 127).all()
+
+
+DEEP = Architecture(
+    inputs=3, layers=["dense:4:relu", "lstm:5", "gru:2"], outputs=1, initial="constant"
+)
+
+
+def deep(**changes: Any) -> Model:
+    """A model of several layers, whose states do not begin with zero."""
+    random = np.random.default_rng(2)
+    widths = {gene.name: 8 for gene in DEEP.calibrated}
+    arrays = {
+        kind: {
+            name: random.uniform(-0.9, 0.9, shape)
+            for name, shape in array_shapes(DEEP, kind).items()
+        }
+        for kind in ("weight", "bias", "initial")
+    }
+    found = Model(
+        DEEP,
+        arrays["weight"],
+        arrays["bias"],
+        Fractions({name: bits - 1 for name, bits in widths.items()}, widths),
+        False,
+        Normalisation.identity(3),
+        initial=arrays["initial"],
+    )
+    return replace(found, **changes)
+
+
+def header(data: bytes) -> dict[str, Any]:
+    size = int.from_bytes(data[:8], "little")
+    found: dict[str, Any] = json.loads(json.loads(data[8 : 8 + size])["__metadata__"][METADATA])
+    return found
+
+
+def altered_deep(
+    changes: Mapping[str, object] | None = None, removed: tuple[str, ...] = ()
+) -> bytes:
+    """A file of :func:`deep`, with some entries of its header replaced, and tensors left out."""
+    data = deep().to_bytes()
+    described = {**header(data), **(changes or {})}
+    described = {name: value for name, value in described.items() if value is not REMOVED}
+    tensors = {name: array for name, array in load(data).items() if name not in removed}
+    return save(tensors, metadata={METADATA: json.dumps(described)})
+
+
+def test_round_trip_of_several_layers() -> None:
+    before = deep()
+    data = before.to_bytes()
+    after = Model.from_bytes(data, SOURCE)
+    assert after.network == DEEP
+    assert after.fractions == before.fractions
+    for kind in ("weights", "biases", "initial"):
+        old, new = getattr(before, kind), getattr(after, kind)
+        assert list(new) == list(old)
+        assert all((new[name] == old[name]).all() for name in old)
+    assert after.to_bytes() == data
+
+
+def test_the_file_says_what_one_gru_does_not() -> None:
+    assert header(example().to_bytes())["version"] == "2"
+    assert "network" not in header(example().to_bytes())
+    found = header(deep().to_bytes())
+    assert found["version"] == "3"
+    assert found["network"] == DEEP.model_dump(mode="json")
+    # Neither does a single GRU whose states begin with something.
+    constant = GRU.model_copy(update={"initial": "constant"})
+    other = replace(example(), network=constant, initial={"h": np.zeros(4)})
+    assert header(other.to_bytes())["version"] == "3"
+    assert Model.from_bytes(other.to_bytes(), SOURCE).network == constant
+
+
+def test_one_logit_is_no_reason_for_another_version() -> None:
+    network = GRU.model_copy(update={"outputs": 1})
+    known = example()
+    found = Model(
+        network,
+        {**known.weights, "head": np.zeros((1, 4))},
+        {**known.biases, "head": np.zeros(1)},
+        known.fractions,
+        True,
+        known.normalisation,
+    )
+    assert header(found.to_bytes())["version"] == "2"
+    assert Model.from_bytes(found.to_bytes(), SOURCE).network == network
+
+
+TWO_OUTPUTS = DEEP.model_copy(update={"outputs": 2})
+
+
+def test_fractions_of_unknown_widths_stay_so() -> None:
+    plain = deep(fractions=dict(deep().fractions))
+    again = Model.from_bytes(plain.to_bytes(), SOURCE)
+    assert Fractions.of(again.fractions).widths is None
+    assert again.fractions == plain.fractions
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"network": REMOVED}, "network is required, but missing"),
+        ({"network": None}, "network is required, but missing"),
+        ({"network": "gru:4"}, "network must be an object, not 'gru:4'"),
+        ({"network": {}}, "inputs is required, but missing"),
+        (
+            {"network": {"inputs": 3, "layers": ["rnn:4"], "outputs": 1}},
+            "layer must be one of gru, ugrnn, mgu, lstm, dense, not 'rnn'",
+        ),
+        (
+            {"network": {"inputs": 3, "layers": ["lstm:5"], "outputs": 1}},
+            "must be a gruhw model, but 'W_ii.weight' is missing",
+        ),
+        (
+            {"network": TWO_OUTPUTS.model_dump(mode="json")},
+            f"shape of head.weight must be [2, 2] for {TWO_OUTPUTS}, not [1, 2]",
+        ),
+        ({"version": "2"}, "network is a field of version 3 of a model file"),
+        ({"version": "1"}, "network is a field of version 3 of a model file"),
+        (
+            {"version": "2", "network": REMOVED},
+            "must be a gruhw model, but 'W_in.weight' is missing",
+        ),
+        ({"fractions": {"input": 7, "l0.W": []}}, "fractions.input must have bits and frac, not 7"),
+    ],
+)
+def test_malformed_header_of_several_layers(changes: dict[str, object], message: str) -> None:
+    assert error_of(altered_deep(changes)) == f"{SOURCE}: {message}"
+
+
+@pytest.mark.parametrize("name", ["l0.W.weight", "l1.W_hf.bias", "l1.c.initial", "head.weight"])
+def test_missing_tensor_of_several_layers(name: str) -> None:
+    expected = f"{SOURCE}: must be a gruhw model, but '{name}' is missing"
+    assert error_of(altered_deep(removed=(name,))) == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"initial": {}},
+            "l1.h.initial is required, but missing",
+        ),
+        (
+            {"initial": {**deep().initial, "l0.h": np.zeros(4)}},
+            "state must be one of l1.h, l1.c, l2.h, not 'l0.h'",
+        ),
+        (
+            {"initial": {**deep().initial, "l2.h": np.zeros(3)}},
+            f"shape of l2.h.initial must be [2] for {DEEP}, not [3]",
+        ),
+        (
+            {"initial": {**deep().initial, "l2.h": np.zeros((1, 2))}},
+            "shape of l2.h.initial must be [units], not [1, 2]",
+        ),
+        (
+            {"initial": {**deep().initial, "l1.c": np.full(5, np.nan)}},
+            "every value of l1.c.initial must be finite, not nan",
+        ),
+        ({"initial": None}, "initial states must be a mapping, such as a dict, not None"),
+        (
+            {"weights": {**deep().weights, "l3.W_in": np.zeros((2, 2))}},
+            f"layer must be one of {', '.join(DEEP.layer_shapes)}, not 'l3.W_in'",
+        ),
+        (
+            {"weights": {**deep().weights, "l1.W_hf": np.zeros((5, 4))}},
+            f"shape of l1.W_hf.weight must be [5, 5] for {DEEP}, not [5, 4]",
+        ),
+        (
+            {"normalisation": Normalisation.identity(4)},
+            f"shape of input.scale must be [3] for {DEEP}, not [4]",
+        ),
+        ({"network": "gru:4"}, "network must be an Architecture, not str"),
+    ],
+)
+def test_arrays_must_fit_the_network(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        deep(**change)
+    assert str(caught.value) == message
+
+
+def test_states_that_begin_with_zero_have_no_initial_ones() -> None:
+    with pytest.raises(InputError) as caught:
+        replace(example(), initial={"h": np.zeros(4)})
+    assert str(caught.value) == "state must be one of none: states begin with zero, not 'h'"
+
+
+def bound(**initial: Any) -> Network:
+    """The network of :func:`deep` with initial states that have some values."""
+    model = deep()
+    names = {name.replace(".", "_"): name for name in model.initial}
+    states = {
+        names[name]: np.resize(np.array(values, dtype=float), model.initial[names[name]].shape)
+        for name, values in initial.items()
+    }
+    genome = Genome(network=DEEP, genes=homogeneous(DEEP, 8), output="values")
+    return Network.build(genome, replace(model, initial={**model.initial, **states}))
+
+
+@pytest.mark.parametrize(
+    ("state", "values", "message"),
+    [
+        ("l1_h", [0, 1.0], "l1.h must be -1 to 0.992188, which 8 bits reach, not 1"),
+        ("l1_c", [-1.01], "l1.c must be -1 to 0.992188, which 8 bits reach, not -1.01"),
+        ("l2_h", [0.5, 7], "l2.h must be -1 to 0.992188, which 8 bits reach, not 7"),
+    ],
+)
+def test_initial_states_beyond_their_range_are_refused(
+    state: str, values: list[float], message: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        bound(**{state: values})
+    assert str(caught.value) == f"initial state of {message}"
+
+
+def test_initial_states_at_the_ends_of_their_range_are_rounded() -> None:
+    # Half a step below the least and above the greatest are rounded to them; the latter not quite.
+    network = bound(l1_h=[-1 - 0.49 / 128, 127.49 / 128, 0.5 / 128], l1_c=[-0.5 / 128, 0, 1 / 128])
+    initial = network.layers[1].parameters.initial
+    assert initial["h"].tolist() == [-128, 127, 1, -128, 127]
+    assert initial["c"].tolist() == [0, 0, 1, 0, 0]
+    assert network.layers[0].parameters.initial == {}
+    assert network.head.parameters.initial == {}
+
+
+def test_a_network_knows_its_parts() -> None:
+    network = bound()
+    assert network.architecture == DEEP
+    assert [stage.name for stage in network.stages] == ["l0", "l1", "l2", "head"]
+    assert network.stages == (*network.layers, network.head)
+    assert [stage.graph for stage in network.stages] == [stage.graph for stage in DEEP.stages]
+    assert network.input_type == network.layers[0].typed["input"]
+    assert not network.input_type.signed
+    assert network.weight_bits == 8 * (4 * 3 + 4 * (5 * 4 + 5 * 5) + 3 * (2 * 5 + 2 * 2) + 2)
+
+
+def test_what_was_checked_is_not_copied_again() -> None:
+    model = example()
+    assert Layers.of(GRU, "weight", model.weights) is model.weights
+    other = GRU.model_copy(update={"initial": "constant"})
+    assert Layers.of(other, "weight", model.weights) is not model.weights
+    with pytest.raises(InputError, match=r"^shape of W_ir\.bias must be \[outputs\], not "):
+        Layers.of(GRU, "bias", model.weights)

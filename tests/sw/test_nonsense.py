@@ -12,18 +12,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune
 
+from gruhw.architecture import Architecture
 from gruhw.design import Design
 from gruhw.errors import GruhwWarning, InputError
 from gruhw.fixed import Fixed, quantise
-from gruhw.genome import Folding, Genome, Sizes, homogeneous
-from gruhw.graph import calibrated_tensors
-from gruhw.model import Model, Network, Normalisation, layer_shapes
-from gruhw.quant import QuantGRU, calibrate, float_layers, from_float
+from gruhw.genes import homogeneous
+from gruhw.genome import Folding, Genome
+from gruhw.model import Model, Network, Normalisation
+from gruhw.quant import QuantNetwork, calibrate, float_layers, from_float, network_of
 from gruhw.reference import run_reference
 
-SIZES = Sizes(input=3, hidden=4, classes=2)
-SIZES_TEXT = "3 inputs, 4 hidden units and 2 classes"
-GENES = homogeneous(6)
+GRU = Architecture(inputs=3, layers=["gru:4"], outputs=2)
+LSTM = Architecture(inputs=3, layers=["lstm:4"], outputs=2)
+GENES = homogeneous(GRU, 6)
 X = np.random.default_rng(1).normal(size=(20, 5, 3))
 
 
@@ -33,9 +34,9 @@ def pair(seed: int = 1) -> tuple[nn.GRU, nn.Linear]:
         return nn.GRU(3, 4, batch_first=True), nn.Linear(4, 2)
 
 
-def quantised() -> QuantGRU:
+def quantised() -> QuantNetwork:
     gru, head = pair()
-    fractions, signed = calibrate(SIZES, GENES, *float_layers(gru, head), X)
+    fractions, signed = calibrate(GRU, GENES, *float_layers(gru, head), X)
     return from_float(
         gru,
         head,
@@ -107,8 +108,8 @@ def test_lists_and_reversed_views_are_taken() -> None:
     assert (reversed_ == expected[::-1]).all()
     assert (run_reference(network, codes.tolist(), lengths.tolist()).logits == expected).all()
     gru, head = pair()
-    taken = calibrate(SIZES, GENES, *float_layers(gru, head), X[::-1], [5] * 20)
-    assert taken == calibrate(SIZES, GENES, *float_layers(gru, head), X[::-1].copy())
+    taken = calibrate(GRU, GENES, *float_layers(gru, head), X[::-1], [5] * 20)
+    assert taken == calibrate(GRU, GENES, *float_layers(gru, head), X[::-1].copy())
     assert (module.encode(X.tolist()) == codes).all()
 
 
@@ -120,31 +121,38 @@ class OwnGRU(nn.GRU):
         return 2 * states, last
 
 
+MODULES = "gru must be a torch.nn.GRU or torch.nn.LSTM"
+
 WRONG_PAIRS: dict[str, tuple[Callable[[], tuple[Any, Any]], str]] = {
-    "LSTM": (
-        lambda: (nn.LSTM(3, 4), nn.Linear(4, 2)),
-        "gru must be a torch.nn.GRU, not LSTM",
-    ),
-    "RNN": (lambda: (nn.RNN(3, 4), nn.Linear(4, 2)), "gru must be a torch.nn.GRU, not RNN"),
-    "cell": (
-        lambda: (nn.GRUCell(3, 4), nn.Linear(4, 2)),
-        "gru must be a torch.nn.GRU, not GRUCell",
-    ),
+    "RNN": (lambda: (nn.RNN(3, 4), nn.Linear(4, 2)), f"{MODULES}, not RNN"),
+    "cell": (lambda: (nn.GRUCell(3, 4), nn.Linear(4, 2)), f"{MODULES}, not GRUCell"),
     "state dict": (
         lambda: (OrderedDict(nn.GRU(3, 4).state_dict()), nn.Linear(4, 2)),
-        "gru must be a torch.nn.GRU, not OrderedDict",
+        f"{MODULES}, not OrderedDict",
+    ),
+    "two layers": (
+        lambda: (nn.GRU(3, 4, num_layers=2), nn.Linear(4, 2)),
+        "gru must have one layer and one direction, not 2 layers and 1 directions",
+    ),
+    "two directions": (
+        lambda: (nn.LSTM(3, 4, bidirectional=True), nn.Linear(8, 2)),
+        "gru must have one layer and one direction, not 1 layers and 2 directions",
+    ),
+    "projection": (
+        lambda: (nn.LSTM(3, 4, proj_size=2), nn.Linear(2, 2)),
+        "gru must have no projection, not one of 2 units",
     ),
     "head": (
         lambda: (nn.GRU(3, 4), nn.Sequential(nn.Linear(4, 2))),
         "head must be a torch.nn.Linear, not Sequential",
     ),
-    "one logit": (
-        lambda: (nn.GRU(3, 4), nn.Linear(4, 1)),
-        "classes: input should be greater than or equal to 2, not 1",
-    ),
     "many units": (
         lambda: (nn.GRU(3, 1025), nn.Linear(1025, 2)),
-        "hidden: input should be less than or equal to 1024, not 1025",
+        "units of layer gru must be 1 to 1024, not 1025",
+    ),
+    "many inputs": (
+        lambda: (nn.LSTM(1025, 4), nn.Linear(4, 2)),
+        "inputs: input should be less than or equal to 1024, not 1025",
     ),
 }
 
@@ -167,7 +175,7 @@ def test_weights_that_are_no_numbers() -> None:
     refuses("every value of W_hr.weight must be finite, not nan", lambda: float_layers(gru, head))
 
 
-def logits_of(gru: nn.GRU, head: nn.Linear) -> Tensor:
+def logits_of(gru: nn.RNNBase, head: nn.Linear) -> Tensor:
     with torch.no_grad():
         states, _ = gru(torch.from_numpy(X).float())
         logits: Tensor = head(states[:, -1])
@@ -223,6 +231,30 @@ def test_what_a_gru_computes_with_is_read(make: Callable[[], tuple[nn.GRU, nn.Li
     assert torch.allclose(found, logits_of(gru, head), atol=1e-6)
 
 
+@pytest.mark.parametrize("outputs", [1, 2])
+@pytest.mark.parametrize("kind", [nn.GRU, nn.LSTM])
+def test_an_lstm_or_a_single_logit_is_a_network(kind: type[nn.RNNBase], outputs: int) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        module, head = kind(3, 4, batch_first=True), nn.Linear(4, outputs)
+    network = network_of(module, head)
+    expected = GRU if kind is nn.GRU else LSTM
+    assert network == expected.model_copy(update={"outputs": outputs})
+    genes = homogeneous(network, 12)
+    fractions, signed = calibrate(network, genes, *float_layers(module, head), X)
+    quantised = from_float(
+        module,
+        head,
+        genes,
+        fractions,
+        input_signed=signed,
+        normalisation=Normalisation.identity(3),
+    )
+    found = quantised(torch.from_numpy(quantised.encode(X)))
+    assert torch.allclose(found.float(), logits_of(module, head), atol=0.02)
+    assert quantised.genome().output == ("class" if outputs > 1 else "values")
+
+
 def test_float_layers_are_copies() -> None:
     gru, head = (module.double() for module in pair())
     weights, biases = float_layers(gru, head)
@@ -242,7 +274,8 @@ def test_a_kept_model_stays_what_it_was() -> None:
 
 def test_the_integers_of_a_network_cannot_change() -> None:
     module = quantised()
-    parameters = Network.build(module.genome(), module.model()).parameters
+    (layer,) = Network.build(module.genome(), module.model()).layers
+    parameters = layer.parameters
     for arrays in (parameters.weights, parameters.biases):
         with pytest.raises(ValueError, match="read-only"):
             arrays["W_hn"][0] = 1
@@ -252,14 +285,14 @@ def test_the_integers_of_a_network_cannot_change() -> None:
 
 def test_fractions_of_other_genes() -> None:
     gru, head = pair()
-    fractions, signed = calibrate(SIZES, GENES, *float_layers(gru, head), X)
+    fractions, signed = calibrate(GRU, GENES, *float_layers(gru, head), X)
     refuses(
         "width of the input must be 6 bits, for which its fraction bits were chosen, not 4: choose "
         "them anew with gruhw calibrate --genome FILE --task TASK, or train with gruhw train",
         lambda: from_float(
             gru,
             head,
-            homogeneous(4),
+            homogeneous(GRU, 4),
             fractions,
             input_signed=signed,
             normalisation=Normalisation.identity(3),
@@ -268,7 +301,7 @@ def test_fractions_of_other_genes() -> None:
 
 
 def test_a_genome_cannot_change() -> None:
-    genome = Genome(sizes=SIZES, genes=dict(GENES))
+    genome = Genome(network=GRU, genes=dict(GENES))
     with pytest.raises(TypeError, match="does not support item assignment"):
         genome.genes["add_h"] = 99  # type: ignore[index]
     refuses(
@@ -276,7 +309,7 @@ def test_a_genome_cannot_change() -> None:
         lambda: genome.model_copy(update={"genes": {**GENES, "add_h": 99}}),
     )
     refuses(
-        "folding.pe must be at most the 4 hidden units, not 5",
+        "folding.pe must be 1 to the 4 hidden units, not 5",
         lambda: genome.model_copy(update={"folding": Folding(pe=5)}),
     )
     refuses("other is not a field of this file", lambda: genome.model_copy(update={"other": 1}))
@@ -286,15 +319,30 @@ def test_a_genome_cannot_change() -> None:
     ("make", "message"),
     [
         (
-            lambda: Sizes(input=0, hidden=4, classes=2),
-            "input: input should be greater than or equal to 1, not 0",
+            lambda: Architecture(inputs=0, layers=["gru:4"], outputs=2),
+            "inputs: input should be greater than or equal to 1, not 0",
         ),
         (
-            lambda: Sizes(input=3, hidden=2000, classes=2),
-            "hidden: input should be less than or equal to 1024, not 2000",
+            lambda: Architecture(inputs=3, layers=["gru:2000"], outputs=2),
+            "units of layer gru must be 1 to 1024, not 2000",
         ),
-        (lambda: Folding(pe=0), "pe: input should be greater than or equal to 1, not 0"),
-        (lambda: Genome(genes=GENES), "sizes is required, but missing"),  # type: ignore[call-arg]
+        (
+            lambda: Folding(pe=0),
+            "pe must be a whole number from 1 to 1024, or a list of some, not 0",
+        ),
+        (
+            lambda: Folding(pe=()),
+            "pe must be a whole number from 1 to 1024, or a list of some, not ()",
+        ),
+        (
+            lambda: Genome(network=GRU, genes=GENES, folding=Folding(pe=(4, 4))),
+            "folding.pe must be one number, or 1 for as many layers, not 2",
+        ),
+        (
+            lambda: Genome(network=GRU, genes=homogeneous(LSTM, 6)),
+            f"gene must be one of {', '.join(GRU.gene_names)}, not 'W_ii'",
+        ),
+        (lambda: Genome(genes=GENES), "network is required, but missing"),  # type: ignore[call-arg]
     ],
 )
 def test_sizes_beyond_limits(make: Callable[[], object], message: str) -> None:
@@ -349,7 +397,7 @@ def test_a_wrong_normalisation_is_warned_of() -> None:
     raw = 100 + 25 * X
     right = Normalisation.from_mean_std(np.full(3, 100.0), np.full(3, 25.0))
     wrong = Normalisation(np.full(3, 25.0), np.full(3, 100.0))  # a deviation and a mean
-    fractions, signed = calibrate(SIZES, GENES, *float_layers(gru, head), right(raw))
+    fractions, signed = calibrate(GRU, GENES, *float_layers(gru, head), right(raw))
     for normalisation, warns in ((right, False), (wrong, True)):
         module = from_float(
             gru, head, GENES, fractions, input_signed=signed, normalisation=normalisation
@@ -380,7 +428,7 @@ def test_padding_is_no_reason_to_warn() -> None:
         (lambda w, b: b.pop("head"), "head.bias is required, but missing"),
         (
             lambda w, b: w.update(W_hn=np.zeros((4, 3))),
-            f"shape of W_hn.weight must be [4, 4] for {SIZES_TEXT}, not [4, 3]",
+            f"shape of W_hn.weight must be [4, 4] for {GRU}, not [4, 3]",
         ),
         (
             lambda w, b: w.update(W_hn=np.full((4, 4), np.inf)),
@@ -390,13 +438,13 @@ def test_padding_is_no_reason_to_warn() -> None:
     ],
 )
 def test_wrong_layers(change: Callable[..., object], message: str) -> None:
-    weights: dict[str, Any] = {name: np.zeros(shape) for name, shape in layer_shapes(SIZES).items()}
-    biases = {name: np.zeros(shape[0]) for name, shape in layer_shapes(SIZES).items()}
+    weights: dict[str, Any] = {name: np.zeros(shape) for name, shape in GRU.layer_shapes.items()}
+    biases = {name: np.zeros(shape[0]) for name, shape in GRU.layer_shapes.items()}
     change(weights, biases)
-    fractions = dict.fromkeys(calibrated_tensors(GENES), 3)
+    fractions = {gene.name: 3 for gene in GRU.calibrated}
     unit = Normalisation.identity(3)
-    refuses(message, lambda: Model(weights, biases, fractions, True, unit))
-    refuses(message, lambda: calibrate(SIZES, GENES, weights, biases, X))
+    refuses(message, lambda: Model(GRU, weights, biases, fractions, True, unit))
+    refuses(message, lambda: calibrate(GRU, GENES, weights, biases, X))
 
 
 def test_paths_may_be_strings(tmp_path: Path) -> None:

@@ -3,20 +3,24 @@
 from itertools import product
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from random_networks import random_network
+from random_networks import random_architecture, random_network_of
 
+from gruhw.architecture import Architecture
 from gruhw.fixed import Fixed, quantise
-from gruhw.genome import Sizes, homogeneous
-from gruhw.graph import Linear, build_graph, calibrated_tensors
+from gruhw.genes import homogeneous
+from gruhw.model import BoundStage
 from gruhw.parameters import (
     BIAS_BITS,
+    Parameters,
     accumulator_type,
     fit_accumulators,
     product_sums,
     quantise_parameters,
 )
+from gruhw.typed import type_stages
 
 rows = st.integers(1, 4).flatmap(
     lambda inputs: st.lists(
@@ -26,19 +30,6 @@ rows = st.integers(1, 4).flatmap(
     )
 )
 operands = st.builds(Fixed, st.integers(1, 3), st.just(2), st.booleans())
-
-
-def linear(inputs: int, outputs: int) -> Linear:
-    wide = Fixed(40, 5)
-    return Linear(
-        name="op",
-        type=Fixed(8, 3),
-        operand="x",
-        weight=Fixed(4, 3),
-        accumulator=wide,
-        inputs=inputs,
-        outputs=outputs,
-    )
 
 
 def every_sum(weight: np.ndarray, operand: Fixed) -> np.ndarray:
@@ -59,54 +50,104 @@ def test_accumulators_are_the_narrowest_that_hold_everything(
     assert (highest == sums.max(0)).all()
 
     held = [*sums.ravel().tolist(), *(sums + bias).ravel().tolist()]
-    kind = accumulator_type(linear(weight.shape[1], len(bias)), operand, weight, bias)
+    kind = accumulator_type(5, operand, weight, bias)
     assert kind == Fixed.spanning(held, 5)
 
 
-@given(st.integers(0, 2**32), st.integers(1, 40), st.integers(1, 40))
-def test_adversarial_operands_reach_the_accumulators_bounds(
-    seed: int, inputs: int, hidden: int
-) -> None:
-    network = random_network(
-        np.random.default_rng(seed), inputs=inputs, hidden=hidden, classes=3, low=1, high=12
-    )
-    for op in network.graph.linears:
-        operand = network.graph[op.operand].type
-        weight, bias = network.parameters.weights[op.name], network.parameters.biases[op.name]
+def check_reach(bound: BoundStage) -> None:
+    """That the worst operands reach both ends of every accumulator."""
+    typed, parameters = bound.typed, bound.parameters
+    for op in bound.graph.linears:
+        operand, accumulator = typed[op.operand], typed.accumulators[op.name]
+        weight, bias = parameters.weights[op.name], parameters.biases[op.name]
         reached = []
         for low, high in ((operand.minimum, operand.maximum), (operand.maximum, operand.minimum)):
             worst = np.where(weight > 0, high, low)
             sums = (weight * worst).sum(1)
             reached += [*sums.tolist(), *(sums + bias).tolist()]
-        assert op.accumulator == Fixed.spanning(reached, op.accumulator.frac)
+        assert accumulator == Fixed.spanning(reached, accumulator.frac)
+        assert accumulator.frac == operand.frac + typed.weights[op.name].frac
+
+
+@given(st.integers(0, 2**32), st.integers(1, 40))
+def test_adversarial_operands_reach_the_accumulators_bounds(seed: int, largest: int) -> None:
+    rng = np.random.default_rng(seed)
+    architecture = random_architecture(rng, largest=largest)
+    for bound in random_network_of(rng, architecture, low=1, high=12).stages:
+        check_reach(bound)
+
+
+NETWORK = Architecture(inputs=2, layers=["dense:4:relu", "lstm:3"], outputs=2)
 
 
 def test_only_accumulators_change() -> None:
-    genes = homogeneous(4)
-    fractions = dict.fromkeys(calibrated_tensors(genes), 3)
-    sizes = Sizes(input=2, hidden=3, classes=2)
-    graph = build_graph(sizes, genes, fractions, input_signed=True)
+    genes = homogeneous(NETWORK, 4)
+    fractions = {gene.name: 3 for gene in NETWORK.calibrated}
+    for typed in type_stages(genes, fractions, input_signed=True):
+        linears = typed.graph.linears
+        zeros = quantise_parameters(
+            typed,
+            linears,
+            {op.name: np.zeros((op.outputs, op.inputs)) for op in linears},
+            {op.name: np.zeros(op.outputs) for op in linears},
+        )
+        narrow = {op.name: Fixed(1, typed.accumulators[op.name].frac) for op in linears}
+        found = fit_accumulators(typed, zeros)
+        assert found == typed.with_accumulators(narrow)
+        assert (found.graph, found.weights) == (typed.graph, typed.weights)
+
+
+def test_of_some_operators_only_their_accumulators_are_fitted() -> None:
+    genes = homogeneous(NETWORK, 4)
+    fractions = {gene.name: 3 for gene in NETWORK.calibrated}
+    _, typed, _ = type_stages(genes, fractions, input_signed=True)
+    some = [op for op in typed.graph.linears if op.name in ("W_ii", "W_hg")]
     zeros = quantise_parameters(
-        graph.linears,
-        {op.name: np.zeros((op.outputs, op.inputs)) for op in graph.linears},
-        {op.name: np.zeros(op.outputs) for op in graph.linears},
+        typed,
+        some,
+        {op.name: np.zeros((op.outputs, op.inputs)) for op in some},
+        {op.name: np.zeros(op.outputs) for op in some},
     )
-    narrow = {op.name: Fixed(1, op.accumulator.frac) for op in graph.linears}
-    assert fit_accumulators(graph, zeros) == graph.with_accumulators(narrow)
+    found = fit_accumulators(typed, zeros)
+    changed = {n for n in found.accumulators if found.accumulators[n] != typed.accumulators[n]}
+    assert changed == {"W_ii", "W_hg"}
 
 
 def test_parameters_round_to_weights_and_accumulator_scale() -> None:
     random = np.random.default_rng(1)
-    genes = homogeneous(6)
-    fractions = {name: 3 + index % 4 for index, name in enumerate(calibrated_tensors(genes))}
-    sizes = Sizes(input=2, hidden=3, classes=2)
-    graph = build_graph(sizes, genes, fractions, input_signed=True)
-    weights = {op.name: random.normal(size=(op.outputs, op.inputs)) for op in graph.linears}
-    biases = {op.name: random.normal(size=op.outputs) for op in graph.linears}
-    biases["head"] = np.array([1e30, -1e30])
-    found = quantise_parameters(graph.linears, weights, biases)
-    for op in graph.linears:
-        scale = Fixed(BIAS_BITS, graph[op.operand].type.frac + op.weight.frac)
-        assert (found.weights[op.name] == quantise(weights[op.name], op.weight)).all()
-        assert (found.biases[op.name] == quantise(biases[op.name], scale)).all()
-    assert found.biases["head"].tolist() == [2**31 - 1, -(2**31)]
+    genes = homogeneous(NETWORK, 6)
+    fractions = {gene.name: 3 + i % 4 for i, gene in enumerate(NETWORK.calibrated)}
+    for typed in type_stages(genes, fractions, input_signed=True):
+        linears = typed.graph.linears
+        weights = {op.name: random.normal(size=(op.outputs, op.inputs)) for op in linears}
+        biases = {op.name: random.normal(size=op.outputs) for op in linears}
+        biases[linears[0].name][:2] = [1e30, -1e30]
+        found = quantise_parameters(typed, linears, weights, biases)
+        for op in linears:
+            kind = typed.weights[op.name]
+            scale = Fixed(BIAS_BITS, typed[op.operand].frac + kind.frac)
+            assert (found.weights[op.name] == quantise(weights[op.name], kind)).all()
+            assert (found.biases[op.name] == quantise(biases[op.name], scale)).all()
+        assert found.biases[linears[0].name][:2].tolist() == [2**31 - 1, -(2**31)]
+        assert found.initial == {}
+
+
+def test_initial_states_round_to_their_types() -> None:
+    genes = homogeneous(NETWORK, 6)
+    fractions = {gene.name: 2 for gene in NETWORK.calibrated}
+    _, typed, _ = type_stages(genes, fractions, input_signed=True)
+    assert (typed["h"], typed["c"]) == (Fixed(6, 5), Fixed(6, 2))
+    initial = {"h": np.array([0.5, -0.015, 2.0]), "c": np.array([0.5, -0.125, 2.0])}
+    found = quantise_parameters(typed, (), {}, {}, initial)
+    assert found.initial["h"].tolist() == [16, 0, 31]
+    assert found.initial["c"].tolist() == [2, 0, 8]
+
+
+def test_parameters_cannot_change() -> None:
+    found = Parameters({"W": np.ones((2, 3), int)}, {"W": np.ones(2, int)}, {"h": np.ones(2, int)})
+    for arrays in (found.weights, found.biases, found.initial):
+        with pytest.raises(TypeError, match="does not support item assignment"):
+            arrays["W"] = np.zeros(2)  # type: ignore[index]  # what must fail
+        (array,) = arrays.values()
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0

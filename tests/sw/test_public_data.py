@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from small_network import (
+    ARCHITECTURE,
     CODES,
     GENOME,
     MODEL,
@@ -22,7 +23,8 @@ from small_network import (
 )
 
 from gruhw.design import Design, generate, save_design
-from gruhw.genome import Folding, homogeneous
+from gruhw.genes import homogeneous
+from gruhw.genome import Folding
 from gruhw.reference import classify, run_reference
 from gruhw.tasks import TASKS, Split, Task, TaskData, load_samples, load_task
 from gruhw.training import Recipe, recipe_for, train_design
@@ -34,6 +36,9 @@ SPLIT = Split(X, Y, LENGTHS)
 GENOME_FILE = Path(__file__).parents[2] / "designs" / "mnist-1d" / "small" / "genome.json"
 
 
+MORE_INPUTS = ARCHITECTURE.model_copy(update={"inputs": 4})
+
+
 def own_task(data: Any = None) -> Task:
     parts = TaskData(SPLIT, SPLIT, SPLIT) if data is None else data
     return Task("own", "d", 2, 3, 5, "s", "l", lambda: parts)
@@ -42,7 +47,7 @@ def own_task(data: Any = None) -> Task:
 def train(**changes: Any) -> object:
     arguments = {
         "task": own_task(),
-        "hidden": 4,
+        "network": ARCHITECTURE,
         "genes": WIDTHS,
         "recipe": Recipe(),
         "out": Path("unused"),
@@ -61,9 +66,13 @@ REFUSED: Refused = {
         lambda: Split(X, Y[:19], LENGTHS),
         "shape of labels must be [20], not [19]",
     ),
-    "column of labels": (
-        lambda: Split(X, Y[:, np.newaxis], LENGTHS),
-        "shape of labels must be [20], not [20, 1]",
+    "labels in three dimensions": (
+        lambda: Split(X, Y[:, np.newaxis, np.newaxis], LENGTHS),
+        "shape of labels must be [20], not [20, 1, 1]",
+    ),
+    "values of other sequences": (
+        lambda: Split(X, Y[:19, np.newaxis], LENGTHS),
+        "shape of values must be [20, values], not [19, 1]",
     ),
     "real labels": (
         lambda: Split(X, Y.astype(float), LENGTHS),
@@ -123,17 +132,25 @@ REFUSED: Refused = {
         "keep_outliers must be True or False, not 'no'",
     ),
     "task's name": (lambda: train(task="mnist-1d"), "task must be a Task, not str"),
-    "hidden": (
-        lambda: train(hidden=4.0),
-        "hidden: input should be a valid integer, not 4.0",
+    "network to train": (
+        lambda: train(network=4),
+        "network must be an Architecture, not int",
+    ),
+    "inputs of a network to train": (
+        lambda: train(network=MORE_INPUTS, genes=homogeneous(MORE_INPUTS, 6)),
+        "network: inputs of the network must be 3, as in task own, not 4",
     ),
     "genes": (lambda: train(genes=8), "genes must be a mapping, such as a dict, not int"),
     "recipe": (lambda: train(recipe=None), "recipe must be a Recipe, not None"),
     "out": (lambda: train(out=None), "path must be a str or a Path, not None"),
     "folding": (lambda: train(folding=2), "folding must be an object, not 2"),
+    "output of a network to train": (
+        lambda: train(output="logits"),
+        "output: input should be 'class', 'values' or 'states', not 'logits'",
+    ),
     "large folding": (
         lambda: train(folding=Folding(pe=5)),
-        "folding.pe must be at most the 4 hidden units, not 5",
+        "folding.pe must be 1 to the 4 hidden units, not 5",
     ),
     "task to calibrate on": (
         lambda: recalibrate(GENOME_FILE, anything("mnist-1d"), "unused", sequences=10),
@@ -149,7 +166,7 @@ REFUSED: Refused = {
     ),
     "output": (
         lambda: Design.load(GENOME_FILE, output=anything("logits")),
-        "output: input should be 'class' or 'states', not 'logits'",
+        f"{GENOME_FILE}: output: input should be 'class', 'values' or 'states', not 'logits'",
     ),
     "wanted": (
         lambda: Design.load(GENOME_FILE).samples(wanted=anything(None)),
@@ -185,7 +202,7 @@ OTHER_WIDTHS = (
 
 def test_a_design_is_saved_whole_or_not_at_all(tmp_path: Path) -> None:
     out = tmp_path / "design"
-    other = GENOME.model_copy(update={"genes": homogeneous(4)})
+    other = GENOME.model_copy(update={"genes": homogeneous(ARCHITECTURE, 4)})
     cases: list[tuple[Callable[[], object], str]] = [
         (
             lambda: save_design(out, anything(WIDTHS), MODEL, None),
@@ -206,6 +223,10 @@ def test_a_design_is_saved_whole_or_not_at_all(tmp_path: Path) -> None:
         (
             lambda: save_design(out, GENOME, MODEL, Split(X, Y + 1)),
             "samples: labels must be 0 to 1, as in the genome, not 2",
+        ),
+        (
+            lambda: save_design(out, GENOME, MODEL, Split(X, Y[:, np.newaxis])),
+            "samples: y must be classes, for output class of the genome, not values",
         ),
         (
             lambda: save_design(out, other, MODEL, None),

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 from small_network import (
+    ARCHITECTURE,
     BIASES,
     CODES,
     FRACTIONS,
     GENOME,
     MODEL,
     NETWORK,
-    SIZES,
     WEIGHTS,
     WIDTHS,
     Refused,
@@ -26,50 +26,99 @@ from small_network import (
 )
 
 from gruhw.accuracy import Accuracy
+from gruhw.architecture import Architecture, Layer
 from gruhw.fixed import Fixed, quantise, requantise
 from gruhw.fractions import Fractions
-from gruhw.genome import (
-    GENES,
-    OPERATORS,
-    PRESETS,
-    Folding,
-    Genes,
-    Genome,
-    Sizes,
-    check_width,
-    homogeneous,
-)
-from gruhw.graph import build_graph, calibrated_tensors
-from gruhw.model import Model, Network, Normalisation, layer_shapes, load_model, weight_bits
-from gruhw.quant import QuantGRU
+from gruhw.genes import Genes, check_width, homogeneous, preset_of
+from gruhw.genome import Folding, Genome
+from gruhw.model import Layers, Model, Network, Normalisation, load_model, weight_bits
+from gruhw.quant import QuantNetwork
 from gruhw.reference import run_reference
-from gruhw.schedule import Schedule
+from gruhw.schedule import plan, schedule_of
+from gruhw.typed import type_stages
+
+NAMES = ARCHITECTURE.gene_names
+SCHEDULE = schedule_of(NETWORK)
 
 READ = "samples must be real numbers that NumPy can read, but: "
 
 OTHER_TYPES: Refused = {
     "genes": (
-        lambda: Genes(anything([8] * len(GENES))),
+        lambda: Genes(ARCHITECTURE, anything([8] * len(NAMES))),
         "genes must be a mapping, such as a dict, not list",
     ),
+    "network of genes": (
+        lambda: Genes(anything("gru:4"), WIDTHS),
+        "network must be an Architecture, not str",
+    ),
+    "gene": (
+        lambda: Genes(ARCHITECTURE, {**WIDTHS, "W_xr": 4}),
+        f"gene must be one of {', '.join(NAMES)}, not 'W_xr'",
+    ),
+    "missing gene": (
+        lambda: Genes(ARCHITECTURE, {}),
+        "width of the input (gene input) is required, but missing",
+    ),
+    "changed genes": (
+        lambda: WIDTHS.changed(anything([("add_h", 3)])),
+        "widths must be a mapping, such as a dict, not list",
+    ),
+    "network of widths": (
+        lambda: homogeneous(anything(8), 8),
+        "network must be an Architecture, not int",
+    ),
     "width": (
-        lambda: homogeneous(anything("8")),
+        lambda: homogeneous(ARCHITECTURE, anything("8")),
         "width of the input must be 1 to 12 bits, not '8'",
     ),
-    "truth": (lambda: homogeneous(True), "width of the input must be 1 to 12 bits, not True"),
+    "truth": (
+        lambda: homogeneous(ARCHITECTURE, True),
+        "width of the input must be 1 to 12 bits, not True",
+    ),
     "width of NumPy": (
-        lambda: homogeneous(anything(np.int64(13))),
+        lambda: homogeneous(ARCHITECTURE, anything(np.int64(13))),
         "width of the input must be 1 to 12 bits, not 13",
     ),
     "preset": (
-        lambda: PRESETS["full"].genes(anything(None)),
+        lambda: preset_of("full", ARCHITECTURE).genes(anything(None)),
         "widths must be a mapping, such as a dict, not None",
     ),
-    "sizes": (
-        lambda: Sizes(input=anything(np.int64(0)), hidden=4, classes=2),
-        "input: input should be greater than or equal to 1, not 0",
+    "network of a preset": (
+        lambda: preset_of("full", anything(WIDTHS)),
+        "network must be an Architecture, not Genes",
     ),
-    "pe": (lambda: Folding.checked(anything("2"), 4), "pe must be 1 to the 4 hidden units, not 2"),
+    "inputs": (
+        lambda: Architecture(inputs=anything(np.int64(0)), layers=["gru:4"], outputs=2),
+        "inputs: input should be greater than or equal to 1, not 0",
+    ),
+    "layers": (
+        lambda: Architecture(inputs=3, layers=anything({"gru": 4}), outputs=2),
+        "layers must be a list of at least one, as ['gru:32'], not {'gru': 4}",
+    ),
+    "layer of another type": (
+        lambda: Architecture(inputs=3, layers=anything(["gru:4", 4]), outputs=2),
+        "layers must be a list of texts, as ['gru:32'], not of 4",
+    ),
+    "units": (
+        lambda: Layer("gru", anything(4.5)),
+        "units of layer gru must be 1 to 1024, not 4.5",
+    ),
+    "cell": (
+        lambda: Layer(anything(None), 4),
+        "layer must be one of gru, ugrnn, mgu, lstm, dense, not None",
+    ),
+    "text of a layer": (
+        lambda: Layer.parse(anything(4)),
+        "layer must be a str, not int",
+    ),
+    "pe": (
+        lambda: Folding.checked(anything("2"), ARCHITECTURE),
+        "pe must be 1 to the 4 hidden units, not 2",
+    ),
+    "pe of layers": (
+        lambda: Folding.checked((4, 4), ARCHITECTURE),
+        "pe must be one number, or 1 for as many layers, not 2",
+    ),
     "genome's text": (
         lambda: Genome.from_json(anything(None), "here"),
         "here: must be JSON, but: the JSON object must be str, bytes or bytearray, not NoneType",
@@ -127,41 +176,32 @@ OTHER_TYPES: Refused = {
         lambda: Normalisation.identity(0),
         "inputs must be a whole number from 1 to 1024, not 0",
     ),
-    "graph's sizes": (
-        lambda: build_graph(anything((3, 4, 2)), WIDTHS, FRACTIONS, input_signed=True),
-        "sizes must be a Sizes, not tuple",
+    "genes of types": (
+        lambda: type_stages(anything(dict(WIDTHS)), FRACTIONS, input_signed=True),
+        "genes must be a Genes, not dict",
     ),
-    "graph's sign": (
-        lambda: build_graph(SIZES, WIDTHS, FRACTIONS, input_signed=anything(1)),
+    "sign of types": (
+        lambda: type_stages(WIDTHS, FRACTIONS, input_signed=anything(1)),
         "input_signed must be True or False, not 1",
     ),
-    "graph's genes": (
-        lambda: build_graph(SIZES, {**WIDTHS, "W_xr": 4}, FRACTIONS, input_signed=True),
-        f"gene must be one of {', '.join(GENES)}, not 'W_xr'",
+    "fractions of types": (
+        lambda: type_stages(WIDTHS, anything(4), input_signed=True),
+        "fractions must be a mapping, such as a dict, not int",
     ),
-    "calibrated genes": (
-        lambda: calibrated_tensors({}),
-        "width of the input (gene input) is required, but missing",
+    "genome of a schedule": (
+        lambda: plan(anything(NETWORK), [stage.typed for stage in NETWORK.stages]),
+        "genome must be a Genome, not Network",
     ),
-    "graph": (lambda: Schedule(anything(NETWORK), Folding()), "graph must be a Graph, not Network"),
-    "folding": (
-        lambda: Schedule(NETWORK.graph, anything(2)),
-        "folding must be a Folding, not int",
-    ),
-    "large folding": (
-        lambda: Schedule(NETWORK.graph, Folding(pe=5)),
-        "pe must be 1 to the 4 hidden units, not 5",
-    ),
-    "output": (
-        lambda: Schedule(NETWORK.graph, Folding(), anything("logits")),
-        "output must be class or states, not 'logits'",
+    "network of a schedule": (
+        lambda: schedule_of(anything(GENOME)),
+        "network must be a Network, not Genome",
     ),
     "length": (
-        lambda: Schedule(NETWORK.graph, Folding()).sequence_interval(anything(1.5)),
+        lambda: SCHEDULE.sequence_interval(anything(1.5)),
         "length must be a whole number of at least 0, not 1.5",
     ),
     "lengths": (
-        lambda: Schedule(NETWORK.graph, Folding()).state_cycles(anything([[2]])),
+        lambda: SCHEDULE.state_cycles(anything([[2]])),
         "shape of lengths must be [sequences], not [1, 1]",
     ),
     "total": (
@@ -191,6 +231,10 @@ OTHER_TYPES: Refused = {
     "one-hot labels": (
         lambda: Accuracy.of(np.zeros(4, int), np.eye(4) > 0),
         "labels must be whole numbers, not bool",
+    ),
+    "network of weights": (
+        lambda: Layers(anything("gru:4"), "weight", WEIGHTS),
+        "network must be an Architecture, not str",
     ),
     "weights": (
         lambda: replace(MODEL, weights=anything(None)),
@@ -227,6 +271,14 @@ OTHER_TYPES: Refused = {
         "genome must be a Genome, not str",
     ),
     "model": (lambda: Network.build(GENOME, anything(None)), "model must be a Model, not None"),
+    "network of a model": (
+        lambda: replace(MODEL, network=anything(None)),
+        "network must be an Architecture, not None",
+    ),
+    "genes of a model": (
+        lambda: MODEL.typed(anything(8)),
+        "genes must be a mapping, such as a dict, not int",
+    ),
     "genome of weights": (
         lambda: weight_bits(anything(WIDTHS)),
         "genome must be a Genome, not Genes",
@@ -276,23 +328,28 @@ def test_other_types(case: str) -> None:
 def test_whole_numbers_of_numpy_are_numbers() -> None:
     for kind in (np.int8, np.int64, np.uint64):
         eight: Any = kind(8)
-        assert homogeneous(eight) == homogeneous(8)
+        assert homogeneous(ARCHITECTURE, eight) == homogeneous(ARCHITECTURE, 8)
         assert type(check_width("add_h", eight)) is int
-        sizes = Sizes(input=eight, hidden=eight, classes=eight)
-        assert type(sizes.hidden) is int
-        genome = Genome(sizes=sizes, genes=homogeneous(eight), folding=Folding(pe=eight))
-        expected = Genome(
-            sizes=Sizes(input=8, hidden=8, classes=8), genes=homogeneous(8), folding=Folding(pe=8)
-        )
-        assert genome.to_json() == expected.to_json()
+        network = Architecture(inputs=eight, layers=[Layer("gru", eight)], outputs=eight)
+        assert type(network.inputs) is int
+        assert type(network.layers[0].units) is int
+        for pe in (eight, (eight,)):
+            genome = Genome(
+                network=network, genes=homogeneous(network, eight), folding=Folding(pe=pe)
+            )
+            expected = Genome(
+                network=Architecture(inputs=8, layers=["gru:8"], outputs=8),
+                genes=homogeneous(network, 8),
+                folding=Folding(pe=8 if pe is eight else (8,)),
+            )
+            assert genome.to_json() == expected.to_json()
         assert Fixed(eight, eight, anything(np.True_)) == Fixed(8, 8)
         assert type(Fixed(eight, eight).frac) is int
         assert Fractions({"input": eight}) == {"input": 8}
         assert str(Accuracy(eight, eight)) == str(Accuracy(8, 8))
-        schedule = Schedule(NETWORK.graph, Folding())
         # Sums of 8-bit numbers would wrap.
-        assert schedule.output_cycles(eight) == schedule.output_cycles(8)
-        assert schedule.sequence_interval(eight) == schedule.sequence_interval(8)
+        assert SCHEDULE.output_cycles(eight) == SCHEDULE.output_cycles(8)
+        assert SCHEDULE.sequence_interval(eight) == SCHEDULE.sequence_interval(8)
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32])
@@ -306,12 +363,12 @@ def test_narrow_integers_are_rounded_like_wide_ones(dtype: type) -> None:
 
 
 def test_preset_cannot_change() -> None:
-    preset = PRESETS["operators17"]
+    preset = preset_of("operators17", ARCHITECTURE)
     with pytest.raises(TypeError, match="does not support item assignment"):
         preset.fixed["input"] = 99  # type: ignore[index]
     with pytest.raises(TypeError, match="does not support item assignment"):
         preset.tied["W_ir.weight"] = "W_iz"  # type: ignore[index]
-    assert preset.genes(dict.fromkeys(OPERATORS, 4))["input"] == 8
+    assert preset.genes(dict.fromkeys(preset.free, 4))["input"] == 8
 
 
 def test_a_genome_says_how_to_change_it() -> None:
@@ -327,19 +384,22 @@ def test_a_genome_says_how_to_change_it() -> None:
 
 def test_what_was_evaluated_is_what_is_saved() -> None:
     """Weights between two numbers of single precision, and between two integers of the hardware."""
-    sizes, genes = Sizes(input=2, hidden=2, classes=2), homogeneous(12)
-    fractions = Fractions(dict.fromkeys(calibrated_tensors(genes), 8), calibrated_tensors(genes))
+    small = Architecture(inputs=2, layers=["gru:2"], outputs=2)
+    genes = homogeneous(small, 12)
+    widths = {gene.name: 12 for gene in small.calibrated}
+    fractions = Fractions(dict.fromkeys(widths, 8), widths)
     middle = (3 + 0.5 - 1e-12) / 256  # rounds down in double precision, but not in single
-    weights = {name: np.full(shape, middle) for name, shape in layer_shapes(sizes).items()}
-    biases = {name: np.zeros(shape[0]) for name, shape in layer_shapes(sizes).items()}
-    model = Model(weights, biases, fractions, True, Normalisation.identity(2))
-    module = QuantGRU(sizes, genes, model)
+    weights = {name: np.full(shape, middle) for name, shape in small.layer_shapes.items()}
+    biases = {name: np.zeros(shape[0]) for name, shape in small.layer_shapes.items()}
+    model = Model(small, weights, biases, fractions, True, Normalisation.identity(2))
+    module = QuantNetwork(small, genes, model)
     network = Network.build(module.genome(), model)
     saved = Model.from_bytes(model.to_bytes(), Path("here"))
     loaded = Network.build(module.genome(), saved)
-    for name, array in network.parameters.weights.items():
-        assert (array == 4).all()
-        assert (loaded.parameters.weights[name] == array).all()
+    for made, read in zip(network.stages, loaded.stages, strict=True):
+        for name, array in made.parameters.weights.items():
+            assert (array == 4).all()
+            assert (read.parameters.weights[name] == array).all()
     codes = np.full((1, 3, 2), 255)
     expected = run_reference(network, codes).logits
     assert (module.integers(codes)["head"] == expected).all()

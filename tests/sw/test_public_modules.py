@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 from small_network import (
+    ARCHITECTURE,
     BIASES,
     CODES,
     MODEL,
     RANDOM,
-    SIZES,
     WEIGHTS,
     WIDTHS,
     Refused,
@@ -23,12 +23,16 @@ from small_network import (
 from torch import Tensor, nn
 
 from gruhw.errors import InputError
-from gruhw.genome import (
-    Sizes,
-)
-from gruhw.graph import calibrated_tensors
+from gruhw.genes import homogeneous
 from gruhw.model import Network, Normalisation
-from gruhw.quant import Calibration, QuantGRU, calibrate, float_layers, from_float
+from gruhw.quant import (
+    Calibration,
+    QuantNetwork,
+    calibrate,
+    float_layers,
+    from_float,
+    network_of,
+)
 from gruhw.reference import run_reference
 
 
@@ -62,6 +66,8 @@ def complex_head() -> nn.Linear:
 
 ALIKE = "gru and head must compute what torch.nn.GRU and torch.nn.Linear do with their weights"
 
+KINDS = "gru must be a torch.nn.GRU or torch.nn.LSTM"
+
 MISSING = (
     ", but when they are called: Called.forward() missing 1 required positional argument: 'lengths'"
 )
@@ -70,27 +76,27 @@ OTHER_MODULES: dict[str, tuple[Callable[[], nn.Module], Callable[[], nn.Module],
     "compiled": (
         lambda: torch.compile(nn.GRU(3, 4)),
         lambda: nn.Linear(4, 2),
-        "gru must be a torch.nn.GRU, not OptimizedModule",
+        f"{KINDS}, not OptimizedModule",
     ),
     "parallel": (
         lambda: nn.DataParallel(nn.GRU(3, 4)),
         lambda: nn.Linear(4, 2),
-        "gru must be a torch.nn.GRU, not DataParallel",
+        f"{KINDS}, not DataParallel",
     ),
     "container": (
         lambda: nn.ModuleDict({"gru": nn.GRU(3, 4)}),
         lambda: nn.Linear(4, 2),
-        "gru must be a torch.nn.GRU, not ModuleDict",
+        f"{KINDS}, not ModuleDict",
     ),
     "quantised": (
         lambda: torch.ao.nn.quantized.dynamic.GRU(3, 4),
         lambda: nn.Linear(4, 2),
-        "gru must be a torch.nn.GRU, not torch.ao.nn.quantized.dynamic.modules.rnn.GRU",
+        f"{KINDS}, not torch.ao.nn.quantized.dynamic.modules.rnn.GRU",
     ),
     "swapped": (
         lambda: nn.Linear(4, 2),
         lambda: nn.GRU(3, 4),
-        "gru must be a torch.nn.GRU, not Linear",
+        f"{KINDS}, not Linear",
     ),
     "called otherwise": (
         lambda: Called(3, 4),
@@ -156,55 +162,70 @@ def test_networks_without_biases_and_of_one_unit() -> None:
             lambda i=inputs, h=hidden, b=bias: nn.GRU(i, h, bias=b),
             lambda h=hidden, b=bias: nn.Linear(h, 2, bias=b),
         )
-        sizes = Sizes(input=inputs, hidden=hidden, classes=2)
+        network = network_of(gru, head)
+        widths = homogeneous(network, 6)
         x = RANDOM.normal(size=(8, 5, inputs))
-        fractions, signed = calibrate(sizes, WIDTHS, *float_layers(gru, head), x)
+        fractions, signed = calibrate(network, widths, *float_layers(gru, head), x)
         module = from_float(
             gru,
             head,
-            WIDTHS,
+            widths,
             fractions,
             input_signed=anything(np.bool_(signed)),
             normalisation=Normalisation.identity(inputs),
         )
-        network = Network.build(module.genome(), module.model())
-        codes = network.encode(x)
-        assert (run_reference(network, codes).logits == module.integers(codes)["head"]).all()
+        hardware = Network.build(module.genome(), module.model())
+        codes = hardware.encode(x)
+        assert (run_reference(hardware, codes).logits == module.integers(codes)["head"]).all()
 
 
-def quantised() -> QuantGRU:
-    return QuantGRU(SIZES, WIDTHS, MODEL)
+def quantised() -> QuantNetwork:
+    return QuantNetwork(ARCHITECTURE, WIDTHS, MODEL)
 
+
+TENSORS = [gene.name for gene in ARCHITECTURE.calibrated]
 
 OTHER_ARGUMENTS: Refused = {
-    "sizes": (lambda: QuantGRU(anything(None), WIDTHS, MODEL), "sizes must be a Sizes, not None"),
-    "model": (lambda: QuantGRU(SIZES, WIDTHS, anything(None)), "model must be a Model, not None"),
+    "network": (
+        lambda: QuantNetwork(anything(None), WIDTHS, MODEL),
+        "network must be an Architecture, not None",
+    ),
+    "another network": (
+        lambda: QuantNetwork(
+            ARCHITECTURE.model_copy(update={"layers": ("lstm:4",)}), WIDTHS, MODEL
+        ),
+        "the model must be of 3 inputs, lstm:4, 2 outputs, not of 3 inputs, gru:4, 2 outputs",
+    ),
+    "model": (
+        lambda: QuantNetwork(ARCHITECTURE, WIDTHS, anything(None)),
+        "model must be a Model, not None",
+    ),
     "genes": (
-        lambda: QuantGRU(SIZES, anything(6), MODEL),
+        lambda: QuantNetwork(ARCHITECTURE, anything(6), MODEL),
         "genes must be a mapping, such as a dict, not int",
     ),
-    "sizes in calibration": (
+    "network in calibration": (
         lambda: calibrate(anything((3, 4, 2)), WIDTHS, WEIGHTS, BIASES, X),
-        "sizes must be a Sizes, not tuple",
+        "network must be an Architecture, not tuple",
     ),
     "genes in calibration": (
-        lambda: calibrate(SIZES, {"input": 8}, WEIGHTS, BIASES, X),
+        lambda: calibrate(ARCHITECTURE, {"input": 8}, WEIGHTS, BIASES, X),
         "result width of W_ir (gene W_ir) is required, but missing",
     ),
     "weights in calibration": (
-        lambda: calibrate(SIZES, WIDTHS, anything(list(WEIGHTS.values())), BIASES, X),
+        lambda: calibrate(ARCHITECTURE, WIDTHS, anything(list(WEIGHTS.values())), BIASES, X),
         "weights must be a mapping, such as a dict, not list",
     ),
     "lengths in calibration": (
-        lambda: calibrate(SIZES, WIDTHS, WEIGHTS, BIASES, X, np.full(20, 6)),
+        lambda: calibrate(ARCHITECTURE, WIDTHS, WEIGHTS, BIASES, X, np.full(20, 6)),
         "lengths must be 1 to 5, not 6",
     ),
     "tensor": (
-        lambda: Calibration.measure(SIZES, WEIGHTS, BIASES, X).fraction("W_xr", 8),
-        f"tensor must be one of {', '.join(calibrated_tensors(WIDTHS))}, not 'W_xr'",
+        lambda: Calibration.measure(ARCHITECTURE, WEIGHTS, BIASES, X).fraction("W_xr", 8),
+        f"tensor must be one of {', '.join(TENSORS)}, not 'W_xr'",
     ),
     "width of a tensor": (
-        lambda: Calibration.measure(SIZES, WEIGHTS, BIASES, X).fraction("add_r", 13),
+        lambda: Calibration.measure(ARCHITECTURE, WEIGHTS, BIASES, X).fraction("add_r", 13),
         "result width of add_r must be 1 to 12 bits, not 13",
     ),
     "fractions": (
@@ -247,7 +268,7 @@ def test_biases_that_grow_stay_exact() -> None:
     expected = run_reference(network, CODES).logits
     assert (module.integers(CODES)["head"] == expected).all()
     assert (
-        module(CODES).double() * 2.0**network.graph.head.type.frac == torch.tensor(expected)
+        module(CODES).double() * 2.0**network.head.typed.emitted.frac == torch.tensor(expected)
     ).all()
 
 
@@ -268,7 +289,7 @@ def test_read_only_codes_and_lengths() -> None:
         for keep in (False, True):
             frozen = X.copy()
             frozen.flags.writeable = False
-            calibrate(SIZES, WIDTHS, WEIGHTS, BIASES, frozen, keep_outliers=keep)
+            calibrate(ARCHITECTURE, WIDTHS, WEIGHTS, BIASES, frozen, keep_outliers=keep)
 
 
 def test_samples_of_any_size_are_calibrated_without_a_word() -> None:
@@ -276,11 +297,11 @@ def test_samples_of_any_size_are_calibrated_without_a_word() -> None:
         warnings.simplefilter("error")
         for scale in (1e-300, 1e200, 1e307):
             for keep in (False, True):
-                calibrate(SIZES, WIDTHS, WEIGHTS, BIASES, X * scale, keep_outliers=keep)
+                calibrate(ARCHITECTURE, WIDTHS, WEIGHTS, BIASES, X * scale, keep_outliers=keep)
 
 
 def test_a_calibration_cannot_change() -> None:
-    found = Calibration.measure(SIZES, WEIGHTS, BIASES, X)
+    found = Calibration.measure(ARCHITECTURE, WEIGHTS, BIASES, X)
     with pytest.raises(ValueError, match="read-only"):
         found.activations["input"][:] = 0
     with pytest.raises(TypeError, match="does not support item assignment"):

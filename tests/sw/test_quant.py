@@ -1,4 +1,4 @@
-"""The quantised GRU in PyTorch: the reference's integers, its gradients, calibration, training."""
+"""Quantised networks in PyTorch: the reference's integers, gradients, calibration, training."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,16 +10,23 @@ import torch
 from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_networks import random_network, random_sequences
+from random_networks import (
+    random_architecture,
+    random_fractions,
+    random_genes,
+    random_sequences,
+    random_states,
+)
 from torch import nn
 
+from gruhw.architecture import Architecture
 from gruhw.errors import InputError
 from gruhw.fixed import Fixed, IntArray
 from gruhw.fractions import FRACTION_BITS
-from gruhw.genome import GENES, Genes, Genome, Sizes, homogeneous
-from gruhw.graph import calibrated_tensors
-from gruhw.model import LAYERS, Model, Network, Normalisation
-from gruhw.quant import QuantGRU, calibrate, float_layers, from_float
+from gruhw.genes import homogeneous
+from gruhw.genome import OUTPUTS, Genome, Output
+from gruhw.model import Model, Network, Normalisation
+from gruhw.quant import QuantGRU, QuantNetwork, calibrate, float_layers, from_float, network_of
 from gruhw.quant.calibration import FINER_CANDIDATES, best_fraction, float_activations
 from gruhw.quant.functional import Grid, fake_quantise, tabulated
 from gruhw.reference import run_reference
@@ -38,68 +45,70 @@ def one_thread() -> Iterator[None]:
 
 
 def trained(
-    seed: int, *, inputs: int, hidden: int, classes: int, low: int, high: int
-) -> tuple[QuantGRU, Network]:
+    seed: int, architecture: Architecture, *, low: int, high: int
+) -> tuple[QuantNetwork, Network]:
     """A module with arbitrary weights, and the network of its model."""
     random = np.random.default_rng(seed)
-    base = random_network(random, inputs=inputs, hidden=hidden, classes=classes, low=low, high=high)
-    graph, sizes = base.graph, base.genome.sizes
-    fractions = {
-        name: graph[op].weight.frac if kind else graph[op].type.frac
-        for name in calibrated_tensors(base.genome.genes)
-        for op, _, kind in [name.partition(".")]
-    }
+    genes = random_genes(random, architecture, low, high)
+    fractions, signed = random_fractions(random, genes), bool(random.integers(2))
+    shapes = architecture.layer_shapes
     model = Model(
-        {op.name: random.normal(0, 1, (op.outputs, op.inputs)) for op in graph.linears},
-        {op.name: random.normal(0, 1, op.outputs) for op in graph.linears},
+        architecture,
+        {name: random.normal(0, 1, shape) for name, shape in shapes.items()},
+        {name: random.normal(0, 1, shape[0]) for name, shape in shapes.items()},
         fractions,
-        graph.input.type.signed,
-        base.normalisation,
+        signed,
+        Normalisation.identity(architecture.inputs),
+        initial=random_states(random, genes, fractions, signed),
     )
-    module = QuantGRU(sizes, base.genome.genes, model)
-    return module, Network.build(base.genome, module.model())
+    module = QuantNetwork(architecture, genes, model)
+    return module, Network.build(module.genome(), module.model())
+
+
+def one_gru(inputs: int, hidden: int, classes: int) -> Architecture:
+    return Architecture(inputs=inputs, layers=(f"gru:{hidden}",), outputs=classes)
 
 
 def assert_equals_reference(
-    module: QuantGRU, network: Network, inputs: IntArray, lengths: IntArray
+    module: QuantNetwork, network: Network, inputs: IntArray, lengths: IntArray
 ) -> None:
     expected = run_reference(network, inputs, lengths)
-    found = module.integers(inputs, lengths)
-    alive = np.arange(inputs.shape[1]) < lengths[:, None]
-    assert set(found) == {*expected.operators, "head"}
+    found = module.integers(inputs, lengths, output=network.genome.output)
+    assert found.keys() == {*expected.operators, "head"}
     for name, values in expected.operators.items():
-        assert (found[name][alive] == values[alive]).all(), name
+        assert (found[name] == values).all(), name
     assert (found["head"] == expected.logits).all()
     logits = module(torch.from_numpy(inputs), torch.from_numpy(lengths)).double()
-    assert (logits.detach().numpy() * 2.0**network.graph.head.type.frac == expected.logits).all()
+    scale = network.head.typed.emitted.scale
+    assert (logits.detach().numpy() == expected.logits * scale).all()
 
 
 @settings(max_examples=examples(60))
 @given(
     seed=st.integers(0, 2**32),
-    inputs=st.integers(1, 9),
-    hidden=st.integers(1, 9),
-    classes=st.integers(2, 6),
     widths=st.sampled_from([(1, SINGLE_BITS), (2, 8), (1, 12), (12, 12)]),
     steps=st.integers(1, 9),
+    output=st.sampled_from(OUTPUTS),
 )
-def test_integers_and_logits_are_the_references(
-    seed: int, inputs: int, hidden: int, classes: int, widths: tuple[int, int], steps: int
+def test_integers_and_outputs_are_the_references(
+    seed: int, widths: tuple[int, int], steps: int, output: Output
 ) -> None:
     low, high = widths
-    module, network = trained(
-        seed, inputs=inputs, hidden=hidden, classes=classes, low=low, high=high
-    )
-    if high == SINGLE_BITS:
-        assert module.compute_type == torch.float32
-    if low == 12 and inputs > 2:
-        assert module.compute_type == torch.float64
+    architecture = random_architecture(np.random.default_rng(seed), largest=9)
+    module, network = trained(seed, architecture, low=low, high=high)
+    network = Network.build(module.genome(output=output), module.model())
     sequences = random_sequences(np.random.default_rng(seed), network, 5, steps)
     assert_equals_reference(module, network, *sequences)
 
 
+@pytest.mark.parametrize(("bits", "precision"), [(SINGLE_BITS, torch.float32), (12, torch.float64)])
+def test_precision_is_as_single_as_it_can_be(bits: int, precision: torch.dtype) -> None:
+    module, _ = trained(1, one_gru(9, 9, 3), low=bits, high=bits)
+    assert module.compute_type == precision
+
+
 def test_lengths_default_to_all_steps() -> None:
-    module, network = trained(1, inputs=3, hidden=4, classes=2, low=2, high=8)
+    module, network = trained(1, one_gru(3, 4, 2), low=2, high=8)
     inputs, lengths = random_sequences(np.random.default_rng(1), network, 4, 5)
     full = np.full_like(lengths, 5)
     codes = torch.from_numpy(inputs)
@@ -109,12 +118,12 @@ def test_lengths_default_to_all_steps() -> None:
 
 
 def test_large_biases_are_exact() -> None:
-    module, network = trained(1, inputs=2, hidden=2, classes=2, low=SINGLE_BITS, high=SINGLE_BITS)
+    module, network = trained(1, one_gru(2, 2, 2), low=SINGLE_BITS, high=SINGLE_BITS)
     assert module.compute_type == torch.float32
     fine = {**module.model().fractions, "input": 9, "W_in.weight": 9, "W_in": -14}
     biases = {**module.model().biases, "W_in": np.array([12345.6, -12345.6], dtype=np.float32)}
     model = replace(module.model(), fractions=fine, biases=biases)
-    module = QuantGRU(module.sizes, module.genes, model)
+    module = QuantNetwork(module.network, module.genes, model)
     network = Network.build(network.genome, model)
     inputs, lengths = random_sequences(np.random.default_rng(1), network, 50, 2)
     assert module.compute_type == torch.float64
@@ -122,7 +131,7 @@ def test_large_biases_are_exact() -> None:
 
 
 def test_fractions_that_double_precision_cannot_align_are_refused() -> None:
-    module, _ = trained(1, inputs=2, hidden=2, classes=2, low=12, high=12)
+    module, _ = trained(1, one_gru(2, 2, 2), low=12, high=12)
     with pytest.raises(
         InputError,
         match=r"^fraction bits of W_hr must be a whole number from -14 to 24, not 70$",
@@ -132,49 +141,50 @@ def test_fractions_that_double_precision_cannot_align_are_refused() -> None:
 
 @pytest.mark.parametrize("extreme", [FRACTION_BITS[0], FRACTION_BITS[-1]])
 def test_extreme_fractions_are_exact(extreme: int) -> None:
-    module, network = trained(1, inputs=2, hidden=2, classes=2, low=12, high=12)
+    module, network = trained(1, one_gru(2, 2, 2), low=12, high=12)
     opposite = FRACTION_BITS[0] if extreme > 0 else FRACTION_BITS[-1]
     fractions = {**module.model().fractions, "W_ir": opposite, "W_hr": extreme, "add_r": extreme}
     model = replace(module.model(), fractions=fractions)
-    module = QuantGRU(module.sizes, module.genes, model)
+    module = QuantNetwork(module.network, module.genes, model)
     network = Network.build(network.genome, model)
     inputs, lengths = random_sequences(np.random.default_rng(1), network, 50, 3)
     assert_equals_reference(module, network, inputs, lengths)
 
 
 def float_layer_pair(
-    inputs: int, hidden: int, classes: int, bias: bool
-) -> tuple[nn.GRU, nn.Linear]:
+    inputs: int, hidden: int, classes: int, bias: bool = True, kind: type[nn.RNNBase] = nn.GRU
+) -> tuple[nn.RNNBase, nn.Linear]:
     torch.manual_seed(1)
-    gru = nn.GRU(inputs, hidden, batch_first=True, bias=bias)
-    return gru, nn.Linear(hidden, classes, bias=bias)
+    recurrent = kind(inputs, hidden, batch_first=True, bias=bias)
+    return recurrent, nn.Linear(hidden, classes, bias=bias)
 
 
+@pytest.mark.parametrize("kind", [nn.GRU, nn.LSTM])
 @pytest.mark.parametrize("bias", [True, False])
-def test_12_bits_come_close_to_torch(bias: bool) -> None:
-    gru, head = float_layer_pair(5, 8, 3, bias)
+def test_12_bits_come_close_to_torch(bias: bool, kind: type[nn.RNNBase]) -> None:
+    recurrent, head = float_layer_pair(5, 8, 3, bias, kind)
     random = np.random.default_rng(1)
     raw = random.uniform(-1, 1, (40, 7, 5))
-    genes = homogeneous(12)
-    sizes = Sizes(input=5, hidden=8, classes=3)
-    fractions, input_signed = calibrate(sizes, genes, *float_layers(gru, head), raw)
+    architecture = network_of(recurrent, head)
+    genes = homogeneous(architecture, 12)
+    fractions, input_signed = calibrate(architecture, genes, *float_layers(recurrent, head), raw)
     normalisation = Normalisation.identity(5)
     module = from_float(
-        gru, head, genes, fractions, input_signed=input_signed, normalisation=normalisation
+        recurrent, head, genes, fractions, input_signed=input_signed, normalisation=normalisation
     )
     codes = module.encode(raw)
     logits = module(torch.from_numpy(codes)).detach()
-    expected = head(gru(torch.tensor(raw, dtype=torch.float32))[0][:, -1]).detach()
+    expected = head(recurrent(torch.tensor(raw, dtype=torch.float32))[0][:, -1]).detach()
     assert (logits - expected).abs().max() < 0.01
-    assert expected.std() > 0.05
+    assert expected.std() > 0.03
 
-    network = Network.build(Genome(sizes=sizes, genes=dict(genes)), module.model())
+    network = Network.build(Genome(network=architecture, genes=genes), module.model())
     assert (network.encode(raw) == codes).all()
     assert_equals_reference(module, network, codes, np.full(40, 7))
 
 
 def test_biases_are_merged_where_the_gates_add_them() -> None:
-    gru, head = float_layer_pair(3, 4, 2, bias=True)
+    gru, head = float_layer_pair(3, 4, 2)
     weights, biases = float_layers(gru, head)
     of_input, of_state = gru.bias_ih_l0.detach().double(), gru.bias_hh_l0.detach().double()
     for index, gate in enumerate("rzn"):
@@ -189,19 +199,23 @@ def test_biases_are_merged_where_the_gates_add_them() -> None:
     assert (biases["head"] == head.bias.detach().numpy()).all()
 
 
-def test_merged_biases_are_not_trained() -> None:
-    gru, head = float_layer_pair(3, 4, 2, bias=True)
-    fractions = {name: bits - 1 for name, bits in calibrated_tensors(homogeneous(8)).items()}
-    module = from_float(
-        gru,
-        head,
-        homogeneous(8),
-        fractions,
-        input_signed=True,
-        normalisation=Normalisation.identity(3),
-    )
-    frozen = {layer for layer in LAYERS if not module.biases[layer].requires_grad}
-    assert frozen == {"W_hr", "W_hz"}
+@pytest.mark.parametrize(
+    ("layers", "merged"),
+    [
+        (("gru:4",), {"W_hr", "W_hz"}),
+        (("ugrnn:4",), {"W_hz", "W_hn"}),
+        (("mgu:4",), {"W_hf"}),
+        (("dense:2:relu", "lstm:4"), {"l1.W_hi", "l1.W_hf", "l1.W_hg", "l1.W_ho"}),
+    ],
+)
+def test_merged_biases_are_not_trained(layers: tuple[str, ...], merged: set[str]) -> None:
+    architecture = Architecture(inputs=3, layers=layers, outputs=2)
+    module, _ = trained(1, architecture, low=8, high=8)
+    assert all(bias.requires_grad for _, bias in module.biases.items())
+    zeros = {name: np.zeros(4) for name in merged}
+    model = replace(module.model(), biases={**module.model().biases, **zeros})
+    module = QuantNetwork(architecture, module.genes, model)
+    assert {name for name, bias in module.biases.items() if not bias.requires_grad} == merged
 
 
 @pytest.mark.parametrize(
@@ -218,25 +232,63 @@ def test_merged_biases_are_not_trained() -> None:
             "gru must have one layer and one direction, not 1 layers and 2 directions",
         ),
         (
+            nn.LSTM(3, 4, proj_size=2),
+            nn.Linear(2, 2),
+            "gru must have no projection, not one of 2 units",
+        ),
+        (
+            nn.RNN(3, 4),
+            nn.Linear(4, 2),
+            "gru must be a torch.nn.GRU or torch.nn.LSTM, not RNN",
+        ),
+        (
             nn.GRU(3, 4),
             nn.Linear(5, 2),
             "inputs of head must be the 4 hidden units, not 5",
         ),
     ],
 )
-def test_unsupported_float_layers(gru: nn.GRU, head: nn.Linear, message: str) -> None:
+def test_unsupported_float_layers(gru: nn.RNNBase, head: nn.Linear, message: str) -> None:
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
         float_layers(gru, head)
 
 
 def test_model_is_what_was_given() -> None:
-    module, _ = trained(3, inputs=3, hidden=4, classes=2, low=2, high=8)
+    module, _ = trained(3, one_gru(3, 4, 2), low=2, high=8)
     model = module.model()
-    again = QuantGRU(module.sizes, module.genes, model).model()
-    for layer in LAYERS:
-        assert (again.weights[layer] == model.weights[layer]).all()
-        assert (again.biases[layer] == model.biases[layer]).all()
-    assert again.fractions == model.fractions
+    again = QuantNetwork(module.network, module.genes, model).model()
+    assert again.to_bytes() == model.to_bytes()
+
+
+def test_what_it_was_called_before() -> None:
+    assert QuantGRU is QuantNetwork
+
+
+def test_initial_states_beyond_their_range_become_its_ends() -> None:
+    architecture = Architecture(
+        inputs=2, layers=("lstm:3", "dense:2"), outputs=2, initial="constant"
+    )
+    module, _ = trained(1, architecture, low=4, high=4)
+    with torch.no_grad():
+        module.initial["l0.h"][:] = torch.tensor([-9.0, 0.3, 9.0])
+        module.initial["l0.c"][:] = torch.tensor([1e6, -1e6, 0.0])
+    model, kind = module.model(), module.typed[0]["c"]
+    assert model.initial["l0.h"].tolist() == pytest.approx([-1.0, 0.3, 0.875])
+    ends = [kind.maximum * kind.scale, kind.minimum * kind.scale, 0.0]
+    assert model.initial["l0.c"].tolist() == ends
+    network = Network.build(module.genome(), model)
+    sequences = random_sequences(np.random.default_rng(1), network, 5, 4)
+    assert_equals_reference(module, network, *sequences)
+
+
+def test_initial_states_are_trained() -> None:
+    architecture = Architecture(inputs=2, layers=("gru:3",), outputs=2, initial="constant")
+    module, network = trained(1, architecture, low=6, high=6)
+    codes, lengths = random_sequences(np.random.default_rng(1), network, 5, 2)
+    module(torch.from_numpy(codes), torch.from_numpy(lengths)).sum().backward()
+    gradient = module.initial["h"].grad
+    assert gradient is not None
+    assert gradient.abs().max() > 0
 
 
 def gradient_through(kind: Fixed, values: list[float]) -> list[float]:
@@ -305,12 +357,12 @@ def test_error_is_measured_behind_the_consumer() -> None:
 @pytest.mark.parametrize(("low", "signed"), [(0.0, False), (-1.0, True)])
 def test_calibration_finds_the_inputs_sign(low: float, signed: bool) -> None:
     raw = np.random.default_rng(1).uniform(low, 1, (10, 4, 3))
-    layers = float_layers(*float_layer_pair(3, 4, 2, bias=True))
-    sizes = Sizes(input=3, hidden=4, classes=2)
-    fractions, found = calibrate(sizes, homogeneous(8), *layers, raw)
+    architecture = one_gru(3, 4, 2)
+    layers = float_layers(*float_layer_pair(3, 4, 2))
+    fractions, found = calibrate(architecture, homogeneous(architecture, 8), *layers, raw)
     assert found is signed
     assert fractions["input"] == 8 - signed
-    assert fractions.keys() == calibrated_tensors(homogeneous(8)).keys()
+    assert list(fractions) == [gene.name for gene in architecture.calibrated]
 
 
 def test_calibration_leaves_out_what_follows_a_sequence() -> None:
@@ -318,12 +370,12 @@ def test_calibration_leaves_out_what_follows_a_sequence() -> None:
     raw = random.uniform(-1, 1, (6, 5, 3))
     lengths = np.array([1, 2, 3, 4, 5, 5])
     padded = np.where((np.arange(5) < lengths[:, None])[:, :, None], raw, 1e3)
-    layers = float_layers(*float_layer_pair(3, 4, 2, bias=True))
-    sizes = Sizes(input=3, hidden=4, classes=2)
-    assert float_activations(sizes, *layers, padded, lengths)["add_h"].shape == (20, 4)
-    genes = homogeneous(6)
-    assert calibrate(sizes, genes, *layers, padded, lengths) == calibrate(
-        sizes, genes, *layers, raw, lengths
+    layers = float_layers(*float_layer_pair(3, 4, 2))
+    architecture = one_gru(3, 4, 2)
+    assert float_activations(architecture, *layers, padded, lengths)["add_h"].shape == (20, 4)
+    genes = homogeneous(architecture, 6)
+    assert calibrate(architecture, genes, *layers, padded, lengths) == calibrate(
+        architecture, genes, *layers, raw, lengths
     )
 
 
@@ -337,9 +389,9 @@ def separable(random: np.random.Generator, count: int) -> tuple[torch.Tensor, to
 
 def trained_on_separable(seed: int) -> tuple[Mapping[str, np.ndarray], float]:
     torch.manual_seed(seed)
-    genes = Genes(dict.fromkeys(GENES, 4))
     gru, head = nn.GRU(2, 6), nn.Linear(6, 2)
-    fractions = dict.fromkeys(calibrated_tensors(genes), 2) | {"input": 3}
+    genes = homogeneous(network_of(gru, head), 4)
+    fractions = {gene.name: 2 for gene in genes.network.calibrated} | {"input": 3}
     module = from_float(
         gru,
         head,
@@ -364,4 +416,4 @@ def test_training_learns_and_is_reproducible() -> None:
     weights, accuracy = trained_on_separable(1)
     assert accuracy > 0.9
     again, _ = trained_on_separable(1)
-    assert all((weights[layer] == again[layer]).all() for layer in LAYERS)
+    assert all((weights[name] == again[name]).all() for name in weights)

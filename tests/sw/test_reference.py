@@ -1,15 +1,32 @@
-"""The reference's two ways: all that operators compute, and the classes alone."""
+"""The reference: its integers against exact fractions, and its two ways against each other."""
 
 import tracemalloc
+from fractions import Fraction
+from math import floor
+from typing import Any
 
 import numpy as np
 import pytest
-from random_networks import random_network
+from effort import examples
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from random_networks import (
+    random_architecture,
+    random_network,
+    random_network_of,
+    random_output,
+    random_sequences,
+)
 
 from gruhw import reference
+from gruhw.accuracy import Accuracy, MeanSquaredError
+from gruhw.architecture import Architecture
 from gruhw.errors import InputError
-from gruhw.model import Network
-from gruhw.reference import classify, run_reference
+from gruhw.fixed import Fixed
+from gruhw.graph import INPUT, Add, Complement, Linear, Multiply, Table
+from gruhw.model import BoundStage, Network
+from gruhw.reference import classes_of, classify, head_results, measure, run_reference
+from gruhw.schedule import schedule_of
 from gruhw.tasks import Split
 
 INPUTS = 3
@@ -26,6 +43,172 @@ def sequences(count: int, steps: int) -> Split:
     rng = np.random.default_rng(count)
     lengths = np.append(rng.integers(1, steps + 1, count - 1), steps)
     return Split(rng.normal(0, 2, (count, steps, INPUTS)), np.zeros(count, np.int64), lengths)
+
+
+Vector = list[Fraction]
+
+
+def to(kind: Fixed, exact: Fraction) -> Fraction:
+    """Round half up, saturate."""
+    code = floor(exact * Fraction(2) ** kind.frac + Fraction(1, 2))
+    return Fraction(min(max(code, kind.minimum), kind.maximum)) / Fraction(2) ** kind.frac
+
+
+def codes_of(kind: Fixed, values: Vector) -> list[int]:
+    found = [value * Fraction(2) ** kind.frac for value in values]
+    assert all(code.denominator == 1 for code in found)
+    return [int(code) for code in found]
+
+
+def real(kind: Fixed, codes: Any) -> Vector:
+    return [Fraction(int(code)) / Fraction(2) ** kind.frac for code in codes]
+
+
+def exact_step(bound: BoundStage, values: dict[str, Vector]) -> dict[str, Vector]:
+    """A time step in exact fractions, one element after the other."""
+    typed, parameters = bound.typed, bound.parameters
+    for node in bound.graph.operators:
+        kind, operands = typed[node.name], [values[name] for name in node.operands]
+        exact: Vector
+        if isinstance(node, Linear):
+            weight, scale = typed.weights[node.name], typed.accumulators[node.name]
+            exact = [
+                sum((w * v for w, v in zip(real(weight, row), operands[0], strict=True)), bias)
+                for row, bias in zip(
+                    parameters.weights[node.name],
+                    real(scale, parameters.biases[node.name]),
+                    strict=True,
+                )
+            ]
+        elif isinstance(node, Add):
+            exact = [a + b for a, b in zip(*operands, strict=True)]
+        elif isinstance(node, Multiply):
+            exact = [a * b for a, b in zip(*operands, strict=True)]
+        elif isinstance(node, Complement):
+            exact = [1 - a for a in operands[0]]
+        else:
+            assert isinstance(node, Table)
+            table = typed.table_values(node)
+            mask = len(table) - 1
+            indices = [code & mask for code in codes_of(typed[node.operand], operands[0])]
+            exact = real(kind, table[indices])
+        values[node.name] = [to(kind, value) for value in exact]
+    return values
+
+
+def exact_sequence(network: Network, codes: Any) -> tuple[list[dict[str, list[int]]], list[int]]:
+    """The integers of every operator in every step, and those of the head."""
+    states = [
+        {
+            state.name: real(
+                bound.typed[state.name], bound.parameters.initial.get(state.name, [0] * state.size)
+            )
+            for state in bound.graph.states
+        }
+        for bound in network.layers
+    ]
+    found = []
+    for vector in codes:
+        emitted, integers = real(network.input_type, vector), {}
+        for number, bound in enumerate(network.layers):
+            values = exact_step(bound, {INPUT: emitted, **states[number]})
+            states[number] = {state.name: values[state.source] for state in bound.graph.states}
+            emitted = values[bound.graph.emits]
+            for node in bound.graph.operators:
+                spelled = bound.stage.spell(node.name)
+                integers[spelled] = codes_of(bound.typed[node.name], values[node.name])
+        found.append(integers)
+    head = exact_step(network.head, {INPUT: emitted})["head"]
+    return found, codes_of(network.head.typed["head"], head)
+
+
+@settings(max_examples=examples(25))
+@given(st.integers(0, 2**32), st.sampled_from([(1, 4), (2, 8), (1, 12)]))
+def test_integers_are_exact_results_rounded(seed: int, widths: tuple[int, int]) -> None:
+    rng = np.random.default_rng(seed)
+    low, high = widths
+    network = random_network_of(
+        rng, random_architecture(rng, largest=5), output=random_output(rng), low=low, high=high
+    )
+    inputs, lengths = random_sequences(rng, network, 2, 3)
+    found = run_reference(network, inputs, lengths)
+    every = dict(
+        zip(
+            (bound.name for bound in network.stages),
+            network.architecture.every_step(network.genome.output),
+            strict=True,
+        )
+    )
+    stage_of = {
+        bound.stage.spell(node.name): bound.name
+        for bound in network.layers
+        for node in bound.graph.operators
+    }
+    for number, length in enumerate(lengths):
+        expected, outputs = exact_sequence(network, inputs[number, :length])
+        assert found.logits[number].tolist() == outputs
+        for name, integers in found.operators.items():
+            computed = integers[number].any(1).nonzero()[0]
+            assert (computed < length).all()
+            for step in range(length):
+                if every[stage_of[name]] or step == length - 1:
+                    assert integers[number, step].tolist() == expected[step][name], (name, step)
+                else:  # nobody reads it
+                    assert not integers[number, step].any()
+
+
+def test_operators_have_the_names_of_files() -> None:
+    rng = np.random.default_rng(1)
+    architecture = Architecture(inputs=3, layers=["dense:4", "lstm:5"], outputs=2)
+    network = random_network_of(rng, architecture)
+    found = run_reference(network, *random_sequences(rng, network, 2, 3)).operators
+    assert list(found)[:2] == ["l0.W", "l1.W_ii"]
+    assert found["l0.W"].shape == (2, 3, 4)
+    assert found["l1.add_c"].shape == (2, 3, 5)
+
+
+def test_cycles_are_those_of_the_schedule() -> None:
+    rng = np.random.default_rng(1)
+    architecture = Architecture(inputs=3, layers=["gru:4", "mgu:5", "dense:3:relu"], outputs=2)
+    for output in ("class", "values", "states"):
+        network = random_network_of(rng, architecture, output=output, pe=(1, 2, 3))
+        inputs, lengths = random_sequences(rng, network, 4, 3)
+        found, schedule = run_reference(network, inputs, lengths), schedule_of(network)
+        assert (found.cycles == schedule.state_cycles(lengths)).all()
+        for row, length in zip(found.output_cycles.tolist(), lengths, strict=True):
+            due = schedule.output_cycles(int(length))
+            assert row == due + [-1] * (len(row) - len(due))
+
+
+@pytest.mark.parametrize(
+    ("results", "classes"),
+    [
+        ([[3, 1, 2], [1, 2, 2], [-5, -5, -5], [-3, -2, -1]], [0, 1, 0, 2]),
+        ([[3], [0], [-1], [1]], [1, 0, 0, 1]),
+    ],
+)
+def test_what_results_of_the_head_stand_for(results: list[list[int]], classes: list[int]) -> None:
+    assert classes_of(np.array(results)).tolist() == classes
+    assert classes_of(np.array(results) / 2).tolist() == classes
+
+
+@pytest.mark.filterwarnings("ignore:most input samples saturate")
+@settings(max_examples=examples(15))
+@given(st.integers(0, 2**32))
+def test_results_of_the_head_are_those_of_the_whole_reference(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    network = random_network_of(rng, random_architecture(rng, largest=8), output="values")
+    size, outputs = network.architecture.inputs, network.architecture.outputs
+    x, lengths = rng.normal(0, 0.4, (5, 4, size)), rng.integers(1, 5, 5)
+    values = rng.normal(size=(5, outputs))
+    classes = rng.integers(0, max(2, outputs), 5)
+    expected = run_reference(network, network.encode(x, lengths), lengths)
+    by_value, by_class = Split(x, values, lengths), Split(x, classes, lengths)
+    assert (head_results(network, by_value) == expected.logits).all()
+    assert (classify(network, by_class) == expected.classes).all()
+    assert measure(network, by_class) == Accuracy.of(expected.classes, classes)
+    results = expected.logits * network.head.typed.emitted.scale
+    assert measure(network, by_value) == MeanSquaredError.of(results, values)
 
 
 @pytest.mark.parametrize("count", [1, 7, 8, 9])

@@ -17,13 +17,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from task_files import absent, assert_same_data, data_folder, pin
 
+from gruhw.architecture import Architecture
 from gruhw.download import PinnedFile
 from gruhw.errors import InputError, ToolError
 from gruhw.files import npz_bytes
 from gruhw.fixed import Fixed, quantise
+from gruhw.genome import Output
 from gruhw.model import Normalisation
+from gruhw.parts import Target
 from gruhw.tasks import TASKS, Split, TaskData, load_task
-from gruhw.tasks.data import Task, hold_out, standardise
+from gruhw.tasks.data import Task, hold_out, joined, standardise
 from gruhw.tasks.mnist import ARCHIVE, PARTS, load_mnist, parse_idx
 
 __all__ = ["data_folder"]
@@ -117,7 +120,7 @@ def test_classes_keep_their_proportion(sizes: list[int], drawn: st.DataObject) -
 def test_mnist_is_scaled_to_one() -> None:
     task = load_task("mnist-rows")
     assert task is TASKS["mnist-rows"]
-    assert (task.classes, task.inputs, task.steps) == (10, 28, 28)
+    assert (task.outputs, task.inputs, task.steps) == (10, 28, 28)
     normalised = task.normalisation()(np.array([[0] * 28, [255] * 28], dtype=np.uint8))
     np.testing.assert_array_equal(normalised, [[0.0] * 28, [1.0] * 28])
 
@@ -389,7 +392,7 @@ def test_real_data(name: str) -> None:
     assert (len(data.train), len(data.val), len(data.test)) == COUNTS[name]
     for part in (data.train, data.val, data.test):
         assert part.x.shape == (len(part), known.steps, known.inputs)
-        assert set(part.y) == set(range(known.classes))
+        assert set(part.y) == set(range(known.outputs))
         assert 1 <= part.lengths.min() <= part.lengths.max() <= known.steps
         padding = np.arange(known.steps) >= part.lengths[:, np.newaxis]
         assert not part.x[padding].any()
@@ -407,3 +410,98 @@ def test_real_data(name: str) -> None:
         normalised = known.normalisation()(data.train.x)[steps]
         np.testing.assert_allclose(normalised.mean(axis=0), 0, atol=1e-12)
         np.testing.assert_allclose(normalised.std(axis=0), 1)
+
+
+def to_find(target: Target, outputs: int) -> Task:
+    """A task without data."""
+    return Task(
+        "it", "a task", outputs, 3, 5, "nowhere", "none", lambda: EMPTY, hidden=6, target=target
+    )
+
+
+EMPTY = TaskData(*[Split(np.zeros((0, 5, 3)), np.zeros(0, dtype=int))] * 3)
+
+
+@pytest.mark.parametrize(
+    ("task", "output", "outputs", "gives"),
+    [
+        (to_find("class", 3), None, 3, "class"),
+        (to_find("class", 3), "values", 3, "values"),
+        (to_find("class", 3), "states", 3, "states"),
+        (to_find("class", 2), None, 2, "class"),
+        (to_find("class", 2), "values", 1, "values"),  # a single logit
+        (to_find("values", 2), None, 2, "values"),
+        (to_find("values", 1), "states", 1, "states"),
+    ],
+)
+def test_a_network_for_a_task(
+    task: Task, output: Output | None, outputs: int, gives: Output
+) -> None:
+    network = task.network(output=output)
+    assert network == Architecture(inputs=3, layers="gru:6", outputs=outputs)
+    assert task.output_of(network, output) == gives
+    task.check_network(network, "here")
+    other = task.network("dense:4:relu,lstm:5", output=output, initial="constant")
+    assert (str(other), other.initial) == (
+        f"3 inputs, dense:4:relu, lstm:5, {outputs} outputs, constant initial states", "constant"
+    )  # fmt: skip
+
+
+def test_a_single_logit_gives_values() -> None:
+    task = to_find("class", 2)
+    assert task.output_of(task.network(output="values")) == "values"
+
+
+@pytest.mark.parametrize(
+    ("task", "inputs", "outputs", "message"),
+    [
+        (to_find("class", 3), 4, 3, "inputs of the network must be 3, as in task it, not 4"),
+        (to_find("class", 3), 3, 2, "outputs of the network must be 3, as in task it, not 2"),
+        (to_find("class", 2), 3, 3, "outputs of the network must be 1 or 2, as in task it, not 3"),
+        (to_find("values", 2), 3, 1, "outputs of the network must be 2, as in task it, not 1"),
+    ],
+)
+def test_a_network_that_does_not_suit(task: Task, inputs: int, outputs: int, message: str) -> None:
+    network = Architecture(inputs=inputs, layers="gru:6", outputs=outputs)
+    with pytest.raises(InputError) as raised:
+        task.check_network(network, "here")
+    assert str(raised.value) == f"here: {message}"
+
+
+def test_values_are_no_classes() -> None:
+    task = to_find("values", 2)
+    with pytest.raises(InputError) as raised:
+        task.output_of(task.network(), "class")
+    assert str(raised.value) == (
+        "output must be values or states for task it, which has no classes, not class"
+    )
+
+
+def test_an_unknown_target_is_refused() -> None:
+    with pytest.raises(InputError) as raised:
+        to_find("colours", 2)  # type: ignore[arg-type]
+    assert str(raised.value) == "target must be one of class, values, not 'colours'"
+
+
+def test_values_stay_with_their_sequences() -> None:
+    data = Split(np.arange(12.0).reshape(6, 2, 1), np.arange(12.0).reshape(6, 2))
+    train, val = hold_out(data, 2)
+    np.testing.assert_array_equal(joined([train, val]).x[:, :, 0], joined([train, val]).y)
+    assert data.take(np.array([3])).y.tolist() == [[6.0, 7.0]]
+    with pytest.raises(ValueError, match="read-only"):
+        data.read_only().y[0, 0] = 1
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.zeros((2, 1)), "shape of values must be [6, values], not [2, 1]"),
+        (np.zeros((6, 0)), "at least 1 value of a sequence is required, but there are 0"),
+        (np.full((6, 1), np.nan), "every value of values must be finite, not nan"),
+        (np.zeros((6, 1, 1)), "labels must be whole numbers, not float64"),
+    ],
+)
+def test_values_that_are_none(y: NDArray[Any], message: str) -> None:
+    with pytest.raises(InputError) as raised:
+        Split(np.zeros((6, 2, 1)), y)
+    assert str(raised.value) == message

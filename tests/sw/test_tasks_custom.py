@@ -1,4 +1,4 @@
-"""Users' own tasks: the archives they bring, and every way to get one wrong."""
+"""Users' own tasks, to classify or to find values: their archives, and all ways to be wrong."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gruhw.errors import InputError
 from gruhw.files import npz_bytes, write_atomic
-from gruhw.tasks import TaskData, load_samples, load_task
+from gruhw.tasks import TaskData, load_samples, load_task, sample_arrays
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -37,7 +37,7 @@ def test_own_task(tmp_path: Path) -> None:
     np.testing.assert_array_equal(data.test.x, arrays["x_test"])
     assert data.test.lengths.tolist() == [5] * 6
     task = load_task(tmp_path / "own.npz")
-    assert (task.classes, task.inputs, task.steps, task.hidden) == (3, 3, 5, 32)
+    assert (task.outputs, task.inputs, task.steps, task.hidden) == (3, 3, 5, 32)
     normalised = task.normalisation()(data.train.x)
     np.testing.assert_allclose(normalised.mean(axis=(0, 1)), 0, atol=1e-12)
     np.testing.assert_allclose(normalised.std(axis=(0, 1)), 1)
@@ -235,3 +235,112 @@ def test_samples_of_a_design(tmp_path: Path) -> None:
     with pytest.raises(InputError) as raised:
         load_samples(path, npz_bytes({"x_test": C["x_test"]}))
     assert str(raised.value) == f"{path}: array y_test is required, but missing"
+
+
+def of_values() -> Arrays:
+    """A task to find two values of each sequence."""
+    arrays = custom()
+    for part in ("train", "test"):
+        arrays[f"y_{part}"] = arrays[f"x_{part}"][:, -1, :2] / 2
+    return {**arrays, "target": np.array("values")}
+
+
+V = of_values()
+
+
+def test_own_task_of_values(tmp_path: Path) -> None:
+    data = load(tmp_path, V)
+    assert (len(data.train), len(data.val), len(data.test)) == (27, 3, 6)
+    np.testing.assert_array_equal(data.test.y, V["y_test"])
+    task = load_task(tmp_path / "own.npz")
+    assert (task.target, task.outputs, task.description) == (
+        "values", 2, "5 steps of 3 inputs, 2 values"
+    )  # fmt: skip
+    assert data.train.target == "values"
+    task.warn_of_absent_classes()  # there are none
+
+
+def test_one_value_and_whole_numbers(tmp_path: Path) -> None:
+    arrays = V | {
+        f"y_{part}": np.arange(n)[:, np.newaxis] for part, n in (("train", 30), ("test", 6))
+    }
+    data = load(tmp_path, arrays)
+    assert data.test.y.tolist() == [[0], [1], [2], [3], [4], [5]]
+    assert load_task(tmp_path / "own.npz").description == "5 steps of 3 inputs, 1 value"
+
+
+def test_classes_may_be_said_to_be_ones(tmp_path: Path) -> None:
+    said, unsaid = (load(tmp_path, C | more) for more in ({"target": np.array("class")}, {}))
+    assert said.train.fingerprint == unsaid.train.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"target": np.array("colours")}, "target must be class or values, not 'colours'"),
+        (
+            {"target": np.array(["values"])},
+            "target must be class or values, not an array [1] of <U6",
+        ),
+        ({"target": np.array(1)}, "target must be class or values, not an array [] of int64"),
+        *(
+            (
+                {"target": np.array(f"{kind} every step")},
+                (
+                    f"target must be class or values, not {kind} every step: outputs at every step "
+                    "cannot be trained yet"
+                ),
+            )
+            for kind in ("class", "values")
+        ),
+        ({"target": None}, "y_train must hold whole numbers, not float32"),
+        (
+            {"y_train": V["y_train"][:, 0]},
+            "shape of y_train must be [30, K], 1 to 1024 values for each sequence, not [30]",
+        ),
+        (
+            {"y_test": V["y_test"][1:]},
+            "shape of y_test must be [6, K], 1 to 1024 values for each sequence, not [5, 2]",
+        ),
+        (
+            {"y_train": np.zeros((30, 0))},
+            "shape of y_train must be [30, K], 1 to 1024 values for each sequence, not [30, 0]",
+        ),
+        (
+            {"y_train": np.zeros((30, 1025))},
+            "shape of y_train must be [30, K], 1 to 1024 values for each sequence, not [30, 1025]",
+        ),
+        ({"y_train": V["y_train"].astype(str)}, "y_train must hold real numbers, not <U32"),
+        (
+            {"y_train": changed(V["y_train"], (3, 1), np.inf)},
+            "every value of y_train must be finite, not inf",
+        ),
+        (
+            {"y_test": V["y_test"][:, :1]},
+            "y_test must have 2 values for each sequence like y_train, not 1",
+        ),
+        (
+            {"x_train": V["x_train"][:1], "y_train": V["y_train"][:1]},
+            (
+                "array x_val is required, but missing: y_train has one sequence, which cannot be "
+                "held out for validation"
+            ),
+        ),
+    ],
+)
+def test_wrong_task_of_values(
+    change: dict[str, NDArray[Any] | None], message: str, tmp_path: Path
+) -> None:
+    arrays = {name: array for name, array in {**V, **change}.items() if array is not None}
+    with pytest.raises(InputError) as raised:
+        load(tmp_path, arrays)
+    assert str(raised.value) == f"{tmp_path / 'own.npz'}: {message}"
+
+
+@pytest.mark.parametrize("arrays", [C, V], ids=["class", "values"])
+def test_samples_are_read_as_they_are_written(arrays: Arrays, tmp_path: Path) -> None:
+    test = load(tmp_path, arrays).test
+    written = sample_arrays(test)
+    assert ("target" in written) == ("target" in arrays)
+    found = load_samples(tmp_path / "samples.npz", npz_bytes(written))
+    assert found.fingerprint == test.fingerprint

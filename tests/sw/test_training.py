@@ -11,29 +11,37 @@ import pytest
 import torch
 from tiny_task import CLASSES, write_tiny_task
 
-from gruhw.accuracy import Accuracy
+from gruhw.accuracy import Accuracy, MeanSquaredError
+from gruhw.architecture import Architecture
 from gruhw.errors import InputError
-from gruhw.genome import Genome, homogeneous
-from gruhw.model import LAYERS, Model, Network, Normalisation
-from gruhw.reference import classify
+from gruhw.genes import SEARCHED_BITS, Genes, homogeneous
+from gruhw.genome import Genome
+from gruhw.model import Model, Network, Normalisation
+from gruhw.parts import Target
+from gruhw.quant.network import Span
+from gruhw.quant.population import states_in_range
+from gruhw.reference import head_results, measure
 from gruhw.tasks import Split, Task, TaskData, load_task
 from gruhw.training import Epoch, Recipe, recipe_for
 from gruhw.training.design import calibration_of
 from gruhw.training.fit import Batches, Progress, clip_gradients, one_cycle
 from gruhw.training.floating import (
     LARGEST_INPUT,
-    FloatGRU,
+    FloatNetwork,
     bounded,
-    float_accuracy,
-    float_logits,
+    float_figure,
+    float_outputs,
     train_float,
 )
-from gruhw.training.quantised import distilled_loss, train_quantised
+from gruhw.training.losses import Objective, distilled_loss
+from gruhw.training.quantised import train_quantised
 from gruhw.training.shared import draw_genes, sandwich, train_shared
 
 RECIPE = Recipe(
     float_epochs=6, quantised_epochs=4, shared_epochs=4, batch=16, distillation=0.5, seed=3
 )
+
+NETWORK = Architecture(inputs=3, layers=("gru:5",), outputs=CLASSES)
 
 
 def silent(epoch: Epoch) -> None:
@@ -53,22 +61,31 @@ def data(task: Task) -> TaskData:
 
 
 @pytest.fixture(scope="module")
-def teacher(task: Task, data: TaskData) -> FloatGRU:
-    return train_float(task, data, 5, RECIPE, silent)
+def teacher(task: Task, data: TaskData) -> FloatNetwork:
+    return train_float(task, data, NETWORK, RECIPE, silent)
 
 
 @pytest.fixture(scope="module")
-def start(task: Task, data: TaskData, teacher: FloatGRU) -> Model:
-    return calibration_of(teacher, task, data, RECIPE)[1](homogeneous(5))
+def start(task: Task, data: TaskData, teacher: FloatNetwork) -> Model:
+    return calibration_of(teacher, task, data, RECIPE)[1](homogeneous(NETWORK, 5))
+
+
+def built(genes: Genes, model: Model) -> Network:
+    output = "class" if model.network.outputs > 1 else "values"
+    return Network.build(Genome(network=model.network, genes=genes, output=output), model)
 
 
 def equal(left: Model, right: Model) -> bool:
     return left.to_bytes() == right.to_bytes()
 
 
-def test_float_training_learns_and_repeats(task: Task, data: TaskData, teacher: FloatGRU) -> None:
-    assert float_accuracy(teacher, task, data.test).share > 0.8
-    again = train_float(task, data, 5, RECIPE, silent)
+def test_float_training_learns_and_repeats(
+    task: Task, data: TaskData, teacher: FloatNetwork
+) -> None:
+    figure = float_figure(teacher, task, data.test)
+    assert isinstance(figure, Accuracy)
+    assert figure.share > 0.8
+    again = train_float(task, data, NETWORK, RECIPE, silent)
     for left, right in zip(teacher.parameters(), again.parameters(), strict=True):
         assert torch.equal(left, right)
 
@@ -83,39 +100,39 @@ def test_initial_weights_leave_pytorchs_generator_alone(task: Task, data: TaskDa
     torch.manual_seed(1)
     expected = torch.rand(3)
     torch.manual_seed(1)
-    train_float(task, data, 3, replace(RECIPE, float_epochs=0), silent)
+    train_float(task, data, NETWORK, replace(RECIPE, float_epochs=0), silent)
     assert torch.equal(torch.rand(3), expected)
 
 
 def test_a_float_network_survives_its_model(
-    task: Task, data: TaskData, teacher: FloatGRU, start: Model
+    task: Task, data: TaskData, teacher: FloatNetwork, start: Model
 ) -> None:
-    again = FloatGRU.of(start)
+    again = FloatNetwork.of(start)
     batch = data.test
+    assert teacher.compiled
+    assert not again.compiled
     assert torch.allclose(
-        float_logits(teacher, task, batch), float_logits(again, task, batch), atol=1e-5
+        float_outputs(teacher, task, batch), float_outputs(again, task, batch), atol=1e-5
     )
-    assert equal(calibration_of(again, task, data, RECIPE)[1](homogeneous(5)), start)
+    assert equal(calibration_of(again, task, data, RECIPE)[1](homogeneous(NETWORK, 5)), start)
 
 
 def test_quantised_training_helps_and_is_what_the_hardware_computes(
-    task: Task, data: TaskData, teacher: FloatGRU, start: Model
+    task: Task, data: TaskData, teacher: FloatNetwork, start: Model
 ) -> None:
-    genes = homogeneous(5)
+    genes = homogeneous(NETWORK, 5)
     told: list[Epoch] = []
     (model,) = train_quantised([(genes, start)], task, data, RECIPE, told.append, teacher=teacher)
     assert [epoch.number for epoch in told] == [1, 2, 3, 4]
     assert told[-1].loss < told[0].loss
-    network = Network.build(Genome(sizes=model.sizes, genes=dict(genes)), model)
-    found = classify(network, data.val)
-    assert told[-1].accuracy == Accuracy.of(found, data.val.y)
+    assert told[-1].figure == measure(built(genes, model), data.val)
 
 
 def test_models_record_what_they_were_trained_on(
-    task: Task, data: TaskData, teacher: FloatGRU, start: Model
+    task: Task, data: TaskData, teacher: FloatNetwork, start: Model
 ) -> None:
     known = data.train.fingerprint
-    assert teacher.trained_on == FloatGRU.of(start).trained_on == start.trained_on == known
+    assert teacher.trained_on == FloatNetwork.of(start).trained_on == start.trained_on == known
     assert Model.from_bytes(start.to_bytes(), Path("m")).trained_on == known
     assert data.val.fingerprint != known
     calibration, _ = calibration_of(teacher, task, data, RECIPE)
@@ -123,12 +140,12 @@ def test_models_record_what_they_were_trained_on(
 
     def record(trained_on: str | None) -> list[str | None]:
         given = replace(start, trained_on=trained_on)
-        teacher = FloatGRU.of(given)
+        teacher = FloatNetwork.of(given)
         quantised = train_quantised(
-            [(homogeneous(5), given)] * 2, task, data, recipe, silent, teacher=teacher
+            [(homogeneous(NETWORK, 5), given)] * 2, task, data, recipe, silent, teacher=teacher
         )
         shared = train_shared(given, calibration, task, data, recipe, silent, teacher=teacher)
-        calibrated = calibration_of(teacher, task, data, recipe)[1](homogeneous(5))
+        calibrated = calibration_of(teacher, task, data, recipe)[1](homogeneous(NETWORK, 5))
         assert calibrated.trained_on == trained_on
         return [model.trained_on for model in (*quantised, shared)]
 
@@ -139,23 +156,23 @@ def test_models_record_what_they_were_trained_on(
 
 
 def test_members_train_as_they_would_alone(
-    task: Task, data: TaskData, teacher: FloatGRU, start: Model
+    task: Task, data: TaskData, teacher: FloatNetwork, start: Model
 ) -> None:
-    starts = [(homogeneous(5), start), (homogeneous(5), start)]
+    starts = [(homogeneous(NETWORK, 5), start), (homogeneous(NETWORK, 5), start)]
     alone = train_quantised(starts[:1], task, data, RECIPE, silent, teacher=teacher)[0]
     for model in train_quantised(starts, task, data, RECIPE, silent, teacher=teacher):
-        for layer in LAYERS:
-            assert np.allclose(model.weights[layer], alone.weights[layer], atol=1e-4)
+        for name, weight in model.weights.items():
+            assert np.allclose(weight, alone.weights[name], atol=1e-4)
 
 
 def test_as_much_is_learnt_from_the_float_network_as_the_recipe_says(
-    task: Task, data: TaskData, teacher: FloatGRU, start: Model
+    task: Task, data: TaskData, teacher: FloatNetwork, start: Model
 ) -> None:
-    def trained(recipe: Recipe, of: FloatGRU) -> Model:
-        starts = [(homogeneous(5), start)]
+    def trained(recipe: Recipe, of: FloatNetwork) -> Model:
+        starts = [(homogeneous(NETWORK, 5), start)]
         return train_quantised(starts, task, data, recipe, silent, teacher=of)[0]
 
-    alone, other = replace(RECIPE, distillation=0.0), FloatGRU(start.sizes)
+    alone, other = replace(RECIPE, distillation=0.0), FloatNetwork(start.network)
     assert equal(trained(alone, teacher), trained(alone, other))
     assert not equal(trained(RECIPE, teacher), trained(RECIPE, other))
     assert not equal(trained(RECIPE, teacher), trained(alone, teacher))
@@ -175,7 +192,7 @@ def killing(epoch_number: int) -> Progress:
 
 @pytest.mark.parametrize("kind", ["float", "quantised", "shared"])
 def test_interrupted_training_ends_with_the_same_weights(
-    kind: str, task: Task, data: TaskData, teacher: FloatGRU, start: Model, tmp_path: Path
+    kind: str, task: Task, data: TaskData, teacher: FloatNetwork, start: Model, tmp_path: Path
 ) -> None:
     calibration, _ = calibration_of(teacher, task, data, RECIPE)
     path = tmp_path / "training.checkpoint"
@@ -183,14 +200,14 @@ def test_interrupted_training_ends_with_the_same_weights(
     def train(progress: Progress, checkpoint: Path | None) -> Model:
         options: dict[str, object] = {"checkpoint": checkpoint}
         if kind == "float":
-            network = train_float(task, data, 4, RECIPE, progress, **options)
-            return calibration_of(network, task, data, RECIPE)[1](homogeneous(5))
+            network = train_float(task, data, NETWORK, RECIPE, progress, **options)
+            return calibration_of(network, task, data, RECIPE)[1](homogeneous(NETWORK, 5))
         options["teacher"] = teacher
         if kind == "shared":
             return train_shared(start, calibration, task, data, RECIPE, progress, **options)
-        return train_quantised([(homogeneous(5), start)], task, data, RECIPE, progress, **options)[
-            0
-        ]
+        return train_quantised(
+            [(homogeneous(NETWORK, 5), start)], task, data, RECIPE, progress, **options
+        )[0]
 
     expected = train(silent, None)
     for epoch in (1, 3):
@@ -205,18 +222,18 @@ def test_a_damaged_checkpoint_is_one_line(
 ) -> None:
     path = tmp_path / "training.checkpoint"
     with pytest.raises(KilledError):
-        train_float(task, data, 4, RECIPE, killing(1), path)
+        train_float(task, data, NETWORK, RECIPE, killing(1), path)
     path.write_bytes(path.read_bytes()[:-100] if damage is None else damage)
     message = f"{path}: must be a whole checkpoint of this training, but: "
     with pytest.raises(InputError, match=f"^{re.escape(message)}") as caught:
-        train_float(task, data, 4, RECIPE, silent, path)
+        train_float(task, data, NETWORK, RECIPE, silent, path)
     assert "\n" not in str(caught.value)
 
 
 def test_no_bit_of_a_checkpoint_may_change(task: Task, data: TaskData, tmp_path: Path) -> None:
     path = tmp_path / "training.checkpoint"
     with pytest.raises(KilledError):
-        train_float(task, data, 4, RECIPE, killing(1), path)
+        train_float(task, data, NETWORK, RECIPE, killing(1), path)
     whole = path.read_bytes()
     with zipfile.ZipFile(path) as archive:
         member = next(m for m in archive.infolist() if m.filename.endswith("data/0"))
@@ -225,7 +242,7 @@ def test_no_bit_of_a_checkpoint_may_change(task: Task, data: TaskData, tmp_path:
     path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
     message = f"{path}: must be a whole checkpoint of this training, but: {member.filename} in it"
     with pytest.raises(InputError, match=f"^{re.escape(message)} is damaged$"):
-        train_float(task, data, 4, RECIPE, silent, path)
+        train_float(task, data, NETWORK, RECIPE, silent, path)
 
 
 def test_a_checkpoint_holds_the_weights_of_its_network(
@@ -233,14 +250,14 @@ def test_a_checkpoint_holds_the_weights_of_its_network(
 ) -> None:
     path = tmp_path / "training.checkpoint"
     with pytest.raises(KilledError):
-        train_float(task, data, 4, RECIPE, killing(1), path)
+        train_float(task, data, NETWORK, RECIPE, killing(1), path)
     content = torch.load(path, weights_only=True)
     content["network"].popitem()
     torch.save(content, path)
     message = f"{path}: must be a whole checkpoint of this training, but: "
     expected = f"^{re.escape(message)}its weights are not those of this network$"
     with pytest.raises(InputError, match=expected):
-        train_float(task, data, 4, RECIPE, silent, path)
+        train_float(task, data, NETWORK, RECIPE, silent, path)
 
 
 def test_a_checkpoint_runs_nothing(
@@ -248,7 +265,7 @@ def test_a_checkpoint_runs_nothing(
 ) -> None:
     path = tmp_path / "training.checkpoint"
     with pytest.raises(KilledError):
-        train_float(task, data, 4, RECIPE, killing(1), path)
+        train_float(task, data, NETWORK, RECIPE, killing(1), path)
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     with zipfile.ZipFile(path, "w") as archive:
@@ -257,7 +274,7 @@ def test_a_checkpoint_runs_nothing(
             archive.writestr(name, trap if name.endswith("data.pkl") else content)
     recwarn.clear()
     with pytest.raises(InputError) as caught:
-        train_float(task, data, 4, RECIPE, silent, path)
+        train_float(task, data, NETWORK, RECIPE, silent, path)
     assert str(caught.value) == (
         f"{path}: must be a whole checkpoint of this training, but: "
         "it holds more than numbers and their names"
@@ -281,10 +298,10 @@ def test_a_checkpoint_of_another_training_is_refused(
 ) -> None:
     path = tmp_path / "training.checkpoint"
     with pytest.raises(KilledError):
-        train_float(task, data, 4, RECIPE, killing(1), path)
+        train_float(task, data, NETWORK, RECIPE, killing(1), path)
     message = f"{path}: must be of 7 epochs of float training, not 6 of float"
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
-        train_float(task, data, 4, replace(RECIPE, float_epochs=7), silent, path)
+        train_float(task, data, NETWORK, replace(RECIPE, float_epochs=7), silent, path)
 
 
 @pytest.fixture
@@ -342,11 +359,145 @@ def test_distillation_weighs_labels_and_teacher() -> None:
     assert distilled_loss(logits, soft, labels, 1.0, 2.0) > 1e-3
 
 
+def test_a_single_logit_is_binary_cross_entropy() -> None:
+    logits = torch.randn(2, 4, 1, generator=torch.Generator().manual_seed(1))
+    labels = torch.tensor([0, 1, 1, 0])
+    expected = sum(
+        torch.nn.functional.binary_cross_entropy_with_logits(member[:, 0], labels.float())
+        for member in logits
+    )
+    assert torch.allclose(distilled_loss(logits, None, labels, 0.0, 1.0), torch.as_tensor(expected))
+    assert distilled_loss(logits[:1], logits[0], labels, 1.0, 2.0).abs() < 1e-6
+
+
+def test_values_count_as_parts_of_their_deviation() -> None:
+    values = np.array([[100.0, 1.0], [300.0, 1.0]])
+    span = Span.of(values)
+    assert span.deviation.tolist() == [100.0, 1.0]  # what is constant has none
+    batch = Split(np.zeros((2, 1, 1)), values)
+    found = torch.tensor(values).float()[None] + torch.tensor([50.0, 0.0])
+    assert Objective(span).loss(found, batch).item() == pytest.approx(0.25 / 2)
+    both = torch.cat([found, found])
+    assert Objective(span).loss(both, batch).item() == pytest.approx(0.25)
+    soft = found[0]
+    assert Objective(span, 0.25).loss(found, batch, soft).item() == pytest.approx(0.75 * 0.25 / 2)
+
+
+def trained_on_both_ways(
+    task: Task, network: Architecture, recipe: Recipe, genes: Genes
+) -> tuple[list[Epoch], list[Epoch], Network, FloatNetwork]:
+    """What is told of float and of quantised training, and what becomes of them."""
+    data, of_float, of_quantised = task.load(), list[Epoch](), list[Epoch]()
+    teacher = train_float(task, data, network, recipe, of_float.append)
+    start = calibration_of(teacher, task, data, recipe)[1](genes)
+    (model,) = train_quantised(
+        [(genes, start)], task, data, recipe, of_quantised.append, teacher=teacher
+    )
+    hardware = built(genes, model)
+    assert of_quantised[-1].figure == measure(hardware, data.val)
+    return of_float, of_quantised, hardware, teacher
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "layers", ["ugrnn:6", "mgu:6", "lstm:6", "dense:4:relu,gru:5", "gru:5,lstm:4,dense:4:tanh"]
+)
+def test_every_cell_learns(layers: str, task: Task, data: TaskData) -> None:
+    network = task.network(layers, initial="constant")
+    recipe = replace(RECIPE, float_epochs=30, quantised_epochs=8)
+    of_float, of_quantised, hardware, teacher = trained_on_both_ways(
+        task, network, recipe, homogeneous(network, 6)
+    )
+    assert of_float[-1].loss < of_float[0].loss / 2
+    assert of_quantised[-1].loss < of_quantised[0].loss
+    assert all(parameter.abs().max() > 0 for _, parameter in teacher.initial.items())
+    assert measure(hardware, data.test).error < 0.25
+
+
+def task_of(x: np.ndarray, y: np.ndarray, target: Target, outputs: int) -> Task:
+    """All parts are the same sequences."""
+    part = Split(x, y)
+    return Task(
+        name="own",
+        description="",
+        outputs=outputs,
+        inputs=x.shape[2],
+        steps=x.shape[1],
+        source="",
+        licence="",
+        loader=lambda: TaskData(part, part, part),
+        target=target,
+    )
+
+
+def test_values_of_any_size_are_learnt() -> None:
+    x = np.random.default_rng(1).normal(0, 1, (120, 5, 3))
+    y = np.stack([1000 + 50 * x[:, :, 0].mean(1), 0.01 * x[:, -1, 1]], axis=1)
+    task = task_of(x, y, "values", 2)
+    network = task.network("gru:6")
+    recipe = replace(RECIPE, float_epochs=60, quantised_epochs=10)
+    _, told, hardware, teacher = trained_on_both_ways(
+        task, network, recipe, homogeneous(network, 8)
+    )
+    assert isinstance(told[-1].figure, MeanSquaredError)
+    found = head_results(hardware, task.load().test) * hardware.head.typed.emitted.scale
+    assert float(np.corrcoef(found[:, 0], y[:, 0])[0, 1]) > 0.9
+    assert ((found - y)[:, 0] ** 2).mean() < 0.25 * y[:, 0].var()
+    assert float_figure(teacher, task, task.load().test).error < 0.25 * y[:, 0].var() / 2
+
+
+def test_two_classes_are_learnt_by_a_single_logit() -> None:
+    x = np.random.default_rng(1).normal(0, 1, (120, 5, 3))
+    task = task_of(x, (x[:, :, 0].mean(1) > 0).astype(int), "class", 2)
+    network = task.network("gru:5", output="values")
+    assert network.outputs == 1
+    recipe = replace(RECIPE, float_epochs=30, quantised_epochs=10)
+    _, told, _, teacher = trained_on_both_ways(task, network, recipe, homogeneous(network, 6))
+    assert told[-1].figure.error < 0.15
+    assert float_figure(teacher, task, task.load().test).error < 0.15
+    calibration, model_of = calibration_of(teacher, task, task.load(), recipe)
+    shared = train_shared(
+        model_of(homogeneous(network, 8)),
+        calibration,
+        task,
+        task.load(),
+        recipe,
+        silent,
+        teacher=teacher,
+    )
+    assert shared.network == network
+
+
+def test_shared_initial_states_fit_every_width(task: Task, data: TaskData) -> None:
+    network = task.network("gru:5", initial="constant")
+    teacher = train_float(task, data, network, replace(RECIPE, float_epochs=1), silent)
+    with torch.no_grad():
+        teacher.initial["h"][:] = 0.99
+    calibration, model_of = calibration_of(teacher, task, data, RECIPE)
+    shared = train_shared(
+        model_of(homogeneous(network, 8)),
+        calibration,
+        task,
+        data,
+        replace(RECIPE, shared_epochs=1),
+        silent,
+        teacher=teacher,
+    )
+    for bits in SEARCHED_BITS:
+        genes = homogeneous(network, bits)
+        model = replace(shared, fractions=calibration.fractions(genes))
+        if bits == SEARCHED_BITS[0]:
+            with pytest.raises(InputError, match=r"^initial state of h must be -1 to 0\.5"):
+                built(genes, model)
+        built(genes, states_in_range(model, genes))
+        built(genes, model_of(genes))
+
+
 def test_random_genes_span_the_search_space() -> None:
     generator = np.random.default_rng(1)
-    drawn = [draw_genes(generator) for _ in range(300)]
+    drawn = [draw_genes(NETWORK, generator) for _ in range(300)]
     assert {bits for genes in drawn for bits in genes.values()} == set(range(2, 9))
-    widest, narrow, *_ = sandwich(generator)
+    widest, narrow, *_ = sandwich(NETWORK, generator)
     assert set(widest.values()) == {8}
     assert {narrow["W_hr.weight"], narrow["head.weight"]} == {2}
 

@@ -11,6 +11,7 @@ from gruhw.cache import cache_folder, writing_cache
 from gruhw.errors import InputError
 from gruhw.files import MALFORMED, exists, read_bytes, write_atomic
 from gruhw_hw.area.fit import AMOUNTS, Prices
+from gruhw_hw.area.kept import Progress, Tools
 from gruhw_hw.pdk import Liberty
 from gruhw_hw.synthesis import TARGETS, library_of, tool_versions
 
@@ -19,16 +20,13 @@ FORMAT, VERSION = "gruhw-area", 1
 MODELLED = ("ice40", "ecp5", "xc7", "asic")
 """The targets that have a model."""
 
-Progress: TypeAlias = Callable[[int, int], None]
-"""Told how many steps of how many are done."""
-
-Calibrate: TypeAlias = Callable[[str, Path | None, Progress | None], Prices]
+Calibrate: TypeAlias = Callable[[str, Tools, Progress | None], Prices]
 
 
-def _calibrate(target: str, liberty: Path | None, progress: Progress | None) -> Prices:
+def _calibrate(target: str, tools: Tools, progress: Progress | None) -> Prices:
     from gruhw_hw.area.calibrate import calibrate  # imports PyTorch, which estimates do not need
 
-    return calibrate(target, liberty, progress)
+    return calibrate(target, tools, progress)
 
 
 def find_calibration(
@@ -57,7 +55,7 @@ def find_calibration(
             return prices
     with writing_cache():  # known before the work, not after it
         pass
-    prices = calibrate(target, liberty, progress)
+    prices = calibrate(target, Tools(tools, library), progress)
     write_atomic(path, format_calibration(target, tools, prices))
     return prices
 

@@ -1,59 +1,61 @@
 """What the area of everything around the operators depends on: sequencer, pipelines, streams."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from functools import lru_cache
 
 from amaranth.utils import bits_for, ceil_log2
 
-from gruhw.fixed import Fixed
 from gruhw.graph import Linear
-from gruhw.schedule import MULTIPLY_CYCLES, Phase, Schedule
-from gruhw_hw.area.terms import Needs, Terms
+from gruhw.schedule import MULTIPLY_CYCLES, Core, Phase
+from gruhw_hw.area.priced import Terms, general
+from gruhw_hw.area.terms import Needs
+from gruhw_hw.core import emitted_type
 
 STREAM_BITS = 14
 """Registers of both stream buffers, besides those that grow with a size."""
 
+Counts = dict[str, float]
+"""How many there are of each term, by its name: all those of control are general."""
 
-def control_cycles(schedule: Schedule) -> tuple[int, ...]:
-    """All that :func:`control_terms` depends on besides sizes, the output and types.
 
-    These are the folding, when the new state and the logits are ready, and when the state is read.
+def control_cycles(core: Core) -> Hashable:
+    """What :func:`control_terms` depends on that follows from the cycles of one core by itself.
+
+    The rest is the interval of the steps, sizes, what is emitted, and types.
     """
-    graph, ready = schedule.graph, schedule.ready
-    written, logit = ready[graph.state.source], ready[graph.head.name]
-    return schedule.folding.pe, written, logit, *_state_reads(schedule)
+    _, emitted = core.emitted
+    ready = core.slots[emitted].ready
+    return core.step, core.outputs, _last_arrival(core), ready, *_state_reads(core)
 
 
-def control_terms(schedule: Schedule, output: Fixed) -> Terms:
-    """The terms of a datapath without its operators, and without what carries their results on.
-
-    ``output`` is the type of an element of the output stream.
-    """
-    found: Terms = {"control": 1, "output bit": output.bits}
-    phases = [phase for phase in (schedule.step, schedule.head) if phase]
-    _sequence(found, schedule, phases)
-    _streams(found, schedule, output)
-    _pipeline(found, schedule.step, "step", schedule.ready[schedule.graph.state.source])
-    _positions(found, schedule)
-    if schedule.head:
-        logit = schedule.graph.head.type.bits
-        ready = schedule.ready[schedule.graph.head.name]
-        _pipeline(found, schedule.head, "head", ready)
-        found |= {"head": 1, "logit bit": logit, "class bit": ceil_log2(schedule.head.units)}
-        unit_bits = bits_for(schedule.head.units - 1)
-        found["held value"] = found.get("held value", 0) + unit_bits * _registers(
-            min(schedule.head.unit_interval - 2, ready), ready, schedule.head.unit_interval
-        )
-        found["delay"] += 2 + logit + ceil_log2(schedule.head.units) + 1
-    return found
+def control_terms(core: Core) -> Terms:
+    """The terms of a core without its operators, and without what carries their results on."""
+    phases = [phase for phase in (core.step, core.outputs) if phase]
+    found: Counts = {"control": 1, "output bit": emitted_type(core).bits}
+    _sequence(found, core, phases)
+    _streams(found, core)
+    _pipeline(found, core.step, "step", _last_arrival(core))
+    _positions(found, core)
+    if core.head_node and core.outputs:
+        ready = core.slots[core.head_node.name].ready
+        _pipeline(found, core.outputs, "head", ready)
+        found["second phase"] = 1
+        found["delay"] += MULTIPLY_CYCLES
+        found["held value"] += _carried_numbers(core.outputs, ready, ready)
+    if core.classifies:
+        typed, name = core.emitted
+        logit, number = typed[name].bits, ceil_log2(core.emitting.units)
+        found |= {"head": 1, "logit bit": logit, "class bit": number}
+        found["delay"] += logit + number + 1
+    return general(found)
 
 
-def _sequence(found: Terms, schedule: Schedule, phases: list[Phase]) -> None:
+def _sequence(found: Counts, core: Core, phases: list[Phase]) -> None:
     terms = {phase.terms for phase in phases}
     addresses = {phase.groups * phase.terms for phase in phases}
     slot, address = bits_for(max(2, *terms) - 1), bits_for(max(2, *addresses) - 1)
     extra = [phase.group_cycles - phase.terms - 1 for phase in phases]
-    longest = max(extra[0] + schedule.drain_cycles, *extra)
+    longest = max(extra[0] + core.drain_cycles, *extra)
     found |= {
         "slot bit": slot,
         "address bit": address,
@@ -65,13 +67,16 @@ def _sequence(found: Terms, schedule: Schedule, phases: list[Phase]) -> None:
         "delay": 3 + (len(phases) > 1) + slot + address + longest.bit_length()
         + MULTIPLY_CYCLES + 1,
     }  # fmt: skip
+    if not core.typed.graph.states:
+        found["stateless"] = 1
+    if _pushes_last_step(core):
+        found["only last step"] = 1
 
 
-def _streams(found: Terms, schedule: Schedule, output: Fixed) -> None:
-    size, depth = schedule.graph.input.size, schedule.output_depth
+def _streams(found: Counts, core: Core) -> None:
+    size, depth = core.typed.graph.input.size, core.output_depth
     index = bits_for(max(2, size) - 1)
-    emitting = schedule.head or schedule.step
-    places = {schedule.group_outputs(0), schedule.group_outputs(emitting.groups - 1)}
+    places = {core.group_outputs(0), core.group_outputs(core.emitting.groups - 1)}
     found |= {
         "index bit": index,
         "index wraps": float(size & (size - 1) == 0),
@@ -80,12 +85,12 @@ def _streams(found: Terms, schedule: Schedule, output: Fixed) -> None:
         "pointer bit": ceil_log2(max(1, depth - 1)),
         "pointer wraps": float((depth - 1) & (depth - 2) == 0),
         "places bit": bits_for(max(places)),
-        "two places": float(len(places) > 1 and emitting.groups > 1),
+        "two places": float(len(places) > 1 and core.emitting.groups > 1),
         "stream delay": STREAM_BITS + index + 2 * bits_for(depth),
     }
 
 
-def _pipeline(found: Terms, phase: Phase, name: str, ready: int) -> None:
+def _pipeline(found: Counts, phase: Phase, name: str, ready: int) -> None:
     """Who is where: the flags of lanes and units, and the unit's number."""
     lead = phase.accumulator_cycle - phase.terms
     # In the last group, the lanes beyond its units have a chain of flags of their own.
@@ -102,46 +107,69 @@ def _pipeline(found: Terms, phase: Phase, name: str, ready: int) -> None:
     }
 
 
-def _positions(found: Terms, schedule: Schedule) -> None:
+def _positions(found: Counts, core: Core) -> None:
     """The unit's number and flags, which are read after the next unit has overwritten them."""
-    graph, interval = schedule.graph, schedule.step.unit_interval
-    written = schedule.ready[graph.state.source]
-    unit = bits_for(max(2, schedule.step.units) - 1)
-    bits = unit * _registers(min(interval - 2, written), written, interval)
-    for cycle in _state_reads(schedule):
-        bits += _registers(interval - 1, cycle, interval)
-    if schedule.head is None:
-        bits += _registers(interval - 1, written, interval)
-    found["held value"] = bits
-    found["flag"] = 2 + schedule.step.accumulator_cycle - schedule.step.terms
+    interval, last = core.step.unit_interval, _last_arrival(core)
+    lead = core.step.accumulator_cycle - core.step.terms
+    reads = _state_reads(core)
+    held = _carried_numbers(core.step, last, max([last, *(cycle - 1 for cycle in reads)]))
+    found["flag"] = (1 if core.typed.graph.states else 0) + (1 + lead if reads else 0)
+    if reads:
+        held += _registers(interval - 1, max(reads), interval)
+    if core.every_step and not core.outputs and not core.classifies:
+        emitted = core.slots[core.typed.graph.emits].ready
+        held += _registers(interval - 1, emitted, interval)
+        found["last flag"] = 1 + lead
+    found["held value"] = held
 
 
-def _state_reads(schedule: Schedule) -> list[int]:
-    """When the operators behind the accumulators read the state."""
+def _pushes_last_step(core: Core) -> bool:
+    """Whether only some of the results that leave the last operator are pushed."""
+    return core.every_step and not core.outputs and not core.emits_every_step
+
+
+def _last_arrival(core: Core) -> int:
+    """The cycle in which the last of those results is there that leave the pipeline."""
+    graph = core.typed.graph
+    leaving = [state.source for state in graph.states]
+    leaving += [] if core.outputs else [graph.emits]
+    return max(core.slots[name].ready for name in leaving)
+
+
+def _state_reads(core: Core) -> list[int]:
+    """When the operators behind the accumulators read a state."""
+    states = {state.name for state in core.typed.graph.states}
     return [
-        schedule.read_cycle(node.name)
-        for node in schedule.graph.operators
-        if not isinstance(node, Linear) and schedule.graph.state.name in node.operands
+        core.slots[node.name].read
+        for node in core.typed.graph.operators
+        if not isinstance(node, Linear) and states.intersection(node.operands)
     ]
 
 
-def carrying_registers(schedule: Schedule) -> Mapping[str, int]:
+def _carried_numbers(phase: Phase, needed_until: int, read: int) -> int:
+    """The bits that carry the number of a unit on, until its last reader has read it."""
+    unit = bits_for(max(2, phase.units) - 1)
+    interval = phase.unit_interval
+    return unit * _registers(min(interval - 2, needed_until), read, interval)
+
+
+def carrying_registers(core: Core) -> Mapping[str, int]:
     """For each operator whose result is read, the registers that carry each of its bits on.
 
     There are some where the next unit overwrites a result before its last reader has read it.
     """
-    interval = schedule.step.unit_interval
+    graph, interval = core.typed.graph, core.step.unit_interval
     last_read: dict[str, int] = {}
-    for node in schedule.graph.operators:
+    for node in graph.operators:
         if not isinstance(node, Linear):
-            cycle = schedule.read_cycle(node.name)
+            cycle = core.slots[node.name].read
             for name in node.operands:
                 last_read[name] = max(cycle, last_read.get(name, cycle))
     return {
         node.name: _registers(
-            schedule.ready[node.name] + interval - 1, last_read[node.name], interval
+            core.slots[node.name].ready + interval - 1, last_read[node.name], interval
         )
-        for node in schedule.graph.operators
+        for node in graph.operators
         if node.name in last_read
     }
 
@@ -149,7 +177,7 @@ def carrying_registers(schedule: Schedule) -> Mapping[str, int]:
 @lru_cache(maxsize=1 << 10)
 def carried_needs(bits: int) -> Needs:
     """The needs of what carries so many bits on, each for an interval."""
-    return Needs({"held value": bits})
+    return Needs(general({"held value": bits}))
 
 
 def _registers(last: int, cycle: int, interval: int) -> int:

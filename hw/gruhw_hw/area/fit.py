@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gruhw_hw.area.priced import Kind, Term
+
 AMOUNTS = (
     "luts",
     "memory_luts",
@@ -18,10 +20,9 @@ AMOUNTS = (
 )
 """The fields of :class:`gruhw_hw.synthesis.Resources` that are estimated."""
 
-GENERAL, SPECIFIC, EXACT = 0.00001, 0.02, 0.001
-"""How strongly prices are held back: of terms of all combinations of widths, of a single
-combination, and of a single one that was synthesised by itself. With these, networks that were left
-out of the calibration of ECP5 were estimated best."""
+HELD: Mapping[Kind, float] = {"general": 0.00001, "specific": 0.02, "exact": 0.001}
+"""How strongly prices are held back. With these, networks that were left out of the calibration of
+ECP5 were estimated best."""
 
 FEW = {"area_um2": 100.0, "nand2_equivalents": 14.0}
 """An amount below which errors count alike; 10 pieces where it is not given."""
@@ -39,12 +40,12 @@ class Sample:
         By name of :data:`AMOUNTS`.
     """
 
-    terms: Mapping[str, float]
+    terms: Mapping[Term, float]
     amounts: Mapping[str, float]
 
 
 Prices = dict[str, list[float]]
-"""For each term, what one of it takes of each of :data:`AMOUNTS`."""
+"""For each term, by its name, what one of it takes of each of :data:`AMOUNTS`."""
 
 
 def fit_prices(samples: Sequence[Sample]) -> Prices:
@@ -53,28 +54,22 @@ def fit_prices(samples: Sequence[Sample]) -> Prices:
     Ridge regression: the squared error of each amount, relative to its expected spread, plus a
     small penalty on prices, which is larger for terms of a single combination of widths.
     """
-    names = sorted({name for sample in samples for name in sample.terms})
-    position = {name: index for index, name in enumerate(names)}
-    counts = np.zeros((len(samples), len(names)))
+    terms = sorted({term for sample in samples for term in sample.terms})
+    position = {term: index for index, term in enumerate(terms)}
+    counts = np.zeros((len(samples), len(terms)))
     for row, sample in enumerate(samples):
-        for name, count in sample.terms.items():
-            counts[row, position[name]] = count
+        for term, count in sample.terms.items():
+            counts[row, position[term]] = count
     scale = np.maximum(np.abs(counts).max(axis=0, initial=0), 1e-12)
-    held = np.array([_held(name) for name in names])
-    prices = np.zeros((len(names), len(AMOUNTS)))
+    held = np.array([HELD[term.kind] for term in terms])
+    prices = np.zeros((len(terms), len(AMOUNTS)))
     for column, amount in enumerate(AMOUNTS):
         found = np.array([sample.amounts[amount] for sample in samples], dtype=float)
         if found.any():
             few = FEW.get(amount, 10.0)
             weight = np.sqrt(few / np.maximum(found, few))
             prices[:, column] = _ridge(counts / scale, found, weight, held) / scale
-    return {name: prices[index].tolist() for index, name in enumerate(names)}
-
-
-def _held(term: str) -> float:
-    if not term[-1].isdigit():
-        return GENERAL
-    return EXACT if term.startswith(("table ", "complement ")) else SPECIFIC
+    return {term.name: prices[index].tolist() for term, index in position.items()}
 
 
 def _ridge(

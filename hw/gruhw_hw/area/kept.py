@@ -4,16 +4,38 @@ A calibration that was killed goes on where it was, and new terms are fitted wit
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from gruhw.cache import cache_folder
 from gruhw.errors import InputError
 from gruhw.files import MALFORMED, read_bytes, sha256, write_atomic
+from gruhw_hw.pdk import Liberty
 from gruhw_hw.synthesis import run_yosys
 from gruhw_hw.synthesis.hierarchy import Hierarchy
 from gruhw_hw.synthesis.yosys import parse_stat
 
 STAT = "stat.json"
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Told how many steps of how many are done."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a calibration synthesises with.
+
+    Parameters
+    ----------
+    versions
+        Of the tools, and of what else decides what they find.
+    library
+        The standard-cell library, for targets that have one.
+    """
+
+    versions: Mapping[str, str]
+    library: Liberty | None = None
 
 
 def synthesised(

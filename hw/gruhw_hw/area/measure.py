@@ -1,26 +1,27 @@
 """Everything the area of a network's accelerator depends on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from gruhw.fixed import Fixed
-from gruhw.graph import Graph
+from gruhw.architecture import HEAD
+from gruhw.fixed import Fixed, IntArray
+from gruhw.graph import INPUT
 from gruhw.model import Network
-from gruhw.schedule import Schedule
+from gruhw.schedule import Core, schedule_of
 from gruhw.values import instance
 from gruhw_hw.area.control import carried_needs, carrying_registers, control_terms
-from gruhw_hw.area.memory import Memory, output_buffer, schedule_of, vector_buffers
-from gruhw_hw.area.terms import (
-    BIAS_ROM,
-    Needs,
-    OperatorNeeds,
-    Terms,
-    Types,
-    add_terms,
-    needs,
+from gruhw_hw.area.memory import (
+    ConstantRom,
+    Memory,
+    input_buffer,
+    output_buffer,
+    state_buffer,
+    unit_reads,
 )
-from gruhw_hw.area.whole import WHOLE, shared_needs, short_paths
-from gruhw_hw.datapath import element_type
+from gruhw_hw.area.priced import Terms, add_terms, general
+from gruhw_hw.area.terms import Needs, OperatorNeeds, Types, needs
+from gruhw_hw.area.whole import BETWEEN_CORES, WHOLE, shared_needs, short_paths
+from gruhw_hw.state_memory import is_vector
 
 
 @dataclass(frozen=True)
@@ -49,26 +50,37 @@ class Measures:
     def memory_bits(self) -> int:
         """The bits of all memories.
 
-        ROMs of weights with their padding, of biases and of tables; the buffers of input, state
-        and output. Two-bank buffers count twice, and each bank has a power of two of elements.
+        ROMs of weights with their padding, of biases, of initial states and of tables; the buffers
+        of states and of both ends of each core. Two-bank buffers count twice, and each bank has a
+        power of two of elements.
         """
-        biases = sum(part.terms.get(BIAS_ROM, 0) for part in self.parts)
-        return int(biases) + sum(memory.size for memory in self.memories)
+        return sum(memory.size for memory in self.memories)
 
 
 def measure(network: Network) -> Measures:
     """Take the measures of a network, from which its area can be estimated for any target."""
     network = instance("network", network, Network)
-    schedule, graph = schedule_of(network), network.graph
-    read, registers = result_types(graph), carrying_registers(schedule)
-    parts: list[Needs] = [WHOLE]
-    for node in (*graph.operators, *([graph.head] if schedule.head else [])):
-        operator = needs(node, read, schedule, network.parameters)
-        read[node.name] = operator.held
-        parts += operator_parts(operator, registers.get(node.name, 0))
-    state = read[graph.state.source]
-    parts += (buffers_part(graph, state), control_part(schedule, state))
+    parameters = {stage.name: stage.parameters for stage in network.stages}
+    cores = schedule_of(network).cores
+    parts = [WHOLE, *between(cores)]
+    entering = network.input_type
+    for core in cores:
+        held, registers = dict(core.typed.types), carrying_registers(core)
+        for scheduled in core.operators:
+            stage = HEAD if scheduled.typed is core.head else core.name
+            operator = needs(scheduled.node, scheduled, held, parameters[stage])
+            held[scheduled.node.name] = operator.held
+            parts += operator_parts(operator, registers.get(scheduled.node.name, 0))
+        parts += buffer_parts(core, entering, held, parameters[core.name].initial)
+        _, name = core.emitted
+        entering = held[name]
+        parts.append(control_part(core, entering))
     return Measures((*parts, *short_paths(parts)))
+
+
+def between(cores: Sequence[Core]) -> list[Needs]:
+    """What stands between cores, besides the buffers at their ends."""
+    return [BETWEEN_CORES] * (len(cores) - 1)
 
 
 def operator_parts(operator: OperatorNeeds, registers: int) -> Iterator[Needs]:
@@ -80,31 +92,60 @@ def operator_parts(operator: OperatorNeeds, registers: int) -> Iterator[Needs]:
         yield carried_needs(registers * operator.held.bits)
 
 
-def buffers_part(graph: Graph, state: Fixed) -> Needs:
-    """The buffers of input and state; ``state`` is what the registers of a new element hold."""
-    return Needs({}, vector_buffers(graph, state))
+def buffer_parts(
+    core: Core, entering: Fixed, held: Types, initial: Mapping[str, IntArray]
+) -> Iterator[Needs]:
+    """The buffers of a core's input and states, with what its states begin with.
+
+    Parameters
+    ----------
+    core
+        Whose buffers they are.
+    entering, held
+        The types of what the registers of an element hold that the core is sent, and of the
+        operators' results.
+    initial
+        The integers that states begin with, by their names; zero where there are none.
+    """
+    found: list[Memory] = [input_buffer(core, entering)]
+    selected, selected_bits = 0, 0  # reads that give something else in a sequence's first step
+    for state in core.typed.graph.states:
+        bits = core.typed[state.name].bits
+        found.append(state_buffer(core, state, held[state.source]))
+        begins = initial.get(state.name)
+        reads = unit_reads(core, state, product=False)
+        if begins is not None and begins.any():
+            reads = is_vector(core, state) + unit_reads(core, state)
+            found.append(ConstantRom.of(begins, bits, reads))
+        selected += reads
+        selected_bits += reads * bits
+    terms = {"first state": selected, "first state bit": selected_bits} if selected else {}
+    part = Needs(general(terms), tuple(found))
+    yield part
+    if shared := shared_needs(part):
+        yield shared
 
 
-def control_part(schedule: Schedule, state: Fixed) -> Needs:
-    """What else surrounds the operators, besides registers that carry results on."""
-    output = element_type(schedule.graph, schedule.output)
-    buffer = output_buffer(schedule, output, state)
+def control_part(core: Core, emitted: Fixed) -> Needs:
+    """What else surrounds the operators, besides registers that carry results on.
+
+    ``emitted`` is the type of what the registers of an emitted result hold.
+    """
     # Logits are compared with the largest so far.
-    return Needs(control_terms(schedule, output), (buffer,), slow=schedule.head is not None)
+    return Needs(control_terms(core), (output_buffer(core, emitted),), slow=core.classifies)
 
 
-def measure_control(schedule: Schedule, read: Types) -> Measures:
-    """Take the measures of a datapath without its operators, whose results are ``read`` by it."""
-    state = read[schedule.graph.state.source]
-    registers = carrying_registers(schedule)
-    carried = sum(read[name].bits * count for name, count in registers.items())
-    buffers, control = buffers_part(schedule.graph, state), control_part(schedule, state)
-    return Measures((buffers, control, carried_needs(carried)))
+def measure_control(core: Core, initial: Mapping[str, IntArray]) -> Measures:
+    """Take the measures of a core without its operators, whose results are as wide as their types.
 
-
-def result_types(graph: Graph) -> dict[str, Fixed]:
-    """The type of every node's result, by name."""
-    return {node.name: node.type for node in graph}
+    ``initial`` is as in :func:`buffer_parts`.
+    """
+    types = core.typed.types
+    typed, name = core.emitted
+    registers = carrying_registers(core)
+    carried = sum(types[operator].bits * count for operator, count in registers.items())
+    buffers, *_ = buffer_parts(core, types[INPUT], types, initial)
+    return Measures((buffers, control_part(core, typed[name]), carried_needs(carried)))
 
 
 def memory_bits(network: Network) -> int:

@@ -10,9 +10,12 @@ import numpy as np
 from amaranth.utils import ceil_log2
 
 from gruhw.fixed import Fixed, IntArray
-from gruhw.graph import Function, Graph, Linear
-from gruhw.model import Network
-from gruhw.schedule import Phase, Schedule
+from gruhw.graph import INPUT, Function, Linear, Multiply, State
+from gruhw.schedule import Core
+from gruhw_hw.area.priced import Terms, add_terms, exact, general, specific
+from gruhw_hw.core import emitted_type
+from gruhw_hw.linear_plan import LinearPlan
+from gruhw_hw.state_memory import is_vector
 
 BLOCK_SHAPES: Mapping[str, tuple[tuple[int, int], ...]] = {
     "ice40": ((256, 16), (512, 8), (1024, 4), (2048, 2)),
@@ -59,29 +62,20 @@ class Rom:
         return block_rams(target, self.words, self.changing)
 
     @classmethod
-    def of(cls, weights: IntArray, weight_bits: int, phase: Phase) -> "Rom":
-        """The memory of the integer ``weights`` of a linear operator."""
-        codes = weights & ((1 << weight_bits) - 1)
-        counts = np.bincount(codes.ravel(), minlength=1 << weight_bits)
-        ones = counts @ _code_bits(weight_bits) / weights.size
+    def of(cls, plan: LinearPlan) -> "Rom":
+        """The memory of the weights of a linear operator."""
+        bits, size = plan.weight.bits, plan.weights.size
+        counts = np.bincount((plan.weights & ((1 << bits) - 1)).ravel(), minlength=1 << bits)
+        ones = counts @ _code_bits(bits) / size
         entropy = sum(-share * log2(share) for p in ones.tolist() for share in (p, 1 - p) if share)
-        changing = _padded(codes, phase)
-        changing = np.bitwise_or.reduce(changing) & ~np.bitwise_and.reduce(changing)
+        words = plan.words
+        changing = np.bitwise_or.reduce(words) & ~np.bitwise_and.reduce(words)
         return cls(
-            phase.groups * phase.terms,
-            phase.lanes * weight_bits,
+            len(words),
+            words.shape[1] * bits,
             int(np.bitwise_count(changing).sum()),
-            round(weights.size * entropy),
+            round(size * entropy),
         )
-
-
-def _padded(codes: IntArray, phase: Phase) -> IntArray:
-    """What stands in a memory of weights: shape [words, lanes]."""
-    outputs, inputs = codes.shape
-    found = np.zeros((phase.groups * phase.lanes, phase.terms), dtype=np.int64)
-    found[:outputs, :inputs] = codes
-    lanes = found.reshape(phase.groups, phase.lanes, phase.terms)
-    return lanes.transpose(0, 2, 1).reshape(-1, phase.lanes)
 
 
 @lru_cache
@@ -104,6 +98,52 @@ class SharedDecoding:
     def size(self) -> int:
         """The bits that come on top of those of each memory."""
         return 0
+
+
+BLOCK_ROWS = (16, 32, 64)
+"""The rows of constants that are decoded together."""
+
+
+@dataclass(frozen=True)
+class ConstantRom:
+    """A memory of a constant for each unit, which becomes logic.
+
+    ``columns`` are the bits of a word that take different values in different words, those that
+    are equal or complementary counted once. ``blocks`` are, for each of :data:`BLOCK_ROWS` that is
+    shorter than the memory, the different contents of so many rows of these columns: each is
+    decoded once. ``reads`` are the read ports.
+    """
+
+    words: int
+    bits: int
+    columns: int
+    blocks: tuple[int, ...]
+    reads: int = 1
+
+    @property
+    def size(self) -> int:
+        """All its bits."""
+        return self.words * self.bits
+
+    @classmethod
+    def of(cls, constants: IntArray, bits: int, reads: int = 1) -> "ConstantRom":
+        """The memory of ``constants``, of so many bits each."""
+        columns = (constants[:, None] >> np.arange(bits)) & 1
+        # A column and its complement are one, too.
+        packed = np.packbits((columns ^ columns[0]).T.astype(np.uint8), axis=1)
+        length = -(-len(constants) // 64) * 8
+        distinct = {column.tobytes().ljust(length, b"\0") for column in packed if column.any()}
+        blocks = []
+        for rows in BLOCK_ROWS:
+            size = rows // 8
+            if len(constants) > rows // 2:
+                parts = {
+                    column[start : start + size]
+                    for column in distinct
+                    for start in range(0, length, size)
+                }
+                blocks.append(len(parts - {b"\0" * size, b"\xff" * size}))
+        return cls(len(constants), bits, len(distinct), tuple(blocks), reads)
 
 
 @dataclass(frozen=True)
@@ -144,12 +184,12 @@ class TableRom:
         return self.bits << self.operand.bits
 
 
-Memory: TypeAlias = Rom | SharedDecoding | Buffer | TableRom
+Memory: TypeAlias = Rom | SharedDecoding | ConstantRom | Buffer | TableRom
 """A memory, whose area depends on what a target makes of it."""
 
 
 @singledispatch
-def memory_terms(memory: Memory, target: str) -> Mapping[str, float]:
+def memory_terms(memory: Memory, target: str) -> Terms:
     """The terms of a memory for a target."""
     raise TypeError(f"no area for {type(memory).__name__}")
 
@@ -159,48 +199,82 @@ USUAL_RANGES: Mapping[Function, tuple[int, int]] = {"sigmoid": (2, 3), "tanh": (
 
 
 @memory_terms.register
-def _(table: TableRom, target: str) -> Mapping[str, float]:
+def _(table: TableRom, target: str) -> Terms:
     """A table is a block RAM if it is large, and otherwise logic."""
     bits, words = table.bits, 1 << table.operand.bits
     cost = BLOCK_COST.get(target, 0) * block_rams(target, words, bits)
     operand = table.operand if 0 < cost < ROM_COST * words * bits else table.held
     low, high = USUAL_RANGES[table.function]
     whole = min(max(operand.bits - operand.frac, low), high)
-    return {
-        "table": 1,
-        "table bit": bits,
-        f"table {operand.bits}": 1,
-        f"table {operand.bits} bit": bits,
-        f"table {table.function} {operand.bits} {whole} {bits}": 1,
-    }
-
-
-def vector_buffers(graph: Graph, state: Fixed) -> tuple[Buffer, ...]:
-    """The buffers of input and state: two banks, each with a power of two of words.
-
-    ``state`` is the type of what the registers of a new state's element hold.
-    """
-    element = graph.input.type.bits
-    reads = 1 + sum(
-        graph.state.name in node.operands
-        for node in graph.operators
-        if not isinstance(node, Linear)
+    found = general({"table": 1, "table bit": bits, f"table {operand.bits} bit": bits})
+    return found | exact(
+        {
+            f"table {operand.bits}": 1,
+            f"table {table.function} {operand.bits} {whole} {bits}": 1,
+        }
     )
-    return (
-        Buffer(2 << ceil_log2(graph.input.size), element, element),
-        Buffer(2 << ceil_log2(graph.state.size), graph.state.type.bits, state.bits, reads),
-    )
-
-
-def output_buffer(schedule: Schedule, output: Fixed, state: Fixed) -> Buffer:
-    """The buffer of output elements, of the type ``output``; ``state`` as in the other buffers."""
-    equal = 0 if schedule.head else schedule.graph.state.type.bits - state.bits
-    emitted = output.bits + 1
-    return Buffer(schedule.output_depth - 1, emitted, emitted - equal, checked=True)
 
 
 @memory_terms.register
-def _(buffer: Buffer, target: str) -> Mapping[str, float]:
+def _(rom: ConstantRom, target: str) -> Terms:
+    """Biases, and what states begin with: the terms are named after the former."""
+    bits, rows = rom.bits, -(-rom.words // 4)
+    found = general({"bias bit": bits, "bias rom": rom.size, "bias column": rom.columns})
+    add_terms(found, specific({f"bias rom {rows}": bits}))
+    for words in (16, 32):
+        beyond = bits * max(0, rom.words - words)
+        add_terms(found, general({f"bias rom beyond {words} words": beyond}))
+    for size, count in zip(BLOCK_ROWS, rom.blocks, strict=False):
+        add_terms(found, general({f"bias block of {size} rows": count}))
+    return {term: count * rom.reads for term, count in found.items()}
+
+
+def input_buffer(core: Core, entering: Fixed) -> Buffer:
+    """The buffer of input vectors: two banks, each with a power of two of words.
+
+    ``entering`` is the type of what the registers of an element hold that the core is sent.
+    """
+    size, bits = core.typed.graph.input.size, core.typed[INPUT].bits
+    return Buffer(2 << ceil_log2(size), bits, entering.bits)
+
+
+def state_buffer(core: Core, state: State, new: Fixed) -> Buffer:
+    """The memory of a state: a :class:`gruhw_hw.state_memory.StateMemory`.
+
+    ``new`` is the type of what the registers of a new element hold.
+    """
+    vector = is_vector(core, state)
+    words = (1 + vector) << ceil_log2(state.size)
+    return Buffer(words, core.typed[state.name].bits, new.bits, vector + unit_reads(core, state))
+
+
+def unit_reads(core: Core, state: State, *, product: bool = True) -> int:
+    """How often operators read an element of a state, those that multiply vectors aside.
+
+    Products are left out, too, if ``product`` is False.
+    """
+    return sum(
+        node.operands.count(state.name)
+        for node in core.typed.graph.operators
+        if not isinstance(node, Linear) and (product or not isinstance(node, Multiply))
+    )
+
+
+def output_buffer(core: Core, emitted: Fixed) -> Buffer:
+    """The buffer of output elements.
+
+    ``emitted`` is the type of what the registers of an emitted result hold.
+    """
+    kind = emitted_type(core)
+    typed, name = core.emitted
+    # An index is as wide as the whole element.
+    equal = 0 if core.classifies else typed[name].bits - emitted.bits
+    bits = kind.bits + 1
+    return Buffer(core.output_depth - 1, bits, bits - equal, checked=True)
+
+
+@memory_terms.register
+def _(buffer: Buffer, target: str) -> Terms:
     """What Yosys makes of a buffer decides its terms."""
     words, bits, reads = buffer.words, buffer.bits, buffer.reads
     if words == 0:
@@ -218,18 +292,17 @@ def _(buffer: Buffer, target: str) -> Mapping[str, float]:
     if kind == "registers":  # Memories keep their width; of equal registers one remains.
         bits = buffer.held
     address = ceil_log2(words)
-    found = {kind: 1.0, f"{kind} port": reads, f"{kind} port bit": reads * bits}
-    found |= {f"{kind} bit": words * bits, f"{kind} word": words}
-    found[f"{kind} deep {address}"] = reads * bits
-    found[f"{kind} port deep {address}"] = reads
-    found["blocks of buffers"] = blocks if kind == "blocks" else 0
-    found["cells of buffers"] = cells if kind == "luts" else 0
-    return found
-
-
-def schedule_of(network: Network) -> Schedule:
-    """The schedule of a network."""
-    return Schedule(network.graph, network.genome.folding, network.genome.output)
+    found = general({kind: 1.0, f"{kind} port": reads, f"{kind} port bit": reads * bits})
+    found |= general({f"{kind} bit": words * bits, f"{kind} word": words})
+    found |= specific(
+        {f"{kind} deep {address}": reads * bits, f"{kind} port deep {address}": reads}
+    )
+    return found | general(
+        {
+            "blocks of buffers": blocks if kind == "blocks" else 0,
+            "cells of buffers": cells if kind == "luts" else 0,
+        }
+    )
 
 
 def layout(target: str, words: int, bits: int) -> tuple[int, int]:
@@ -251,28 +324,33 @@ def block_rams(target: str, words: int, bits: int) -> int:
 
 
 @memory_terms.register
-def _(rom: Rom, target: str) -> Mapping[str, float]:
+def _(rom: Rom, target: str) -> Terms:
     """A ROM of weights has some logic beside its block RAMs, or is logic if there are none."""
     bits = rom.bits
     if target not in BLOCK_SHAPES:
         information = rom.information
-        return {
-            "rom": 1,
-            "rom column": bits,
-            "rom word": rom.words,
-            "rom bit": rom.words * bits,
-            "rom information": information,
-            # Of a function with N bits, N / log2(N) gates (Lupanov, 1958).
-            "rom logic": information / log2(max(2, information)),
-            f"rom deep {ceil_log2(rom.words)}": information,
-        }
+        found = general(
+            {
+                "rom": 1,
+                "rom column": bits,
+                "rom word": rom.words,
+                "rom bit": rom.words * bits,
+                "rom information": information,
+                # Of a function with N bits, N / log2(N) gates (Lupanov, 1958).
+                "rom logic": information / log2(max(2, information)),
+            }
+        )
+        return found | specific({f"rom deep {ceil_log2(rom.words)}": information})
     bits = rom.changing
     _, banks = layout(target, rom.words, bits)
     if banks <= 1:
         return {}
-    return {"bank select": ceil_log2(banks), f"banks {banks}": bits, "bank bit": bits * banks}
+    found = general({"bank select": ceil_log2(banks), "bank bit": bits * banks})
+    return found | specific({f"banks {banks}": bits})
 
 
 @memory_terms.register
-def _(shared: SharedDecoding, target: str) -> Mapping[str, float]:
-    return {} if target in BLOCK_SHAPES else {"whole rom information": shared.information}
+def _(shared: SharedDecoding, target: str) -> Terms:
+    if target in BLOCK_SHAPES:
+        return {}
+    return general({"whole rom information": shared.information})

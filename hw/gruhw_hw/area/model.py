@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from gruhw.files import sha256
 from gruhw.model import Network
-from gruhw_hw.area.calibration import Progress, find_calibration
+from gruhw_hw.area.calibration import find_calibration
 from gruhw_hw.area.fit import AMOUNTS, Prices
+from gruhw_hw.area.kept import Progress
 from gruhw_hw.area.measure import Measures, measure
 from gruhw_hw.area.terms import Needs
 from gruhw_hw.synthesis.resources import Resources
@@ -23,7 +24,7 @@ _KEPT = 1 << 14
 """Parts whose amounts are kept: some megabytes."""
 
 _FINGERPRINTED = 3
-"""Networks whose estimates are part of a fingerprint."""
+"""Networks of each kind whose estimates are part of a fingerprint."""
 
 Amounts: TypeAlias = NDArray[np.float64]
 """One number for each of :data:`gruhw_hw.area.fit.AMOUNTS`, the last axis."""
@@ -80,10 +81,14 @@ class AreaModel:
 
         That changes with the terms, too, of which prices say nothing.
         """
-        from gruhw_hw.area.samples import random_network  # imports PyTorch
+        from gruhw_hw.area.samples import random_network, random_stack  # imports PyTorch
 
         prices = {name: list(map(float, price)) for name, price in sorted(self.prices.items())}
-        networks = [random_network(_FINGERPRINTED, index) for index in range(_FINGERPRINTED)]
+        networks = [
+            draw(_FINGERPRINTED, index)
+            for draw in (random_network, random_stack)
+            for index in range(_FINGERPRINTED)
+        ]
         said = [self.estimate(network).to_json() for network in networks]
         return sha256(json.dumps([prices, said]).encode())
 
@@ -104,7 +109,7 @@ class AreaModel:
 
         def amounts(part: Needs) -> Amounts:
             terms = part.all_terms(self.target)
-            chosen = [self._rows.get(name, unknown) for name in terms]
+            chosen = [self._rows.get(term.name, unknown) for term in terms]
             found: Amounts = np.fromiter(terms.values(), float) @ self._prices[chosen]
             found[_BLOCKS] += part.weight_block_rams(self.target)
             return found

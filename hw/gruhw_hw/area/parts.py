@@ -1,30 +1,45 @@
 """The parts that are synthesised to calibrate the area model."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from amaranth.lib import wiring
 
 from gruhw.fixed import Fixed
-from gruhw.genome import SEARCHED_BITS
-from gruhw.graph import Add, Complement, Function, Graph, Input, Linear, Multiply, Node, Table
+from gruhw.genes import SEARCHED_BITS
+from gruhw.graph import Add, Function, Multiply, Node
 from gruhw.model import Network
-from gruhw.parameters import accumulator_type
-from gruhw.schedule import Phase
-from gruhw_hw.area.measure import Measures, measure_control, result_types
-from gruhw_hw.area.memory import USUAL_RANGES, TableRom, schedule_of
-from gruhw_hw.area.terms import Needs, complement_needs, linear_needs, needs
-from gruhw_hw.datapath import Datapath
+from gruhw.parameters import Parameters, accumulator_type
+from gruhw.schedule import plan_phase, schedule_of
+from gruhw_hw.area.measure import Measures, measure_control
+from gruhw_hw.area.memory import USUAL_RANGES, TableRom
+from gruhw_hw.area.terms import (
+    Needs,
+    adder_needs,
+    complement_needs,
+    linear_needs,
+    multiplier_needs,
+    needs,
+)
+from gruhw_hw.core import CoreUnit
+from gruhw_hw.datapath import datapath
 from gruhw_hw.linear import LinearUnit
-from gruhw_hw.operators import Complementer, Lookup, component
-from gruhw_hw.synthesis.flow import OPERATOR_ROWS
+from gruhw_hw.linear_plan import LinearPlan
+from gruhw_hw.operators import Adder, Complementer, Lookup, Multiplier, component
 
 SEED = 77
 """Of the linear operators, which are not taken from networks."""
 
 LINEAR_OPERATORS = 2
 """How many there are for the same widths of operand and weight."""
+
+RECTIFIED = 49
+"""How many have unsigned results, besides."""
+
+MIXED = 32
+"""How many sums and products there are for each choice of signs, not taken from networks either."""
 
 SHARED_BIASES, EXACT_RESULTS = 0.4, 0.12
 """The share of linear operators without different biases, and of those that do not requantise."""
@@ -49,19 +64,27 @@ class Batch:
     opaque: tuple[str, ...] = ()
 
 
-def batches(networks: Sequence[Network], others: Sequence[Network]) -> list[Batch]:
+def batches(
+    networks: Sequence[Network], others: Sequence[Network], stacks: Sequence[Network] = ()
+) -> list[Batch]:
     """Everything that is synthesised apart: tables, linear operators, and parts of networks.
 
-    Of ``others``, this is only what surrounds the operators.
+    Parameters
+    ----------
+    networks, stacks
+        Networks of one GRU, and others of any cells and layers.
+    others
+        Networks of which only what surrounds the operators is synthesised.
     """
-    control = tuple(f"batch.*.{name}" for name in OPERATOR_ROWS)
     return [
         *_split(_tables(), 64),
         *_split(_complements(), 64),
         *_split(_linear_operators(), 49),
-        *_split(_elementwise(networks[:26], Add), 64),
-        *_split(_elementwise(networks[:40], Multiply), 64),
-        *_split(_control((*networks, *others)), 12, control),
+        *_split(_rectified(), 49),
+        *_split(_mixed(), 64),
+        *_split(_elementwise((*networks[:26], *stacks[:26]), Add), 64),
+        *_split(_elementwise((*networks[:40], *stacks[:26]), Multiply), 64),
+        *_control((*networks, *others, *stacks), 12),
     ]
 
 
@@ -74,49 +97,50 @@ def _split(parts: Iterable[Part], size: int, opaque: tuple[str, ...] = ()) -> li
     ]
 
 
-def _alone(node: Node, operand: Input) -> Graph:
-    """An operator without any other: enough for what its component asks of a graph."""
-    return Graph((operand,), node)  # type: ignore[arg-type]  # whose head is linear
-
-
-def _tables() -> Iterable[Part]:
+def _tables() -> Iterator[Part]:
     """Every table between searched widths, for the operand ranges that are usual."""
     functions: dict[Function, bool] = {"sigmoid": False, "tanh": True}
     for function, signed in functions.items():
         first, last = USUAL_RANGES[function]
         for whole in range(first, last + 1):
-            for operand in SEARCHED_BITS:
-                for bits in SEARCHED_BITS:
-                    source = Input(name="x", type=Fixed(operand, operand - whole), size=1)
-                    kind = Fixed(bits, bits - signed, signed)
-                    node = Table(name="table", type=kind, operand="x", function=function)
-                    graph = _alone(node, source)
-                    rom = TableRom(function, source.type, source.type, bits)
-                    yield Part(Lookup(node, graph), Measures((Needs({}, (rom,)),)))
+            for bits, result_bits in product(SEARCHED_BITS, SEARCHED_BITS):
+                operand = Fixed(bits, bits - whole)
+                result = Fixed(result_bits, result_bits - signed, signed)
+                rom = TableRom(function, operand, operand, result_bits)
+                yield _part(Lookup(function, operand, result), Needs({}, (rom,)))
 
 
-def _complements() -> Iterable[Part]:
+def _complements() -> Iterator[Part]:
     """Every complement between searched widths."""
-    for operand in SEARCHED_BITS:
-        for bits in SEARCHED_BITS:
-            source = Input(name="x", type=Fixed(operand, operand, signed=False), size=1)
-            kind = Fixed(bits, bits, signed=False)
-            node = Complement(name="complement", type=kind, operand="x")
-            hardware = Complementer(node, _alone(node, source))
-            yield Part(hardware, Measures((complement_needs(source.type, kind),)))
+    for bits, result_bits in product(SEARCHED_BITS, SEARCHED_BITS):
+        operand = Fixed(bits, bits, signed=False)
+        result = Fixed(result_bits, result_bits, signed=False)
+        yield _part(Complementer((operand,), result), complement_needs(operand, result))
 
 
-def _linear_operators() -> Iterable[Part]:
+def _linear_operators() -> Iterator[Part]:
     """Linear operators for every searched width of operand and weight, the rest random."""
     rng = np.random.default_rng(SEED)
     for _ in range(LINEAR_OPERATORS):
         for operand_bits in SEARCHED_BITS:
             for signed in (False, True):
                 for weight_bits in SEARCHED_BITS:
-                    yield _linear_operator(rng, Fixed(operand_bits, 0, signed), weight_bits)
+                    plan = _linear_plan(rng, Fixed(operand_bits, 0, signed), weight_bits)
+                    yield _part(LinearUnit(plan), linear_needs(plan))
 
 
-def _linear_operator(rng: np.random.Generator, operand: Fixed, weight_bits: int) -> Part:
+def _rectified() -> Iterator[Part]:
+    """Linear operators whose results are unsigned, with widths that are as random as the rest."""
+    rng = np.random.default_rng([SEED, RECTIFIED])
+    for _ in range(RECTIFIED):
+        operand = Fixed(_width(rng), 0, bool(rng.integers(2)))
+        plan = _linear_plan(rng, operand, _width(rng), rectified=True)
+        yield _part(LinearUnit(plan), linear_needs(plan))
+
+
+def _linear_plan(
+    rng: np.random.Generator, operand: Fixed, weight_bits: int, *, rectified: bool = False
+) -> LinearPlan:
     lanes = int(rng.integers(1, 5))
     units, inputs = int(rng.integers(max(lanes, 4), 40)), int(rng.integers(1, 41))
     weight = Fixed(weight_bits, weight_bits - 1)
@@ -127,39 +151,75 @@ def _linear_operator(rng: np.random.Generator, operand: Fixed, weight_bits: int)
     if rng.random() >= SHARED_BIASES:
         spread = 2.0 ** (operand.bits + weight_bits - 3)
         biases = np.floor(rng.normal(0, spread, units)).astype(np.int64)
-    source = Input(name="x", type=operand, size=inputs)
     frac = operand.frac + weight.frac
-    node = Linear(name="linear", type=weight, operand="x", weight=weight,
-                  accumulator=Fixed(1, frac), inputs=inputs, outputs=units)  # fmt: skip
-    node = replace(node, accumulator=accumulator_type(node, operand, weights, biases))
-    result = int(rng.integers(SEARCHED_BITS[0], SEARCHED_BITS[-1] + 1))
-    shift = max(-2, node.accumulator.bits - result - int(rng.integers(0, 5)))
-    exact = rng.random() < EXACT_RESULTS
-    node = replace(node, type=node.accumulator if exact else Fixed(result, frac - shift))
-    graph, phase = _alone(node, source), Phase(units, inputs, lanes)
-    unit = LinearUnit(node, graph, weights, biases, phase)
-    return Part(unit, Measures((linear_needs(node, operand, weights, biases, phase),)))
+    accumulator = accumulator_type(frac, operand, weights, biases)
+    bits = _width(rng)
+    shift = max(-2, accumulator.bits - bits - int(rng.integers(0, 5)))
+    result = Fixed(bits, frac - shift, signed=not rectified)
+    if rng.random() < EXACT_RESULTS and not rectified:
+        result = accumulator
+    phase = plan_phase(units, inputs, lanes)
+    return LinearPlan(operand, weight, result, frac, weights, biases, phase)
 
 
-def _elementwise(networks: Iterable[Network], kind: type[Node]) -> Iterable[Part]:
+def _width(rng: np.random.Generator) -> int:
+    return int(rng.integers(SEARCHED_BITS[0], SEARCHED_BITS[-1] + 1))
+
+
+def _mixed() -> Iterator[Part]:
+    """Sums and products of operands with and without signs, of which cells have only some."""
+    rng = np.random.default_rng([SEED, MIXED])
+    for index in range(MIXED):
+        for left_signed, right_signed in product((False, True), (False, True)):
+            left, right = _operand(rng, left_signed), _operand(rng, right_signed)
+            total = left.frac + right.frac if index % 2 else max(left.frac, right.frac)
+            bits = _width(rng)
+            result = Fixed(bits, min(bits - 1, total - int(rng.integers(-1, 6))))
+            if index % 2:
+                found = multiplier_needs(left, right, result, serial=False)
+                yield _part(Multiplier((left, right), result), found)
+            else:
+                yield _part(Adder((left, right), result), adder_needs(left, right, result))
+
+
+def _operand(rng: np.random.Generator, signed: bool) -> Fixed:
+    bits = _width(rng)
+    return Fixed(bits, bits - int(rng.integers(0, 3)), signed)
+
+
+def _elementwise(networks: Iterable[Network], kind: type[Node]) -> Iterator[Part]:
     """The operators of one class in some networks, those of equal types once."""
     seen = set()
     for network in networks:
-        schedule = schedule_of(network)
-        for node in network.graph.operators:
-            if isinstance(node, kind):
-                operands = tuple(network.graph[name].type for name in node.operands)
-                serial = isinstance(node, Multiply) and schedule.serial_products
-                if (key := (operands, node.type, serial)) not in seen:
+        for core in schedule_of(network).cores:
+            for scheduled in core.operators:
+                node = scheduled.node
+                key = scheduled.operands, scheduled.result, scheduled.serial
+                if isinstance(node, kind) and key not in seen:
                     seen.add(key)
-                    hardware = component(node, schedule, network.parameters, False)
-                    read = result_types(network.graph)
-                    found = needs(node, read, schedule, network.parameters)
-                    yield Part(hardware, Measures((found,)))
+                    nothing = Parameters({}, {})
+                    hardware = component(node, scheduled, nothing, False)
+                    yield _part(hardware, needs(node, scheduled, core.typed.types, nothing))
 
 
-def _control(networks: Iterable[Network]) -> Iterable[Part]:
-    for network in networks:
-        read = result_types(network.graph)
-        measures = measure_control(schedule_of(network), read)
-        yield Part(Datapath(network), measures)
+def _part(hardware: wiring.Component, taken: Needs) -> Part:
+    return Part(hardware, Measures((taken,)))
+
+
+def _control(networks: Sequence[Network], size: int) -> Iterator[Batch]:
+    """What surrounds the operators of each core, of so many cores at a time."""
+    units = [(network, unit) for network in networks for unit in _cores(network)]
+    for start in range(0, len(units), size):
+        parts, operators = {}, dict[str, None]()
+        for index, (network, unit) in enumerate(units[start : start + size], start):
+            core = unit.core
+            (stage,) = (each for each in network.stages if each.name == core.name)
+            measures = measure_control(core, stage.parameters.initial)
+            parts[f"part{index}"] = Part(unit, measures)
+            operators |= dict.fromkeys(each.node.name for each in core.operators)
+        yield Batch(parts, tuple(f"batch.*.{name}" for name in operators))
+
+
+def _cores(network: Network) -> tuple[CoreUnit, ...]:
+    whole = datapath(network)
+    return (whole,) if isinstance(whole, CoreUnit) else whole.units

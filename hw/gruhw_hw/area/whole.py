@@ -4,11 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from gruhw_hw.area.memory import Buffer, Rom, SharedDecoding, TableRom
-from gruhw_hw.area.terms import BIAS_ROM, Needs, Terms
+from gruhw_hw.area.memory import Buffer, ConstantRom, Memory, Rom, SharedDecoding, TableRom
+from gruhw_hw.area.priced import Terms, add_terms, general
+from gruhw_hw.area.terms import Needs
 
-WHOLE = Needs({"whole": 1})
+WHOLE = Needs(general({"whole": 1}))
 """What every network saves."""
+
+BETWEEN_CORES = Needs(general({"between cores": 1}))
+"""What a network takes, or saves, between two cores, beside the buffers of both."""
 
 HURRIED = ("ecp5",)
 """The targets where networks with short paths are mapped otherwise than others: see
@@ -16,15 +20,22 @@ HURRIED = ("ecp5",)
 
 
 @lru_cache(maxsize=1 << 12)
-def shared_needs(operator: Needs) -> Needs | None:
-    """What a whole network saves on a linear operator; None for others.
+def shared_needs(part: Needs) -> Needs | None:
+    """What a whole network saves on the constants of a part; None if it has none.
 
     The ROMs of biases have some of their decoding in common, and so have those of weights that
     become logic.
     """
-    biases = operator.terms.get(BIAS_ROM, 0)
-    roms = tuple(SharedDecoding(m.information) for m in operator.memories if isinstance(m, Rom))
-    return Needs({f"whole {BIAS_ROM}": biases}, roms) if roms else None
+    terms: Terms = {}
+    if biases := _constants(part.memories):
+        terms = general({"whole bias rom": biases})
+    roms = tuple(SharedDecoding(m.information) for m in part.memories if isinstance(m, Rom))
+    return Needs(terms, roms) if terms or roms else None
+
+
+def _constants(memories: Sequence[Memory]) -> int:
+    """The bits of all biases and initial states."""
+    return sum(memory.size for memory in memories if isinstance(memory, ConstantRom))
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,11 +58,12 @@ def short_paths(parts: Sequence[Needs]) -> tuple[ShortPaths, ...]:
     memories = [memory for part in parts for memory in part.memories]
     tables = sum(m.bits << m.held.bits for m in memories if isinstance(m, TableRom))
     buffers = sum(memory.size for memory in memories if isinstance(memory, Buffer))
-    biases = sum(part.terms.get(BIAS_ROM, 0) for part in parts)
-    return (_short_paths(tables, buffers, biases),)
+    return (_short_paths(tables, buffers, _constants(memories)),)
 
 
 @lru_cache(maxsize=1 << 10)
-def _short_paths(tables: int, buffers: int, biases: float) -> ShortPaths:
-    found = {"table bit": tables, "buffer bit": buffers, BIAS_ROM: biases}
-    return ShortPaths({"short": 1, **{f"short {name}": count for name, count in found.items()}})
+def _short_paths(tables: int, buffers: int, biases: int) -> ShortPaths:
+    found = {"table bit": tables, "buffer bit": buffers, "bias rom": biases}
+    terms = general({"short": 1})
+    add_terms(terms, general({f"short {name}": count for name, count in found.items()}))
+    return ShortPaths(terms)

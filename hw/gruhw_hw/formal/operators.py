@@ -14,12 +14,13 @@ from amaranth.hdl import Array, Cat, Const, Mux, Signal, Value, signed
 from gruhw.fixed import Fixed, IntArray
 from gruhw.graph import Add, Complement, Linear, Multiply, Node, Table
 from gruhw.model import Network
-from gruhw.schedule import Phase, Schedule
+from gruhw.schedule import Phase
 from gruhw_hw.arithmetic import as_signed, shape_of
 from gruhw_hw.formal.definitions import aligned_sum, product_in_digits, requantised
 from gruhw_hw.formal.solver import CASE, Property
 from gruhw_hw.linear import LinearUnit
-from gruhw_hw.operators import Elementwise, SerialMultiplier, component, linear_unit
+from gruhw_hw.operators import Elementwise, SerialMultiplier, component
+from gruhw_hw.placed import Placed, placed_operators
 
 FREE_BITS = 4
 """The bits of a coefficient that a proof leaves open; the others are its cases. With more, the
@@ -28,29 +29,29 @@ solver's time grows faster than the number of proofs falls."""
 
 def operator_properties(network: Network) -> Iterator[Property]:
     """The claims about every operator of a network, and the lemmas they need."""
-    schedule = Schedule(network.graph, network.genome.folding, network.genome.output)
-    nodes = [*network.graph.operators, *([network.graph.head] if schedule.head else [])]
-    yield from _lemmas(nodes, schedule)
-    for node in nodes:
-        yield from properties(node, schedule, network)
+    found = placed_operators(network)
+    yield from _lemmas(found)
+    for placed in found:
+        yield from properties(placed.node, placed)
 
 
-def _lemmas(nodes: Iterable[Node], schedule: Schedule) -> Iterator[Property]:
+def _lemmas(operators: Iterable[Placed]) -> Iterator[Property]:
     """That products are exact, once for each pair of types that is multiplied."""
-    graph, seen = schedule.graph, set()
-    for node in nodes:
+    seen = set()
+    for placed in operators:
+        node, typed = placed.node, placed.scheduled.typed
         lemma = booth_property
         if isinstance(node, Linear):
-            pair = (graph[node.operand].type, node.weight)
+            pair = (typed[node.operand], typed.weights[node.name])
         elif isinstance(node, Multiply):
-            pair = (graph[node.right].type, graph[node.left].type)
-            lemma = long_multiplication_property if schedule.serial_products else lemma
+            pair = (typed[node.right], typed[node.left])
+            lemma = long_multiplication_property if placed.scheduled.serial else lemma
         else:
             continue
         key = (lemma, *((kind.bits, kind.signed) for kind in pair))
         if key not in seen:
             seen.add(key)
-            yield lemma(node.name, *pair)
+            yield lemma(placed.name, *pair)
 
 
 def booth_property(name: str, multiplicand: Fixed, coefficient: Fixed) -> Property:
@@ -83,58 +84,57 @@ def _words(kind: Fixed) -> str:
 
 
 @singledispatch
-def properties(node: Node, schedule: Schedule, network: Network) -> Iterator[Property]:
+def properties(node: Node, placed: Placed) -> Iterator[Property]:
     """The claims about one operator."""
     raise TypeError(f"no claims for {type(node).__name__}")
 
 
 @properties.register
-def _(node: Add, schedule: Schedule, network: Network) -> Iterator[Property]:
-    left, right = (schedule.graph[name].type for name in node.operands)
-    claim, dut = _claim(node, schedule, network, "is the sum, rounded and saturated")
+def _(node: Add, placed: Placed) -> Iterator[Property]:
+    left, right = placed.scheduled.operands
+    claim, dut = _claim(placed, "is the sum, rounded and saturated")
     exact = aligned_sum(dut.operands[0], left, dut.operands[1], right)
-    _result(claim, dut, requantised(exact, max(left.frac, right.frac), node.type))
+    _result(claim, dut, requantised(exact, max(left.frac, right.frac), placed.scheduled.result))
     yield claim
 
 
 @properties.register
-def _(node: Complement, schedule: Schedule, network: Network) -> Iterator[Property]:
-    kind = schedule.graph[node.operand].type
-    claim, dut = _claim(node, schedule, network, "is one minus the operand, rounded and saturated")
-    _result(claim, dut, requantised((1 << kind.frac) - dut.operands[0], kind.frac, node.type))
+def _(node: Complement, placed: Placed) -> Iterator[Property]:
+    (kind,) = placed.scheduled.operands
+    claim, dut = _claim(placed, "is one minus the operand, rounded and saturated")
+    exact = (1 << kind.frac) - dut.operands[0]
+    _result(claim, dut, requantised(exact, kind.frac, placed.scheduled.result))
     yield claim
 
 
 @properties.register
-def _(node: Table, schedule: Schedule, network: Network) -> Iterator[Property]:
-    claim, dut = _claim(node, schedule, network, f"is {node.function}, as tabulated")
-    contents = schedule.graph.table_values(node).tolist()
-    codes = Array(Const(value, shape_of(node.type)) for value in contents)
+def _(node: Table, placed: Placed) -> Iterator[Property]:
+    claim, dut = _claim(placed, f"is {node.function}, as tabulated")
+    contents = placed.scheduled.typed.table_values(node).tolist()
+    codes = Array(Const(value, shape_of(placed.scheduled.result)) for value in contents)
     _result(claim, dut, codes[dut.operands[0].as_unsigned()])
     yield claim
 
 
 @properties.register
-def _(node: Multiply, schedule: Schedule, network: Network) -> Iterator[Property]:
-    claim, dut = _claim(node, schedule, network, "is the product, rounded and saturated")
+def _(node: Multiply, placed: Placed) -> Iterator[Property]:
+    claim, dut = _claim(placed, "is the product, rounded and saturated")
     if isinstance(dut, SerialMultiplier):
-        _serial_product(claim, dut, node, schedule)
+        _serial_product(claim, dut, placed)
     else:
         # The product of the cycle before stands in a register inside.
         claim.depth = 2
         left, right = dut.operands
         exact = _registered(claim, Mux(dut.clear, 0, product_in_digits(right, left)))
-        _result(claim, dut, requantised(exact, _product_frac(node, schedule), node.type))
+        _result(claim, dut, requantised(exact, _product_frac(placed), placed.scheduled.result))
     yield claim
 
 
-def _product_frac(node: Multiply, schedule: Schedule) -> int:
-    return sum(schedule.graph[name].type.frac for name in node.operands)
+def _product_frac(placed: Placed) -> int:
+    return sum(kind.frac for kind in placed.scheduled.operands)
 
 
-def _serial_product(
-    claim: Property, dut: SerialMultiplier, node: Multiply, schedule: Schedule
-) -> None:
+def _serial_product(claim: Property, dut: SerialMultiplier, placed: Placed) -> None:
     """The product of the operands at the start, which the pipeline reads a fixed time later."""
     m, (left, right) = claim.module, dut.operands
     bits = len(left)
@@ -156,13 +156,13 @@ def _serial_product(
     # one and, as it grows, takes the place of the bits that are done with in the low one.
     low = claim.probe("low", bits)
     high = claim.probe("high", signed(len(as_signed(right)) + 1))
-    second = schedule.graph[node.right].type
+    _, second = placed.scheduled.operands
     claim.holds((high >= second.minimum) & (high <= second.maximum))
     with m.If(age <= bits):
         left_over = (bits - age).as_unsigned()
         claim.holds((high << age) + (low >> left_over) == partial)
         claim.holds((low & ((1 << left_over) - 1)) == rest)
-    _result(claim, dut, requantised(partial, _product_frac(node, schedule), node.type))
+    _result(claim, dut, requantised(partial, _product_frac(placed), placed.scheduled.result))
 
 
 def long_multiplication_property(name: str, multiplicand: Fixed, coefficient: Fixed) -> Property:
@@ -174,25 +174,24 @@ def long_multiplication_property(name: str, multiplicand: Fixed, coefficient: Fi
 
 
 @properties.register
-def _(node: Linear, schedule: Schedule, network: Network) -> Iterator[Property]:
-    yield _weights(node, schedule, network)
-    yield _products(node, schedule, network)
-    yield _accumulators(node, schedule, network)
-    yield _linear_result(node, schedule, network)
+def _(node: Linear, placed: Placed) -> Iterator[Property]:
+    yield _weights(node, placed)
+    yield _products(node, placed)
+    yield _accumulators(node, placed)
+    yield _linear_result(node, placed)
 
 
-def _weights(node: Linear, schedule: Schedule, network: Network) -> Property:
-    claim, dut = _linear(node, schedule, network, "reads the weights of the term addressed")
-    phase, weights = schedule.phase_of(node), network.parameters.weights[node.name]
-    words = phase.lanes * node.weight.bits
-    read = claim.probe("weight__data", words)
+def _weights(node: Linear, placed: Placed) -> Property:
+    claim, dut = _linear(placed, "reads the weights of the term addressed")
+    phase, weights = placed.scheduled.phase, placed.stage.parameters.weights[node.name]
+    bits = placed.scheduled.typed.weights[node.name].bits
+    read = claim.probe("weight__data", phase.lanes * bits)
     address = _registered(claim, dut.address)
     for lane in range(phase.lanes):
         codes = Array(
-            Const(_weight(weights, phase, position, lane), signed(node.weight.bits))
+            Const(_weight(weights, phase, position, lane), signed(bits))
             for position in range(phase.groups * phase.terms)
         )
-        bits = node.weight.bits
         found = read[lane * bits : (lane + 1) * bits].as_signed()
         started = _registered(claim, Const(1, 1))
         inside = address < phase.groups * phase.terms
@@ -207,10 +206,10 @@ def _weight(weights: IntArray, phase: Phase, position: int, lane: int) -> int:
     return int(weights[unit, term]) if unit < len(weights) and term < weights.shape[1] else 0
 
 
-def _products(node: Linear, schedule: Schedule, network: Network) -> Property:
-    claim, dut = _linear(node, schedule, network, "multiplies operands by the weights it read")
+def _products(node: Linear, placed: Placed) -> Property:
+    claim, dut = _linear(placed, "multiplies operands by the weights it read")
     claim.free("weight__data")
-    bits, lanes = node.weight.bits, schedule.phase_of(node).lanes
+    bits, lanes = placed.scheduled.typed.weights[node.name].bits, placed.scheduled.phase.lanes
     weights = claim.probe("weight__data", lanes * bits)
     for lane in range(lanes):
         weight = weights[lane * bits : (lane + 1) * bits].as_signed()
@@ -219,45 +218,42 @@ def _products(node: Linear, schedule: Schedule, network: Network) -> Property:
     return claim
 
 
-def _accumulators(node: Linear, schedule: Schedule, network: Network) -> Property:
-    claim, dut = _linear(node, schedule, network, "adds products up, and copies complete sums")
-    lanes = schedule.phase_of(node).lanes
-    kind = shape_of(dut.accumulator)
+def _accumulators(node: Linear, placed: Placed) -> Property:
+    claim, dut = _linear(placed, "adds products up, and copies complete sums")
+    lanes, start, kind = placed.scheduled.phase.lanes, dut.plan.start, dut.plan.accumulator
+    shape = shape_of(kind)
     # It may wrap on the way, but no sum is too large for it in the end.
-    lowest, highest = _reach(network.parameters.weights[node.name], schedule.graph[node.operand])
-    fits = (
-        dut.accumulator.minimum <= dut.start + min(lowest)
-        and dut.start + max(highest) <= dut.accumulator.maximum
-    )
+    lowest, highest = _reach(placed)
+    fits = kind.minimum <= start + min(lowest) and start + max(highest) <= kind.maximum
     claim.holds(Const(fits, 1))
     for lane in range(lanes):
         claim.free(f"product_{lane}")
         claim.free(f"carry_{lane}")
-        sums = claim.probe(f"accumulator_{lane}", kind)
+        sums = claim.probe(f"accumulator_{lane}", shape)
         more = sums + _product(claim, dut, lane)
-        expected = Mux(dut.accumulate, more, dut.start)[: kind.width].as_signed()
-        claim.holds(sums == _registered(claim, expected, init=dut.start))
+        expected = Mux(dut.accumulate, more, start)[: shape.width].as_signed()
+        claim.holds(sums == _registered(claim, expected, init=start))
         if lanes > 1:
-            copy = claim.probe(f"copy_{lane}", kind)
-            following = claim.probe(f"copy_{lane + 1}", kind) if lane + 1 < lanes else copy
+            copy = claim.probe(f"copy_{lane}", shape)
+            following = claim.probe(f"copy_{lane + 1}", shape) if lane + 1 < lanes else copy
             moved = Mux(dut.load, sums, Mux(dut.shift, following, copy))
             claim.holds(copy == _registered(claim, moved))
     return claim
 
 
-def _linear_result(node: Linear, schedule: Schedule, network: Network) -> Property:
-    claim, dut = _linear(node, schedule, network, "adds the bias, rounds and saturates")
+def _linear_result(node: Linear, placed: Placed) -> Property:
+    claim, dut = _linear(placed, "adds the bias, rounds and saturates")
     claim.depth = 2  # the bias is read in the cycle before
-    phase, biases = schedule.phase_of(node), network.parameters.biases[node.name]
+    phase, biases = placed.scheduled.phase, placed.stage.parameters.biases[node.name]
     source = "accumulator_0" if phase.lanes == 1 else "copy_0"
     claim.free(source)
-    total = claim.probe(source, shape_of(dut.accumulator)) - dut.start
+    total = claim.probe(source, shape_of(dut.plan.accumulator)) - dut.plan.start
     unit = _registered(claim, dut.unit)
     bias = Array(
         Const(int(value), shape_of(Fixed.spanning(biases.tolist(), 0))) for value in biases
     )
     # No sum can be outside the range that the weights span; which unit's it is does not matter.
-    lowest, highest = _reach(network.parameters.weights[node.name], schedule.graph[node.operand])
+    lowest, highest = _reach(placed)
     claim.given((total >= min(lowest)) & (total <= max(highest)))
     exact = total + bias[unit]
     claim.given(unit < phase.units)
@@ -266,13 +262,17 @@ def _linear_result(node: Linear, schedule: Schedule, network: Network) -> Proper
     totals = [(low + value, high + value) for low, high, value in pairs]
     claim.given(exact >= min(low for low, _ in totals))
     claim.given(exact <= max(high for _, high in totals))
-    _result(claim, dut, requantised(exact, node.accumulator.frac, node.type))
+    typed = placed.scheduled.typed
+    frac = typed[node.operand].frac + typed.weights[node.name].frac
+    _result(claim, dut, requantised(exact, frac, placed.scheduled.result))
     return claim
 
 
-def _reach(weights: IntArray, operand: Node) -> tuple[list[int], list[int]]:
+def _reach(placed: Placed) -> tuple[list[int], list[int]]:
     """The least and the greatest dot product of each unit, over all operands."""
-    ends = (operand.type.minimum, operand.type.maximum)
+    (operand,) = placed.scheduled.operands
+    weights = placed.stage.parameters.weights[placed.node.name]
+    ends = (operand.minimum, operand.maximum)
     rows = [[[weight * end for end in ends] for weight in row] for row in weights.tolist()]
     lowest = [sum(min(products) for products in row) for row in rows]
     return lowest, [sum(max(products) for products in row) for row in rows]
@@ -280,33 +280,36 @@ def _reach(weights: IntArray, operand: Node) -> tuple[list[int], list[int]]:
 
 def _product(claim: Property, dut: LinearUnit, lane: int) -> Value:
     """The product in a lane's registers, with the carry that it lacks."""
-    product = claim.probe(f"product_{lane}", shape_of(dut.product))
+    product = claim.probe(f"product_{lane}", shape_of(dut.plan.product))
     return product + claim.probe(f"carry_{lane}", 1)
 
 
-def _linear(
-    node: Linear, schedule: Schedule, network: Network, claim: str
-) -> tuple[Property, LinearUnit]:
-    found = Property(node.name, claim)
-    dut = linear_unit(node, schedule, network.parameters, blocks=False)
+def _linear(placed: Placed, claim: str) -> tuple[Property, LinearUnit]:
+    found = Property(placed.name, claim)
+    dut = _component(placed)
+    if not isinstance(dut, LinearUnit):
+        raise TypeError(f"{placed.name} must be a linear operator")
     found.module.submodules.dut = dut
     found.drive(dut.address, dut.operand, dut.clear, dut.accumulate, dut.load, dut.shift)
     found.drive(dut.unit, dut.enable)
     return found, dut
 
 
-def _claim(
-    node: Node, schedule: Schedule, network: Network, result: str
-) -> tuple[Property, Elementwise]:
-    found = Property(node.name, f"the result {result}")
-    dut = component(node, schedule, network.parameters, blocks=False)
+def _claim(placed: Placed, result: str) -> tuple[Property, Elementwise]:
+    found = Property(placed.name, f"the result {result}")
+    dut = _component(placed)
     if not isinstance(dut, Elementwise):
-        raise TypeError(f"{node.name} must be an elementwise operator")
+        raise TypeError(f"{placed.name} must be an elementwise operator")
     found.module.submodules.dut = dut
     found.drive(*dut.operands, dut.clear, dut.enable)
     if isinstance(dut, SerialMultiplier):
         found.drive(dut.start)
     return found, dut
+
+
+def _component(placed: Placed) -> LinearUnit | Elementwise:
+    """The operator's hardware, with products in logic."""
+    return component(placed.node, placed.scheduled, placed.stage.parameters, False)
 
 
 def _result(claim: Property, dut: Elementwise | LinearUnit, definition: Value) -> None:

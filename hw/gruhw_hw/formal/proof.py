@@ -11,9 +11,9 @@ from rich.table import Table
 from gruhw.model import Network
 from gruhw.programs import in_parallel
 from gruhw.values import instance, whole_number
+from gruhw_hw.formal.control import control_properties
 from gruhw_hw.formal.operators import operator_properties
 from gruhw_hw.formal.solver import Outcome, problem, prove
-from gruhw_hw.formal.streams import stream_properties
 from gruhw_hw.formal.tables import check_table
 from gruhw_hw.synthesis.yosys import tool_versions
 
@@ -27,7 +27,7 @@ class Proof:
     Parameters
     ----------
     outcomes
-        One for each claim, in the order of the graph; the streams and the control last.
+        One for each claim, in the order of the stages and graphs; streams and control last.
     tools
         The versions of what proved it.
     """
@@ -104,7 +104,7 @@ def prove_network(
 
 def _claims(network: Network) -> Iterator[Callable[[], Outcome]]:
     """What is to be proved, each ready for a thread; hardware is elaborated here, in this one."""
-    graph = network.graph
-    yield from (partial(check_table, table, graph) for table in graph.tables)
-    for claim in chain(operator_properties(network), stream_properties(network)):
+    for bound in network.layers:
+        yield from (partial(check_table, table, bound) for table in bound.graph.tables)
+    for claim in chain(operator_properties(network), control_properties(network)):
         yield partial(prove, problem(claim))

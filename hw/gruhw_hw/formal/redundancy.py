@@ -7,6 +7,8 @@ from gruhw.graph import Linear
 from gruhw.model import Network
 from gruhw_hw.formal.solver import failure
 from gruhw_hw.formal.surroundings import SURROUNDINGS, surroundings
+from gruhw_hw.placed import placed_operators
+from gruhw_hw.synthesis.hierarchy import DATAPATH
 from gruhw_hw.synthesis.mutation import (
     CellFault,
     ContentFault,
@@ -82,26 +84,34 @@ def redundant(verilog: str, top: str, fault: Fault, network: Network | None = No
     module = _Scope("module", fault.module, ["*"], memories=True)
     design = _Scope("design", top, others, memories=isinstance(fault, ContentFault))
     scopes = [module]
-    operator, contents = fault.module.rpartition(".")[2], isinstance(fault, ContentFault)
-    if network and (found := surroundings(network, verilog, top, operator, contents=contents)):
-        # The weights themselves matter only if they are what is wrong.
-        memories = contents or not isinstance(network.graph[operator], Linear)
-        scopes.append(
-            _Scope(
-                "surroundings",
-                SURROUNDINGS,
-                outside=[],
-                memories=memories,
-                cycles=found.cycles,
-                around=found.design,
-                spared=found.rows,
-            )
-        )
+    if network and (around := _surroundings(network, verilog, top, fault)):
+        scopes.append(around)
     for scope in (*scopes, design):
         for spared in (0, scope.spared):
             if _proved(verilog, top, fault, scope, spared):
                 return scope.name
     return ""
+
+
+def _surroundings(network: Network, verilog: str, top: str, fault: Fault) -> _Scope | None:
+    """The scope around the operator that has the fault; None if none has it, or none is known."""
+    operators = {f"{top}.{DATAPATH}.{each.path}": each for each in placed_operators(network)}
+    contents, placed = isinstance(fault, ContentFault), operators.get(fault.module)
+    if placed is None:
+        return None
+    found = surroundings(network, verilog, placed, fault.module, contents=contents)
+    if found is None:
+        return None
+    return _Scope(
+        "surroundings",
+        SURROUNDINGS,
+        outside=[],
+        # The weights themselves matter only if they are what is wrong.
+        memories=contents or not isinstance(placed.node, Linear),
+        cycles=found.cycles,
+        around=found.design,
+        spared=found.rows,
+    )
 
 
 def _proved(verilog: str, top: str, fault: Fault, scope: _Scope, spared: int) -> bool:

@@ -34,6 +34,9 @@ class Property:
     cases
         Values of the signal :data:`CASE`, each proved for itself; together they must be
         everything there is. Without any, there is one proof.
+    memories
+        Whether it speaks of words of memories, which become registers then. If not, only what it
+        depends on does.
 
     Attributes
     ----------
@@ -45,6 +48,7 @@ class Property:
     claim: str
     depth: int = 1
     cases: Sequence[int] = ()
+    memories: bool = True
     module: Module = field(default_factory=Module)
     inputs: list[Signal] = field(default_factory=list)
     probes: dict[str, Signal] = field(default_factory=dict)
@@ -161,20 +165,15 @@ def _prepare(claim: Property) -> list[str]:
     """The commands that make one flat netlist, with the probes connected."""
     # Nothing is optimised before the probes are there: what only they read would be removed.
     flat = ["read_rtlil top.il", "hierarchy -top top", "proc", "flatten", "memory_collect"]
+    words = ["memory_map"]
     connected = [
         f"connect -nounset -set {signal.name} dut.{path}" for path, signal in claim.probes.items()
     ]
     cut = [f"cutpoint w:dut.{path}" for path in claim.cut]
-    return [
-        *flat,
-        "memory_map",
-        "cd top",
-        *cut,
-        *connected,
-        "cd ..",
-        "chformal -lower",
-        "opt -fast",
-    ]
+    probed = ["cd top", *cut, *connected, "cd ..", "chformal -lower"]
+    if claim.memories:
+        return [*flat, *words, *probed, "opt -fast"]
+    return [*flat, *probed, "opt_clean -purge", *words, "opt -fast"]
 
 
 def failure(log: str) -> str | None:

@@ -26,12 +26,13 @@ from amaranth.hdl import (
 from amaranth.utils import ceil_log2
 
 from gruhw.fixed import Fixed, IntArray
-from gruhw.graph import Input, Linear, Multiply, Node
+from gruhw.graph import Input, Linear, Multiply, State
 from gruhw.model import Network
-from gruhw.schedule import Schedule
+from gruhw.schedule import Scheduled
 from gruhw_hw.arithmetic import shape_of
 from gruhw_hw.formal.reach import possible_operands
 from gruhw_hw.pipeline import delayed
+from gruhw_hw.placed import Placed
 
 SURROUNDINGS = "surroundings"
 """The name of the module."""
@@ -72,42 +73,36 @@ class Surroundings:
 
 
 def surroundings(
-    network: Network, verilog: str, top: str, operator: str, *, contents: bool
+    network: Network, verilog: str, placed: Placed, module: str, *, contents: bool
 ) -> Surroundings | None:
-    """What surrounds an operator in a design; None if nothing is known of it, or it is none.
+    """What surrounds an operator in a design; None if nothing is known of it.
 
     Parameters
     ----------
-    verilog, top
-        The design, and the name of its top module.
-    operator
-        The last part of its module's name, which is its name in the graph.
+    verilog
+        The design.
+    placed, module
+        The operator, and the name of its module there.
     contents
         Whether the question is about weights or tables.
     """
-    graph = network.graph
-    schedule = Schedule(graph, network.genome.folding, network.genome.output)
-    nodes = (*graph.operators, *([graph.head] if schedule.head else []))
-    node = next((node for node in nodes if node.name == operator), None)
-    if node is None:
-        return None
-    inside = f"{top}.datapath.{operator}"
-    types = {f"operand_{i}": graph[name].type for i, name in enumerate(node.operands)}
-    ports = _ports(verilog, inside, types)
+    node, scheduled = placed.node, placed.scheduled
+    types = {f"operand_{i}": kind for i, kind in enumerate(scheduled.operands)}
+    ports = _ports(verilog, module, types)
     signals = {_INSIDE.get(name, name): signal for name, (_, signal) in ports.items()}
-    if isinstance(node, Linear) and contents and not isinstance(graph[node.operand], Input):
-        return None
     m, rows = Module(), _ROWS
     if not isinstance(node, Linear):
-        possible = possible_operands(network).get(operator)
-        ends, cycles = _units(m, node, schedule, signals, possible)
+        possible = possible_operands(network).get(placed.name)
+        ends, cycles = _units(m, placed, signals, possible)
     elif not contents:
-        ends, cycles = _groups(m, node, schedule, signals)
-        rows += schedule.phase_of(node).lanes
+        ends, cycles = _groups(m, placed, signals)
+        rows += scheduled.phase.lanes
+    elif isinstance(source := scheduled.typed.graph[node.operand], Input):
+        ends, cycles = _padding(m, scheduled, source.size, signals)
     else:
-        ends, cycles = _padding(m, node, schedule, signals)
+        return None
     m.submodules.part = Instance(
-        inside,
+        module,
         i_clk=ClockSignal(),
         i_rst=ResetSignal(),
         **{f"{direction}_{name}": signal for name, (direction, signal) in ports.items()},
@@ -132,42 +127,53 @@ def _ports(verilog: str, module: str, types: Mapping[str, Fixed]) -> dict[str, t
 
 
 def _units(
-    m: Module,
-    node: Node,
-    schedule: Schedule,
-    signals: Mapping[str, Signal],
-    possible: IntArray | None,
+    m: Module, placed: Placed, signals: Mapping[str, Signal], possible: IntArray | None
 ) -> tuple[Sequence[Signal], int]:
     """Units come as the schedule says, with possible operands, and wait until they are read."""
-    interval = schedule.step.unit_interval
-    read, ready = schedule.read_cycle(node.name), schedule.ready[node.name]
+    node, scheduled = placed.node, placed.scheduled
+    interval, slot = scheduled.phase.unit_interval, scheduled.slot
     operands = [signals[f"operand_{i}"] for i in range(len(node.operands))]
     start = Signal(name="start_any")
     since = _spaced(m, start, interval)
     if "start" in signals:
         m.d.comb += signals["start"].eq(start)
-    enable = delayed(m, start, ready - 1 - read, "enable")
+    enable = delayed(m, start, slot.ready - 1 - slot.read, "enable")
     m.d.comb += signals["enable"].eq(enable)
 
     for operand, name in zip(operands, node.operands, strict=True):
         before = Signal(operand.shape(), name=f"{operand.name}_before")
         m.d.sync += before.eq(operand)
-        steady = since < _holds(name, node, schedule)
+        steady = since < _holds(name, placed)
         m.d.comb += Assume(start | ~steady | (operand == before))
     if possible is not None:
-        m.d.comb += Assume(~start | _is_possible(m, operands, possible))
+        offered = _offered(scheduled, possible)
+        m.d.comb += Assume(~start | _is_possible(m, operands, offered))
 
-    looks = _looks(node, schedule, interval)
+    looks = _looks(placed)
     seen = _seen(m, signals["result"], enable, looks)
     clear = [signals["clear"]] if "clear" in signals else []
-    return [start, *operands, *clear, seen], ready - read + max(looks) + 2
+    return [start, *operands, *clear, seen], slot.ready - slot.read + max(looks) + 2
+
+
+def _offered(scheduled: Scheduled, possible: IntArray) -> IntArray:
+    """What an operator's ports may be offered where these operands are possible.
+
+    A product with a state is cleared in a sequence's first step, in which the state's memory
+    offers what stands there from the sequence before, whatever the other operand is.
+    """
+    node, graph = scheduled.node, scheduled.typed.graph
+    reads_state = any(isinstance(graph[name], State) for name in node.operands)
+    if not isinstance(node, Multiply) or not reads_state:
+        return possible
+    axes = np.meshgrid(*(np.unique(column) for column in possible.T), indexing="ij")
+    return np.stack([axis.ravel() for axis in axes], axis=1)
 
 
 def _groups(
-    m: Module, node: Linear, schedule: Schedule, signals: Mapping[str, Signal]
+    m: Module, placed: Placed, signals: Mapping[str, Signal]
 ) -> tuple[Sequence[Signal], int]:
     """Accumulators leave as the schedule says: a group at a time, which may be a short one."""
-    phase = schedule.phase_of(node)
+    phase = placed.scheduled.phase
     start, short = Signal(name="start_any"), Signal(name="short_any")
     since = _spaced(m, start, phase.group_cycles)
     is_short = Signal()
@@ -185,7 +191,7 @@ def _groups(
     enable = delayed(m, token, 1, "enable")
     driven = {"load": start, "shift": token, "enable": enable}
     m.d.comb += [signals[name].eq(value) for name, value in driven.items() if name in signals]
-    looks = _looks(node, schedule, phase.unit_interval)
+    looks = _looks(placed)
     seen = _seen(m, signals["result"], enable, looks)
     free = [signal for name, signal in signals.items() if name not in (*driven, "result")]
     return [start, short, *free, seen], phase.lanes * phase.unit_interval + max(looks) + 3
@@ -215,30 +221,33 @@ def _seen(m: Module, result: Signal, enable: Value, looks: Set[int]) -> Signal:
     return seen
 
 
-def _holds(operand: str, node: Node, schedule: Schedule) -> int:
+def _holds(operand: str, placed: Placed) -> int:
     """For how many cycles, from that in which it is read, an operand belongs to its unit."""
-    read = schedule.read_cycle(node.name)
-    if operand == schedule.graph.state.name:
+    scheduled, slots = placed.scheduled, placed.core.slots
+    slot = scheduled.slot
+    if isinstance(scheduled.typed.graph[operand], State):
         # Only a serial product needs it longer.
-        return schedule.ready[node.name] - read if schedule.serial_products else 1
-    return schedule.step.unit_interval - (read - schedule.ready[operand])
+        return slot.ready - slot.read if scheduled.serial else 1
+    return scheduled.phase.unit_interval - (slot.read - slots[operand].ready)
 
 
-def _looks(node: Node, schedule: Schedule, interval: int) -> Set[int]:
+def _looks(placed: Placed) -> Set[int]:
     """In which cycles something reads a result, counted from that in which it is there.
 
-    At once, for the state and the output; and when its readers do, of which serial products take
-    their second operand until they are complete. What is read when the next unit is there has been
-    carried on in the cycle before.
+    At once, for the output; when states are written; and when its readers do, of which serial
+    products take their second operand until they are complete. What is read when the next unit is
+    there has been carried on in the cycle before.
     """
-    looks = {0}
-    for reader in schedule.graph.operators:
-        if node.name in reader.operands:
-            first, last = schedule.read_cycle(reader.name), schedule.read_cycle(reader.name)
-            if isinstance(reader, Multiply) and schedule.serial_products:
-                last = schedule.ready[reader.name] - 1
-            looks |= {cycle - schedule.ready[node.name] for cycle in range(first, last + 1)}
-    return {min(age, interval - 1) for age in looks}
+    scheduled, slots = placed.scheduled, placed.core.slots
+    states = [state for state in scheduled.typed.graph.states if state.source == placed.node.name]
+    looks = {0} | {placed.core.kept(state) - scheduled.slot.ready for state in states}
+    for reader in scheduled.typed.graph.operators:
+        if placed.node.name in reader.operands:
+            first = last = slots[reader.name].read
+            if isinstance(reader, Multiply) and scheduled.serial:
+                last = slots[reader.name].ready - 1
+            looks |= {cycle - scheduled.slot.ready for cycle in range(first, last + 1)}
+    return {min(age, scheduled.phase.unit_interval - 1) for age in looks}
 
 
 def _is_possible(m: Module, operands: Sequence[Signal], possible: IntArray) -> Signal:
@@ -258,13 +267,13 @@ def _is_possible(m: Module, operands: Sequence[Signal], possible: IntArray) -> S
 
 
 def _padding(
-    m: Module, node: Linear, schedule: Schedule, signals: Mapping[str, Signal]
+    m: Module, scheduled: Scheduled, size: int, signals: Mapping[str, Signal]
 ) -> tuple[Sequence[Signal], int]:
-    """The operand is zero where it stands in a word that no input element is written to.
+    """The operand is zero where it stands in a word that none of ``size`` elements is written to.
 
     So it is where memories begin with zero; elsewhere such a weight's product may be seen.
     """
-    phase, size = schedule.phase_of(node), schedule.graph.input.size
+    phase = scheduled.phase
     address, operand = signals["weight__addr"], signals["operand"]
     before = Signal(address.shape(), reset_less=True)
     m.d.sync += before.eq(address)

@@ -1,15 +1,19 @@
 """From Verilog to a report: one flattened run for the total, one hierarchical for the parts."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from gruhw.errors import InputError
 from gruhw.files import PathLike
-from gruhw.genome import OPERATORS
 from gruhw.values import instance, truth
 from gruhw_hw.identifiers import check_top
 from gruhw_hw.pdk import Liberty
-from gruhw_hw.synthesis.hierarchy import Hierarchy, cells_by_operator, inclusive_cells
+from gruhw_hw.synthesis.hierarchy import (
+    Hierarchy,
+    cells_by_operator,
+    inclusive_cells,
+    named_operators,
+)
 from gruhw_hw.synthesis.report import SynthesisReport
 from gruhw_hw.synthesis.resources import Resources, count_resources
 from gruhw_hw.synthesis.targets import (
@@ -28,9 +32,6 @@ from gruhw_hw.synthesis.yosys import (
     warnings,
 )
 
-OPERATOR_ROWS = (*OPERATORS, "head")
-"""The operators that a report has rows for: the seventeen of the cell, and the head."""
-
 
 def synthesise(
     verilog: str,
@@ -40,8 +41,7 @@ def synthesise(
     liberty: PathLike | None = None,
     by_operator: bool = True,
     dsp: bool = False,
-    operators: Collection[str] = OPERATOR_ROWS,
-    parent: str | None = None,
+    operators: Mapping[str, str] | None = None,
 ) -> SynthesisReport:
     """Synthesise a design with Yosys and count what it needs.
 
@@ -59,8 +59,9 @@ def synthesise(
         Whether to attribute resources to operators too, which takes a second run.
     dsp
         Whether multiplier blocks may be used. Without them, area shows every bit of width.
-    operators, parent
-        Which modules are operators: see :func:`cells_by_operator`.
+    operators
+        Their modules, and what each is called: see
+        :func:`gruhw_hw.synthesis.hierarchy.operator_modules`. If absent, names of modules say it.
 
     Raises
     ------
@@ -83,7 +84,9 @@ def synthesise(
     if by_operator:
         with library_blamed(liberty, verilog, top):
             hierarchy, _ = _run(verilog, top, chosen, library, flatten=False, dsp=dsp)
-        attributed = cells_by_operator(hierarchy, top, operators, parent)
+        if operators is None:
+            operators = named_operators(hierarchy, top)
+        attributed = cells_by_operator(hierarchy, top, operators)
         rows = {name: count_resources(found, cells) for name, found in attributed.items()}
     tools = dict(tool_versions())
     if library is not None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
+from gruhw.frozen import FrozenMapping
 from gruhw_hw.synthesis.hierarchy import REST
 from gruhw_hw.synthesis.resources import COUNTS, Resources
 from gruhw_hw.synthesis.targets import TARGETS
@@ -54,6 +55,10 @@ class SynthesisReport:
     warnings: tuple[str, ...] = ()
     dsp: bool = field(default=False, kw_only=True)
 
+    def __post_init__(self) -> None:
+        for name in ("by_operator", "tools"):
+            object.__setattr__(self, name, FrozenMapping(getattr(self, name)))
+
     def to_json(self) -> dict[str, Any]:
         """The report as JSON types; the same design and tools give the same."""
         return {
@@ -68,23 +73,28 @@ class SynthesisReport:
 
     def table(self) -> Table:
         """The report for people: a row for each operator; columns that are all 0 are left out."""
-        rows = dict(self.by_operator)
-        if rows:
-            rows["sum"] = sum(rows.values(), Resources())
-        rows["total, flattened"] = self.total
-        shown = [name for name in COUNTS if any(getattr(used, name) for used in rows.values())]
-        other = any(used.other for used in rows.values())
+        rows = list(self.by_operator.items())
+        sums = [("sum", sum(self.by_operator.values(), Resources()))] if rows else []
+        sums.append(("total, flattened", self.total))
+        everything = [used for _, used in (*rows, *sums)]
+        shown = [name for name in COUNTS if any(getattr(used, name) for used in everything)]
+        other = any(used.other for used in everything)
         table = Table(title=f"Synthesis for {self.target}")
         table.add_column("operator", no_wrap=True)
         for name in shown:
             table.add_column(COLUMNS[name][0], justify="right")
         if other:
             table.add_column("other cells")
-        for row, used in rows.items():
-            if row in ("sum", "total, flattened"):
-                table.add_section()
+
+        def add(row: str, used: Resources) -> None:
             values = [COLUMNS[name][1].format(getattr(used, name)) for name in shown]
             if other:
                 values.append(", ".join(f"{n} {cell}" for cell, n in used.other.items()))
             table.add_row(row, *values)
+
+        for row, used in rows:
+            add(row, used)
+        for row, used in sums:
+            table.add_section()
+            add(row, used)
         return table

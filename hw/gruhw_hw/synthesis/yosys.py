@@ -18,6 +18,7 @@ from pathlib import Path
 
 from gruhw.errors import ToolError
 from gruhw.files import scratch_folder
+from gruhw.frozen import FrozenMapping
 from gruhw.programs import run_program
 
 _RUNNER = """
@@ -127,7 +128,7 @@ def tool_versions() -> Mapping[str, str]:
         # The banner also has the date it was compiled, which says nothing about its results.
         if (match := re.search(r"ABC \d\S*", banner)) is not None:
             found["abc"] = match[0].removeprefix("ABC ")
-    return found
+    return FrozenMapping(found)
 
 
 def _creator(stat: bytes) -> str:

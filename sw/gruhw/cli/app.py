@@ -17,9 +17,10 @@ from typer.exceptions import TyperException
 from gruhw import __version__
 from gruhw.cli import hardware, learning, search
 from gruhw.cli.console import errors
+from gruhw.cli.network import NamingCells
 from gruhw.errors import GruhwError, GruhwWarning, InputError, one_line
 from gruhw.files import describe
-from gruhw.genome import first_problem
+from gruhw.strict import first_problem
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C, as shells have it, and after SIGTERM."""
@@ -43,7 +44,7 @@ for command in (
     learning.evaluate,
     hardware.report,
 ):
-    app.command()(command)
+    app.command(cls=NamingCells)(command)
 
 
 def _print_version(wanted: bool) -> None:
@@ -59,7 +60,7 @@ def _options(
         False, "--version", callback=_print_version, is_eager=True, help="Print the version."
     ),
 ) -> None:
-    """Mixed-precision GRU accelerators: train, generate Verilog, synthesise, prove."""
+    """Mixed-precision recurrent accelerators: train, generate Verilog, synthesise, prove."""
     if context.invoked_subcommand is None:
         print(context.get_help())
         raise InputError("a command is required, but missing")

@@ -5,9 +5,11 @@ NumPy, PyTorch or Amaranth.
 """
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from gruhw.genome import PRESETS, Output
+from gruhw.architecture import INITIALS, Initial
+from gruhw.genes import PRESETS
+from gruhw.genome import OUTPUTS, Output
 from gruhw.parts import PARTS, PartName
 from gruhw.search.objectives import OBJECTIVES
 from gruhw_hw.synthesis.targets import TARGETS
@@ -15,8 +17,6 @@ from gruhw_sim.simulators import SIMULATORS, SimulatorName
 
 SIMULATED = tuple(name for name, target in TARGETS.items() if target.has_models)
 """The targets whose netlists can be simulated."""
-
-OUTPUTS: tuple[Output, ...] = get_args(Output)
 
 # Where the tables have literal types, these are what type checkers see.
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     Objective: TypeAlias = str
     Simulator: TypeAlias = SimulatorName
     OutputKind: TypeAlias = Output
+    InitialState: TypeAlias = Initial
     Part: TypeAlias = PartName
     OneOfTargets: TypeAlias = str
     OneOfObjectives: TypeAlias = str
@@ -36,6 +37,7 @@ else:
     Objective = Literal[*OBJECTIVES]
     Simulator = Literal[*SIMULATORS]
     OutputKind = Literal[*OUTPUTS]
+    InitialState = Literal[*INITIALS]
     Part = Literal[*PARTS]
     # Of options that may be repeated, Typer takes enumerations only.
     OneOfTargets = StrEnum("OneOfTargets", {name: name for name in TARGETS})

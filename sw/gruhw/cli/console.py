@@ -95,11 +95,26 @@ JsonPath: TypeAlias = Annotated[
     ),
 ]
 Lanes: TypeAlias = Annotated[
-    int | None,
+    str | None,
     typer.Option(
-        "--pe", help="Hidden units computed at a time, instead of the genome's.", metavar="N"
+        "--pe",
+        help="Units computed at a time, instead of the genome's: one number, or one for each "
+        "layer, as in 2,1.",
+        metavar="N",
     ),
 ]
+
+
+def lanes(text: str, separator: str = ",") -> int | tuple[int, ...]:
+    """Processing elements as users give them; :class:`InputError` if they are no numbers."""
+    try:
+        found = tuple(map(int, text.split(separator)))
+    except ValueError:
+        raise InputError(
+            f"pe must be a number, or one for each layer with {separator!r} between them, "
+            f"not {text!r}"
+        ) from None
+    return found if len(found) > 1 else found[0]
 
 
 SplitOption: TypeAlias = Annotated[

@@ -5,7 +5,7 @@
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,7 @@ from gruhw.cli.console import (
     TaskOption,
     counting,
     figures,
+    lanes,
     progress,
     results,
     validation_note,
@@ -29,6 +30,9 @@ from gruhw.cli.console import (
 from gruhw.errors import InputError, ToolError, naming
 from gruhw_hw.identifiers import TOP, check_top
 from gruhw_sim import EXTREME_SEQUENCES
+
+if TYPE_CHECKING:
+    from gruhw.design import Design
 
 SIMULATIONS = "simulation"
 """The folder of the cache that keeps compiled simulations."""
@@ -65,6 +69,13 @@ DataOption = Annotated[
 ]
 
 
+def _design(genome: Path, pe: str | None, output: OutputKind | None) -> "Design":
+    """The design that a command's options say."""
+    from gruhw.design import Design
+
+    return Design.load(genome, pe=None if pe is None else lanes(pe), output=output)
+
+
 def generate(
     genome: GenomePath,
     out: Annotated[
@@ -79,12 +90,11 @@ def generate(
     json: JsonPath = None,
 ) -> None:
     """Write a design's Verilog, parameters and test vectors."""
-    from gruhw.design import Design
     from gruhw.design import generate as write_design
 
     started = time.monotonic()
     check_yosys_cache()
-    design = Design.load(genome, pe=pe, output=output)
+    design = _design(genome, pe, output)
     folder = out or Path("build") / design.name
     with working("generating"):
         sizes = write_design(design, folder, design.samples(data), blocks=dsp, top=top)
@@ -105,15 +115,15 @@ def synth(
     json: JsonPath = None,
 ) -> None:
     """Synthesise with Yosys and count what each operator needs."""
-    from gruhw.design import Design
-    from gruhw_hw.synthesis import synthesise
+    from gruhw_hw.synthesis import operator_modules, synthesise
     from gruhw_hw.top import generate_verilog
 
     check_yosys_cache()
-    design = Design.load(genome, pe=pe, output=output)
+    design = _design(genome, pe, output)
     with working(f"synthesising for {target}"):
         verilog = generate_verilog(design.network, blocks=dsp, top=top).verilog
-        report = synthesise(verilog, top, target, liberty=liberty, dsp=dsp)
+        modules = operator_modules(design.network, top)
+        report = synthesise(verilog, top, target, liberty=liberty, dsp=dsp, operators=modules)
     results.print(report.table())
     results.print(", ".join(f"{tool} {found}" for tool, found in report.tools.items()))
     write_json(json, report.to_json())
@@ -154,10 +164,9 @@ def simulate(
     """Simulate the Verilog against the reference, value and cycle."""
     import numpy as np
 
-    from gruhw.design import Design
     from gruhw_hw.synthesis import netlist as synthesise_netlist
     from gruhw_hw.top import generate_verilog
-    from gruhw_sim import READ_INSIDE
+    from gruhw_sim import read_inside
     from gruhw_sim import simulate as run_simulation
     from gruhw_sim.simulators import find_simulator
 
@@ -170,7 +179,7 @@ def simulate(
     check_yosys_cache()
     with writing_cache(SIMULATIONS):
         pass
-    design = Design.load(genome, pe=pe, output=output)
+    design = _design(genome, pe, output)
     split = design.samples(data, wanted=samples)
     if samples > len(split):
         raise InputError(
@@ -188,7 +197,7 @@ def simulate(
                 liberty=liberty,
                 dsp=dsp,
                 flatten=flatten,
-                keep=() if flatten else READ_INSIDE,
+                keep=() if flatten else read_inside(network),
             )
     with working("simulating") as tell:
         report = run_simulation(
@@ -250,16 +259,15 @@ def verify(
     """Send a whole data set through the Verilog, value and cycle."""
     import numpy as np
 
-    from gruhw.design import Design
     from gruhw.files import read_text
     from gruhw_hw.top import top_of
-    from gruhw_sim.verify import verify as verify_all
+    from gruhw_sim.verify import verify_samples
 
     with writing_cache(SIMULATIONS):
         pass
     if verilog is None:
         check_yosys_cache()
-    design = Design.load(genome, pe=pe, output=output)
+    design = _design(genome, pe, output)
     text = read_text(verilog) if verilog else None
     if text is not None and top is None:
         with naming(verilog):
@@ -272,11 +280,9 @@ def verify(
         part = part.take(np.arange(samples))
     started = time.monotonic()
     with counting("verifying") as tell:
-        found = verify_all(
+        found = verify_samples(
             design.network,
-            design.network.encode(part.x),
-            part.lengths,
-            part.y,
+            part,
             waveform=waveform,
             verilog=text,
             top=top or TOP,
@@ -311,11 +317,10 @@ def prove(
     json: JsonPath = None,
 ) -> None:
     """Prove operators, buffers and control right for all inputs."""
-    from gruhw.design import Design
     from gruhw.files import write_atomic
     from gruhw_hw.formal import prove_network
 
-    design = Design.load(genome, pe=pe, output=output)
+    design = _design(genome, pe, output)
     started = time.monotonic()
     with counting("proving") as tell:
         proof = prove_network(design.network, jobs=jobs, progress=tell)
@@ -344,9 +349,11 @@ def report(
         ),
     ] = None,
     pe: Annotated[
-        list[int] | None,
+        list[str] | None,
         typer.Option(
-            help="Processing elements to synthesise with, too; may be repeated.", metavar="PE"
+            help="Processing elements to synthesise with, too: one number, or one for each layer, "
+            "as in 2,1; may be repeated.",
+            metavar="PE",
         ),
     ] = None,
     task: TaskOption = None,
@@ -356,7 +363,7 @@ def report(
     ] = None,
     json: JsonPath = None,
 ) -> None:
-    """Compare accuracy, size, cycles and area of designs.
+    """Compare accuracy (or error), size, cycles and area of designs.
 
     All inputs are checked first. What is measured is shown and written even if a part fails, which
     ends the command with status 1.
@@ -369,7 +376,9 @@ def report(
     targets = [str(chosen) for chosen in target or ("ice40", "asic")]
     with working("measuring") as tell:
         designs = [Design.load(path) for path in paths]
-        comparison = compare(designs, targets, tell, pes=pe or (), task=task)
+        comparison = compare(
+            designs, targets, tell, pes=[lanes(text) for text in pe or ()], task=task
+        )
     results.print(comparison.table())
     if markdown is not None:
         write_atomic(markdown, comparison.markdown())

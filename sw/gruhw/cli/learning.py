@@ -1,4 +1,4 @@
-"""The commands that train networks and measure their accuracy."""
+"""The commands that train networks and measure how well they do."""
 
 import time
 from dataclasses import replace
@@ -22,8 +22,18 @@ from gruhw.cli.console import (
     working,
     write_json,
 )
+from gruhw.cli.network import (
+    HiddenOption,
+    InitialOption,
+    LayersOption,
+    NetworkOutputOption,
+    check_like,
+    given_layers,
+    network_for,
+)
 from gruhw.errors import InputError
-from gruhw.genome import LEGAL_BITS, MAXIMUM_SIZE, Genome, homogeneous
+from gruhw.genes import LEGAL_BITS, Genes, homogeneous
+from gruhw.genome import Genome
 from gruhw.values import LARGEST_SEED
 
 if TYPE_CHECKING:
@@ -62,7 +72,8 @@ def train(
         "build/trained"
     ),
     genome: Annotated[
-        Path | None, typer.Option(help="Take the widths and the folding from here.", metavar="FILE")
+        Path | None,
+        typer.Option(help="Take layers, widths and folding from here.", metavar="FILE"),
     ] = None,
     bits: Annotated[
         int,
@@ -73,15 +84,10 @@ def train(
             metavar="N",
         ),
     ] = 8,
-    hidden: Annotated[
-        int | None,
-        typer.Option(
-            help="Hidden units; the genome's or the task's, if absent.",
-            min=1,
-            max=MAXIMUM_SIZE,
-            metavar="N",
-        ),
-    ] = None,
+    layers: LayersOption = None,
+    hidden: HiddenOption = None,
+    output: NetworkOutputOption = None,
+    initial: InitialOption = None,
     float_epochs: Annotated[
         int | None,
         typer.Option(help="Epochs in floating point; the task's if absent.", min=0, metavar="N"),
@@ -107,21 +113,22 @@ def train(
 
     check_unicode("task", task)
     template = Genome.load(genome) if genome else None
-    if template is not None and hidden not in (None, template.sizes.hidden):
-        raise InputError(
-            f"hidden must be {template.sizes.hidden}, as in {genome}, or absent, not {hidden}"
-        )
+    wanted = given_layers(layers, hidden)
+    if template is not None:
+        check_like(template.network, wanted, initial, genome)
     found_task = load_task(task)
     epochs_given = {"float_epochs": float_epochs, "quantised_epochs": epochs}
     given: dict[str, Any] = {n: count for n, count in epochs_given.items() if count is not None}
+    network, gives = network_for(found_task, wanted, output, initial, template)
     found = train_design(
         found_task,
-        template.sizes.hidden if template else hidden or found_task.hidden,
-        template.genes if template else homogeneous(bits),
+        network,
+        Genes(network, template.genes) if template else homogeneous(network, bits),
         replace(recipe_for(task), **given, seed=seed, keep_outliers=keep_outliers),
         out,
         _print_epoch,
         folding=template.folding if template else None,
+        output=gives,
     )
     results.print(figures(f"Design {out / 'genome.json'}", found.rows()))
     write_json(json, found.to_json())
@@ -182,7 +189,7 @@ def calibrate(
 def _print_epoch(epoch: "Epoch") -> None:
     errors.print(
         f"{epoch.phase:>9} {epoch.number:3}/{epoch.of}  loss {epoch.loss:.4f}  "
-        f"validation {epoch.accuracy}"
+        f"validation {epoch.figure}"
     )
 
 
@@ -192,26 +199,25 @@ def evaluate(
     task: TaskOption = None,
     json: JsonPath = None,
 ) -> None:
-    """Measure accuracy in the integers that the hardware computes."""
+    """Measure accuracy or error in the integers of the hardware."""
     from gruhw.accuracy import Accuracy
     from gruhw.design import Design
-    from gruhw.reference import classify
+    from gruhw.reference import measure
 
     design = Design.load(genome)
     started = time.monotonic()
     with working("evaluating"):
         source = design.task(task)
         part = design.part(split, source)
-        network = design.network
-        accuracy = Accuracy.of(classify(network, part), part.y)
+        figure = measure(design.network, part)
     of = {"task": task or design.genome.task, "split": split}
-    shown = of | {
-        "sequences": f"{accuracy.total:,}",
-        "correct": f"{accuracy.correct:,}",
-        "accuracy": str(accuracy),
-        "weight bits": f"{network.weight_bits:,}",
-    }
-    results.print(figures(f"Accuracy of {design.name}, computed in integers", shown))
+    shown = of | {"sequences": f"{figure.total:,}"}
+    if isinstance(figure, Accuracy):
+        shown["correct"] = f"{figure.correct:,}"
+    shown |= {figure.name: str(figure), "weight bits": f"{design.network.weight_bits:,}"}
+    title = figure.name[:1].upper() + figure.name[1:]
+    results.print(figures(f"{title} of {design.name}, computed in integers", shown))
     progress.print(f"evaluated in {time.monotonic() - started:.1f} s")
     note = validation_note(design, split, source)
-    write_json(json, {**of, **accuracy.to_json(), "weight_bits": network.weight_bits, **note})
+    bits = {"weight_bits": design.network.weight_bits}
+    write_json(json, {**of, **figure.to_json(), **bits, **note})

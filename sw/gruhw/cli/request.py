@@ -1,20 +1,24 @@
 """What a search is asked for: read from options, stored with the search, and checked."""
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from gruhw.architecture import Architecture
 from gruhw.cache import check_yosys_cache
-from gruhw.cli.choices import Objective, Preset, Target
+from gruhw.cli.choices import InitialState, Objective, OutputKind, Preset, Target
 from gruhw.cli.console import check_unicode
+from gruhw.cli.network import check_like, layers_text, network_for
 from gruhw.errors import InputError
 from gruhw.files import exists
-from gruhw.genome import MAXIMUM_SIZE, PRESETS, Genome, Sizes, first_problem
+from gruhw.genes import preset_of
+from gruhw.genome import Genome
 from gruhw.search.folder import FLOAT_CHECKPOINT, FLOAT_MODEL
 from gruhw.search.objectives import DEFAULT_TARGET
+from gruhw.strict import first_problem
 from gruhw.values import LARGEST_SEED
 
 if TYPE_CHECKING:
@@ -27,13 +31,15 @@ if TYPE_CHECKING:
 class Request:
     """What was asked for, as it is stored with a search and found again by ``--resume``.
 
-    So that the files of ``model`` and ``start`` need not be read again, ``hidden`` is the model's
-    if nothing else was asked for, and ``genomes`` are those of ``start``.
+    So that the files of ``model`` and ``start`` need not be read again, ``layers``, ``output`` and
+    ``initial`` are the model's, if there is one, and ``genomes`` are those of ``start``.
     """
 
     task: str = ""
     model: str | None = None
-    hidden: Annotated[int, Field(ge=1, le=MAXIMUM_SIZE)] | None = None
+    layers: str | None = None
+    output: OutputKind | None = None
+    initial: InitialState | None = None
     objective: tuple[Objective, ...] = ("size",)
     target: Target = DEFAULT_TARGET
     preset: Preset = "full"
@@ -52,7 +58,7 @@ class Request:
     def content(self) -> dict[str, Any]:
         """The request as JSON values."""
         genomes = [genome.model_dump(mode="json") for genome in self.genomes]
-        return asdict(self) | {"genomes": genomes}
+        return {item.name: getattr(self, item.name) for item in fields(self)} | {"genomes": genomes}
 
 
 QUICK = {"population": 16, "generations": 8, "finalists": 4}
@@ -61,14 +67,17 @@ QUICK = {"population": 16, "generations": 8, "finalists": 4}
 QUICK_DESCENT = 0.5
 """The part of the genes that each step of a quick search's descent narrows."""
 
-TRAINING = ("task", "model", "hidden", "seed", "quick", "keep_outliers")
+TRAINING = ("task", "model", "layers", "output", "initial", "seed", "quick", "keep_outliers")
 """What the float network and the shared weights depend on."""
 
 TRAINED = (FLOAT_CHECKPOINT, FLOAT_MODEL)
 """Files of which a folder has one as soon as something is trained."""
 
-LATER = {"keep_outliers"}
+LATER = {"keep_outliers", "layers", "output", "initial"}
 """Options that searches did not always have."""
+
+UNITS = "hidden"
+"""What searches had instead of layers: the units of their only GRU."""
 
 CHANGEABLE = ("generations", "select")
 """What may differ when a search is resumed: no figure depends on them."""
@@ -84,22 +93,41 @@ def new_request(given: dict[str, Any]) -> Request:
     for path in request.start:
         check_unicode("start", path)
     genomes = tuple(Genome.load(Path(path)) for path in request.start)
-    return replace(request, hidden=_hidden(request), genomes=genomes)
+    return replace(_like_model(request), genomes=genomes)
 
 
-def _hidden(request: Request) -> int | None:
-    """Hidden units as asked for, or else of the model, which is checked; None without either."""
+def _like_model(request: Request) -> Request:
+    """The request with the network of its model, which is checked, if there is one."""
     if request.model is None:
-        return request.hidden
-    from gruhw.search.prepare import given_model  # it brings PyTorch
+        return request
+    from gruhw.model import read_model
     from gruhw.tasks import load_task
 
-    return given_model(Path(request.model), load_task(request.task), request.hidden).sizes.hidden
+    path, task = Path(request.model), load_task(request.task)
+    genome = Genome.load(path)
+    found = genome.network
+    read_model(genome, path)
+    task.check_network(found, path)
+    check_like(found, request.layers, request.initial, path)
+    network, output = network_for(task, None, request.output, None, genome)
+    if network != found:
+        raise InputError(
+            f"{path}: outputs of the network must be {network.outputs} for output {output}, "
+            f"not {found.outputs}"
+        )
+    return replace(request, layers=layers_text(found), output=output, initial=found.initial)
+
+
+def network_of(request: Request) -> tuple[Architecture, OutputKind]:
+    """The network that is asked for, and what it gives."""
+    from gruhw.tasks import load_task
+
+    return network_for(load_task(request.task), request.layers, request.output, request.initial)
 
 
 def stored_request(store: "Store", given: dict[str, Any]) -> Request:
     """The request of the search in ``store``, with what may be changed changed as ``given``."""
-    stored = store.get("request")
+    stored = _upgraded(store.get("request"))
     names = {field.name for field in fields(Request)}
     # A search that began before there was an option did without it.
     if not isinstance(stored, dict) or not names - LATER <= stored.keys() <= names:
@@ -121,6 +149,15 @@ def stored_request(store: "Store", given: dict[str, Any]) -> Request:
     return replace(request, **changes)
 
 
+def _upgraded(stored: Any) -> Any:
+    """What was stored, with layers where an older search had hidden units."""
+    if not isinstance(stored, dict) or UNITS not in stored:
+        return stored
+    content = dict(stored)
+    units = content.pop(UNITS)
+    return content | {"layers": None if units is None else f"gru:{units}"}
+
+
 def _shown(value: Any) -> str:
     """An option's value in a message."""
     if value is None:
@@ -130,7 +167,7 @@ def _shown(value: Any) -> str:
 
 def check_training(store: "Store", request: Request) -> None:
     """Refuse what was trained for another request, before its first evaluation bound a search."""
-    folder, stored = store.path.parent, store.get("request")
+    folder, stored = store.path.parent, _upgraded(store.get("request"))
     if not isinstance(stored, dict) or not any(exists(folder / name) for name in TRAINED):
         return
     for name in TRAINING:
@@ -164,9 +201,7 @@ def check(request: Request) -> list["Cost"]:
     if request.finalists % 4:
         raise InputError(f"finalists must be a multiple of 4, not {request.finalists}")
     task = load_task(request.task)
-    hidden = request.hidden or task.hidden
-    sizes = Sizes(input=task.inputs, hidden=hidden, classes=task.classes)
-    space = make_space(request, sizes)
+    space = make_space(request)
     for genome in request.genomes:
         space.vector(genome)
     costs = make_costs(request.objective, target=request.target, steps=task.steps)
@@ -176,11 +211,13 @@ def check(request: Request) -> list["Cost"]:
     return costs
 
 
-def make_space(request: Request, sizes: Sizes) -> "SearchSpace":
+def make_space(request: Request) -> "SearchSpace":
     """What to search."""
     from gruhw.search.space import SearchSpace
 
-    return SearchSpace(PRESETS[request.preset], sizes, request.task, pe=_foldings(request.pe))
+    network, output = network_of(request)
+    preset = preset_of(request.preset, network)
+    return SearchSpace(preset, request.task, output=output, pe=_foldings(request.pe))
 
 
 def _foldings(text: str) -> tuple[int, ...]:

@@ -14,6 +14,13 @@ import typer
 from gruhw.cli.choices import OneOfObjectives, Preset, Target
 from gruhw.cli.console import JsonPath, counting, errors, figures, progress, results, write_json
 from gruhw.cli.learning import OutlierOption
+from gruhw.cli.network import (
+    HiddenOption,
+    InitialOption,
+    LayersOption,
+    NetworkOutputOption,
+    given_layers,
+)
 from gruhw.cli.request import (
     QUICK_DESCENT,
     Request,
@@ -25,7 +32,6 @@ from gruhw.cli.request import (
     stored_request,
 )
 from gruhw.errors import GruhwError
-from gruhw.genome import MAXIMUM_SIZE
 from gruhw.values import LARGEST_SEED
 
 if TYPE_CHECKING:
@@ -53,19 +59,15 @@ def search(
         Path | None,
         typer.Option(help="The genome file of a trained design to start from.", metavar="FILE"),
     ] = None,
-    hidden: Annotated[
-        int | None,
-        typer.Option(
-            help="Hidden units; the model's, or the task's, if absent.",
-            min=1,
-            max=MAXIMUM_SIZE,
-            metavar="N",
-        ),
-    ] = None,
+    layers: LayersOption = None,
+    hidden: HiddenOption = None,
+    output: NetworkOutputOption = None,
+    initial: InitialOption = None,
     objective: Annotated[
         list[OneOfObjectives] | None,
         typer.Option(
-            help="What to minimise besides mistakes; up to three times. size if absent.",
+            help="What to minimise besides mistakes (or squared errors); up to three times. size "
+            "if absent.",
             metavar=f"<{'|'.join(OneOfObjectives)}>",
         ),
     ] = None,
@@ -74,11 +76,17 @@ def search(
     ] = None,
     preset: Annotated[
         Preset | None,
-        typer.Option(help="Which widths are free: all (full), or the paper's 17."),
+        typer.Option(
+            help="Which widths are free: all (full), or results alone, whose widths weights share "
+            "(operators17: of a GRU, the paper's 17)."
+        ),
     ] = None,
     pe: Annotated[
         str | None,
-        typer.Option(help=f"Foldings to try, as in 1,2,4; {Request.pe} if absent.", metavar="LIST"),
+        typer.Option(
+            help=f"Foldings to try, each for all layers, as in 1,2,4; {Request.pe} if absent.",
+            metavar="LIST",
+        ),
     ] = None,
     start: Annotated[
         list[Path] | None,
@@ -145,11 +153,13 @@ def search(
     ] = False,
     json: JsonPath = None,
 ) -> None:
-    """Search for widths that classify as well as 8 bits, for less."""
+    """Search for widths that do as well as 8 bits, for less."""
     given: dict[str, Any] = {
         "task": task,
         "model": str(model) if model else None,
-        "hidden": hidden,
+        "layers": given_layers(layers, hidden),
+        "output": output,
+        "initial": initial,
         "objective": tuple(map(str, objective)) if objective else None,
         "target": target,
         "preset": preset,
@@ -257,11 +267,12 @@ def _run(request: Request, out: Path, store: "Store", workers: int) -> "Result":
     from gruhw.search.run import search as run_search
 
     with _telling() as (say, tell):
+        space = make_space(request)
         wanted = Preparation(
             request.task,
             Path(request.model) if request.model else None,
             out,
-            hidden=request.hidden,
+            network=space.network,
             seed=request.seed,
             fine_tune_epochs=request.fine_tune_epochs,
             quick=request.quick,
@@ -271,7 +282,7 @@ def _run(request: Request, out: Path, store: "Store", workers: int) -> "Result":
         prepared = _preparation()(wanted, say)
         return run_search(
             prepared,
-            make_space(request, prepared.sizes),
+            space,
             make_costs(request.objective, target=request.target, steps=prepared.steps),
             Settings(
                 population=request.population,
@@ -314,7 +325,7 @@ def _line(now: "Progress") -> str:
             parts.append(_pace(now.rate))
         parts.append(f"hypervolume {now.gain:.3f} of homogeneous")
     if now.best is not None:
-        parts.append(f"best {now.best.costs[0]:,} at {now.best.accuracy}")
+        parts.append(f"best {now.best.costs[0]:,} at {now.best.figure}")
     if now.left is not None:
         minutes, seconds = divmod(round(now.left), 60)
         parts.append(f"{minutes}:{seconds:02} left")

@@ -1,13 +1,16 @@
-"""The quantised GRU in PyTorch: calibration, fake quantisation, training."""
+"""Quantised networks in PyTorch: calibration, fake quantisation, training."""
 
 from gruhw.quant.calibration import Calibration, TensorReport, calibrate
-from gruhw.quant.module import QuantGRU, float_layers, from_float
+from gruhw.quant.framework import float_layers, from_float, network_of
+from gruhw.quant.module import QuantGRU, QuantNetwork
 
 __all__ = [
     "Calibration",
     "QuantGRU",
+    "QuantNetwork",
     "TensorReport",
     "calibrate",
     "float_layers",
     "from_float",
+    "network_of",
 ]

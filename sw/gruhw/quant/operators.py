@@ -1,20 +1,28 @@
-"""What every operator of the graph computes, in PyTorch: ideally, and quantised.
+"""What every operator of a graph computes, in PyTorch: exactly, within its range, and quantised.
 
-Quantised values have shape [G, N, elements]: those of G networks on N sequences.
+Values have shape [G, N, elements]: those of G networks on N sequences.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import singledispatch
+from math import inf
 
 import torch
 from torch import Tensor
 
-from gruhw.graph import Add, Complement, Linear, Multiply, Node, Table
+from gruhw.graph import Add, Complement, Function, Linear, Multiply, Node, Rule, Table
 from gruhw.quant.functional import Grid, fake_quantise, tabulated
 
 Layers = Mapping[str, tuple[Tensor, Tensor]]
 """By linear operator: weights [..., outputs, inputs] and biases [..., 1, outputs]."""
+
+RANGES: Mapping[Rule, tuple[float, float]] = {
+    "rectified": (0.0, inf),
+    "unit": (0.0, 1.0),
+    "symmetric": (-1.0, 1.0),
+}
+"""What results of these rules are limited to, also where nothing is rounded."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +39,7 @@ class Lookup:
 
 @dataclass(frozen=True)
 class Constants:
-    """What the operators of G networks are made of, by name.
+    """What the operators of a stage are made of in G networks, by their names in the graph.
 
     An operator that has no grid gives its exact result.
     """
@@ -41,9 +49,14 @@ class Constants:
     tables: Mapping[str, Lookup]
 
 
+def function_of(name: Function) -> Callable[[Tensor], Tensor]:
+    """A tabulated function itself."""
+    return torch.tanh if name == "tanh" else torch.sigmoid
+
+
 @singledispatch
 def ideal(node: Node, operands: Sequence[Tensor], layers: Layers) -> Tensor:
-    """The real-valued result of ``node``, without any rounding. Shape [..., N, elements]."""
+    """The exact result of ``node``, as a real number. Shape [..., N, elements]."""
     raise TypeError(f"no PyTorch meaning for {type(node).__name__}")
 
 
@@ -70,7 +83,18 @@ def _(node: Complement, operands: Sequence[Tensor], layers: Layers) -> Tensor:
 
 @ideal.register
 def _(node: Table, operands: Sequence[Tensor], layers: Layers) -> Tensor:
-    return torch.tanh(operands[0]) if node.function == "tanh" else torch.sigmoid(operands[0])
+    return function_of(node.function)(operands[0])
+
+
+def in_range(values: Tensor, rule: Rule) -> Tensor:
+    """Real ``values`` limited to the range of a rule."""
+    return values.clamp(*RANGES[rule]) if rule in RANGES else values
+
+
+def unrounded(node: Node, operands: Sequence[Tensor], layers: Layers) -> Tensor:
+    """The result of ``node`` as a real number within the range of its rule."""
+    exact = ideal(node, operands, layers)
+    return exact if isinstance(node, Table) else in_range(exact, node.rule)
 
 
 def quantised(node: Node, operands: Sequence[Tensor], constants: Constants) -> Tensor:

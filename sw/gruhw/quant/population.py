@@ -1,177 +1,116 @@
-"""Several quantised GRUs computed at once: one module, and a genome for each member.
+"""Several quantised networks computed at once: one module, and the types of each member.
 
 Members are the first dimension of everything. They may share their weights, which are then
 rounded to each member's widths.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from gruhw.fixed import Fixed, quantise
-from gruhw.genome import Sizes, homogeneous
-from gruhw.graph import Add, Graph, Linear, Multiply, Node, Table, build_graph, calibrated_tensors
-from gruhw.model import LAYERS, Model, Normalisation
+from gruhw.architecture import Architecture, Stage
+from gruhw.fixed import Fixed, FloatArray, quantise
+from gruhw.genes import Genes
+from gruhw.graph import INPUT, Add, Linear, Multiply, Node, Table
+from gruhw.model import Model
+from gruhw.normalisation import Normalisation
 from gruhw.parameters import BIAS_BITS
 from gruhw.quant.functional import Grid, fake_quantise
-from gruhw.quant.native import CompiledSteps
-from gruhw.quant.native.build import load_library
 from gruhw.quant.native.steps import table_values
-from gruhw.quant.operators import Constants, Layers, Lookup, quantised
+from gruhw.quant.network import Span, TrainedNetworks
+from gruhw.quant.operators import Constants, Lookup, quantised
+from gruhw.quant.stages import StageTensors
+from gruhw.typed import Typed
 
 SINGLE_PRECISION_BITS = 25
 """Signed integers of this width are exact in float32."""
 
-MERGED_BIASES = ("W_hr", "W_hz")
-"""Layers whose biases have the same effect as those of the input's layers: where they are zero
-they stay so in training, because the hardware then needs none."""
+Types = tuple[Typed, ...]
+"""The types of every stage of a network: see :meth:`gruhw.model.Model.typed`."""
 
 
-@cache
-def structure_of(sizes: Sizes) -> Graph:
-    """The operators of a network of these sizes, with types that mean nothing."""
-    genes = homogeneous(8)
-    fractions = dict.fromkeys(calibrated_tensors(genes), 0)
-    graph = build_graph(sizes, genes, fractions, input_signed=True)
-    # The compiler cannot look into cached properties before they are cached.
-    for name in ("input", "state", "operators", "feedforward"):
-        getattr(graph, name)
-    return graph
-
-
-def compile_for(sizes: Sizes) -> None:
-    """Compile the time steps of networks of these sizes, unless the cache has them compiled.
-
-    Raises
-    ------
-    InputError
-        If the cache cannot be written.
-    ToolError
-        If there is no C++ compiler, or it fails.
-    """
-    load_library(structure_of(sizes))
-
-
-def step_results(
-    structure: Graph, known: Mapping[str, Tensor], constants: Constants
-) -> dict[str, Tensor]:
-    """The result of every node in one time step, from those already ``known``."""
-    results = dict(known)
-    for node in structure.operators:
-        if node.name not in results:
-            operands = [results[name] for name in node.operands]
-            results[node.name] = quantised(node, operands, constants)
-    return results
-
-
-class Population(nn.Module):
-    """G quantised GRUs with classifier heads, whose every operator rounds as the hardware does.
+class Population(TrainedNetworks):
+    """G quantised networks, whose every operator rounds as the hardware does.
 
     Forward passes are exact: every value is an integer times a power of two that the chosen
     floating-point format represents (double precision where single does not suffice).
 
     Parameters
     ----------
-    sizes
-        Input, hidden and class counts.
+    network
+        What they compute.
     models
         Initial weights: one model for each member, or one that all members share.
+    span
+        Of the values that the heads are to learn: see :class:`TrainedNetworks`.
     """
 
-    def __init__(self, sizes: Sizes, models: Sequence[Model]) -> None:
-        super().__init__()
-        self.sizes = sizes
-        self.structure = structure_of(sizes)
-        self.normalisation: Normalisation = models[0].normalisation
-        self.weights = nn.ParameterDict(
-            {name: _stacked([model.weights[name] for model in models]) for name in LAYERS}
-        )
-        self.biases = nn.ParameterDict(
-            {name: _stacked([model.biases[name] for model in models]) for name in LAYERS}
-        )
-        for layer in MERGED_BIASES:
-            used = any(np.any(model.biases[layer]) for model in models)
-            self.biases[layer].requires_grad_(used)
-        self.graphs: tuple[Graph, ...] = ()
-        self.compute_type = torch.float32
-        self.compiled = False
+    rounded: ClassVar[bool] = True
 
-    def assign(self, graphs: Sequence[Graph], *, exact: bool = True) -> None:
-        """Give every member the types of its graph.
+    def __init__(
+        self, network: Architecture, models: Sequence[Model], *, span: Span | None = None
+    ) -> None:
+        super().__init__(
+            network,
+            {n: _stacked([model.weights[n] for model in models]) for n in network.layer_shapes},
+            {n: _stacked([model.biases[n] for model in models]) for n in network.layer_shapes},
+            {n: _stacked([model.initial[n] for model in models]) for n in network.initial_shapes},
+        )
+        if span is not None:
+            self.learn(span)
+        self.normalisation: Normalisation = models[0].normalisation
+        self.members: tuple[Types, ...] = ()
+        self.compute_type = torch.float32
+
+    def assign(self, members: Sequence[Types], *, exact: bool = True) -> None:
+        """Give every member the types of its stages, as :meth:`gruhw.model.Model.typed` does.
 
         Without ``exact``, single precision is used even where it does not hold every sum.
         """
-        self.graphs = tuple(graphs)
+        self.members = tuple(members)
         self.compute_type = self.exact_type() if exact else torch.float32
-        tables = self.structure.tables
-        self._grids = {
-            node.name: Grid.of([graph[node.name].type for graph in graphs], self.compute_type)
-            for node in self.structure.operators
-            if node not in tables
-        }
-        self._tables = {table.name: self._lookup(table) for table in tables}
-        self._layer_grids = {
-            op.name: (
-                Grid.of([_linear(graph, op.name).weight for graph in graphs], torch.float64),
-                Grid.of(
-                    [
-                        Fixed(BIAS_BITS, _linear(graph, op.name).accumulator.frac)
-                        for graph in graphs
-                    ],
-                    torch.float64,
-                ),
-            )
-            for op in self.structure.linears
-        }
+        self._parts = [
+            _Quantised(stage, typed, self.compute_type)
+            for stage, *typed in zip(self.network.stages, *self.members, strict=True)
+        ]
+
+    @property
+    def input_types(self) -> list[Fixed]:
+        """The type of each member's input."""
+        return [types[0][INPUT] for types in self.members]
 
     def exact_type(self) -> torch.dtype:
         """The precision that holds every sum of every member, with the biases that it has now."""
-        wide = any(
-            widest_result(graph, self._largest_biases(member)) > SINGLE_PRECISION_BITS
-            for member, graph in enumerate(self.graphs)
-        )
-        return torch.float64 if wide else torch.float32
-
-    def _largest_biases(self, member: int) -> dict[str, float]:
-        """The largest magnitude of each layer's biases in a member."""
-        row = member if self.biases["head"].shape[0] > 1 else 0
-        return {layer: float(bias[row].detach().abs().max()) for layer, bias in self.biases.items()}
-
-    def _lookup(self, table: Table) -> Lookup:
-        operands = [graph[table.operand].type for graph in self.graphs]
-        results = [graph[table.name].type for graph in self.graphs]
-        parts = [
-            table_values(table, operand, result)
-            for operand, result in zip(operands, results, strict=True)
-        ]
-        length = 1 << max(operand.bits for operand in operands)
-        values = np.zeros((len(parts), length))
-        for row, part in zip(values, parts, strict=True):
-            row[: len(part)] = part
-        offsets = [member * length - operand.minimum for member, operand in enumerate(operands)]
-        return Lookup(
-            torch.tensor(values.ravel(), dtype=self.compute_type),
-            torch.tensor([2.0**o.frac for o in operands], dtype=self.compute_type)[:, None, None],
-            torch.tensor(offsets, dtype=self.compute_type)[:, None, None],
-        )
-
-    def constants(self) -> Constants:
-        """Fake-quantised weights and biases, grids and tables, by operator."""
-        layers: dict[str, tuple[Tensor, Tensor]] = {}
-        for name, (weight, bias) in self._layer_grids.items():
-            # Rounded in double precision, as the integers of the hardware are.
-            layers[name] = (
-                fake_quantise(self.weights[name].double(), weight).to(self.compute_type),
-                fake_quantise(self.biases[name].double()[:, None], bias).to(self.compute_type),
+        biases = {name: self.layer(name)[1] for name in self.network.layer_shapes}
+        largest = {name: bias.detach().abs().amax(1).tolist() for name, bias in biases.items()}
+        widest = max(
+            widest_result(
+                typed,
+                {
+                    name: rows[member if len(rows) > 1 else 0]
+                    for name, rows in stage.of_layers(largest).items()
+                },
             )
-        return Constants(layers, self._grids, self._tables)
+            for member, types in enumerate(self.members)
+            for stage, typed in zip(self.network.stages, types, strict=True)
+        )
+        return torch.float64 if widest > SINGLE_PRECISION_BITS else torch.float32
+
+    def tensors(self) -> list[StageTensors]:
+        """Every stage with its parameters as they are rounded now."""
+        layers = {name: self.layer(name) for name in self.network.layer_shapes}
+        return [
+            part.tensors(part.stage.of_layers(layers), self.states_of(part.stage))
+            for part in self._parts
+        ]
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """The logits after the last step of every sequence, shape [G, N, classes].
+        """What the head gives after the last step of every sequence, shape [G, N, outputs].
 
         Parameters
         ----------
@@ -180,76 +119,21 @@ class Population(nn.Module):
         lengths
             Steps of each sequence, shape [N], 1 to T; all T if absent.
         """
-        constants = self.constants()
-        inputs = inputs.to(self.compute_type)
-        if self.compiled and self.compute_type == torch.float32:
-            compiled = CompiledSteps(self.structure, self.graphs)
-            state = compiled(constants.layers, inputs, lengths)
-        else:
-            for _, after in self.steps(inputs, lengths, constants):
-                state = after
-        return quantised(self.structure.head, [state], constants)
-
-    def compile_steps(self) -> None:
-        """Compute time steps with compiled C++: same results, many times faster.
-
-        Needs a C++ compiler, and a few seconds for sizes that were not compiled before.
-
-        Raises
-        ------
-        ToolError
-            If there is no C++ compiler.
-        """
-        load_library(self.structure)
-        self.compiled = True
-
-    def steps(
-        self, inputs: Tensor, lengths: Tensor | None, constants: Constants
-    ) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
-        """The result of every node in each time step, and the state after it, by PyTorch alone.
-
-        Shapes are [G, N, elements]; the state of a sequence that has ended stays as it is.
-        """
-        ahead = self._feedforward(inputs, constants)
-        alive = alive_steps(inputs, lengths)
-        state = inputs.new_zeros(len(inputs), inputs.shape[1], self.sizes.hidden)
-        for step in range(inputs.shape[2]):
-            known = {name: values[:, step] for name, values in ahead.items()}
-            known[self.structure.state.name] = state
-            results = step_results(self.structure, known, constants)
-            following = results[self.structure.state.source]
-            state = following if alive is None else torch.where(alive[step], following, state)
-            yield results, state
+        return self.outputs(self.tensors(), inputs.to(self.compute_type), lengths)
 
     def member_model(self, member: int, start: Model) -> Model:
         """The weights of a member, and what does not change of the model it started from.
 
-        What they were trained on since, who trained them must say.
+        What they were trained on since, who trained them must say. Initial states may be beyond
+        the range of some widths: see :func:`states_in_range`.
         """
-        return replace(
-            start,
-            trained_on=None,
-            weights={layer: self.weights[layer][member].detach().cpu().numpy() for layer in LAYERS},
-            biases={layer: self.biases[layer][member].detach().cpu().numpy() for layer in LAYERS},
-        )
-
-    def _feedforward(self, inputs: Tensor, constants: Constants) -> dict[str, Tensor]:
-        """What does not depend on the state, for all time steps at once: [G, T, N, elements]."""
-        members, count, steps, _ = inputs.shape
-        flat = inputs.transpose(1, 2).reshape(members, steps * count, inputs.shape[3])
-        ahead = {self.structure.input.name: flat}
-        for node in self.structure.operators:
-            if node.name in self.structure.feedforward:
-                operands = [ahead[name] for name in node.operands]
-                ahead[node.name] = quantised(node, operands, constants)
-        return {
-            name: part.view(members, steps, count, part.shape[2]) for name, part in ahead.items()
-        }
+        weights, biases, initial = self.arrays(member)
+        return replace(start, trained_on=None, weights=weights, biases=biases, initial=initial)
 
     def on_grids(self, raw: np.ndarray) -> Tensor:
         """Raw samples, shape [N, T, inputs], on each member's input grid: [G, N, T, inputs]."""
         values = self.normalisation(raw)
-        kinds = [graph.input.type for graph in self.graphs]
+        kinds = self.input_types
         on_grid = {
             kind: torch.from_numpy((quantise(values, kind) * kind.scale).astype(np.float32))
             for kind in set(kinds)
@@ -257,47 +141,124 @@ class Population(nn.Module):
         return torch.stack([on_grid[kind] for kind in kinds])
 
 
-def _linear(graph: Graph, name: str) -> Linear:
-    node = graph[name]
-    if not isinstance(node, Linear):
-        raise TypeError(f"{name} must be a linear operator, not {type(node).__name__}")
-    return node
+class _Quantised:
+    """A stage with the types that it has in each of G networks.
+
+    Parameters
+    ----------
+    stage, typed
+        The stage, and its types.
+    dtype
+        The floating-point format of results.
+    """
+
+    def __init__(self, stage: Stage, typed: Sequence[Typed], dtype: torch.dtype) -> None:
+        self.stage, self._typed, self._dtype = stage, typed, dtype
+        graph = stage.graph
+        self._grids = {
+            node.name: Grid.of([types[node.name] for types in typed], dtype)
+            for node in graph.operators
+            if node.rule != "exact" and not isinstance(node, Table)
+        }
+        self._tables = {table.name: self._lookup(table) for table in graph.tables}
+        self._layers = {
+            op.name: (
+                Grid.of([types.weights[op.name] for types in typed], torch.float64),
+                Grid.of(
+                    [Fixed(BIAS_BITS, types.accumulators[op.name].frac) for types in typed],
+                    torch.float64,
+                ),
+            )
+            for op in graph.linears
+        }
+        self._states = {
+            state.name: Grid.of([types[state.name] for types in typed], torch.float64)
+            for state in graph.states
+        }
+
+    def _lookup(self, table: Table) -> Lookup:
+        operands = [types[table.operand] for types in self._typed]
+        results = [types[table.name] for types in self._typed]
+        parts = [
+            table_values(table.function, operand, result)
+            for operand, result in zip(operands, results, strict=True)
+        ]
+        length = 1 << max(operand.bits for operand in operands)
+        values = np.zeros((len(parts), length))
+        for row, part in zip(values, parts, strict=True):
+            row[: len(part)] = part
+        offsets = [member * length - operand.minimum for member, operand in enumerate(operands)]
+        return Lookup(
+            torch.tensor(values.ravel(), dtype=self._dtype),
+            torch.tensor([2.0**o.frac for o in operands], dtype=self._dtype)[:, None, None],
+            torch.tensor(offsets, dtype=self._dtype)[:, None, None],
+        )
+
+    def tensors(
+        self, layers: Mapping[str, tuple[Tensor, Tensor]], states: Mapping[str, Tensor]
+    ) -> StageTensors:
+        """The stage with parameters on their grids, out of those of shape [G, ...]."""
+
+        def on_grid(values: Tensor, grid: Grid) -> Tensor:
+            # Rounded in double precision, as the integers of the hardware are.
+            return fake_quantise(values.double(), grid).to(self._dtype)
+
+        rounded = {
+            name: (
+                on_grid(layers[name][0], weight),
+                on_grid(layers[name][1][:, None], bias),
+            )
+            for name, (weight, bias) in self._layers.items()
+        }
+        initial = {name: on_grid(v[:, None], self._states[name]) for name, v in states.items()}
+        constants = Constants(rounded, self._grids, self._tables)
+        compute = partial(quantised, constants=constants)
+        return StageTensors(self.stage, rounded, initial, compute, self._typed)
 
 
-def _stacked(arrays: Sequence[np.ndarray]) -> nn.Parameter:
-    return nn.Parameter(torch.tensor(np.stack(arrays), dtype=torch.float32))
+def _stacked(arrays: Sequence[FloatArray]) -> Tensor:
+    return torch.tensor(np.stack(arrays), dtype=torch.float32)
 
 
-def alive_steps(inputs: Tensor, lengths: Tensor | None) -> Tensor | None:
-    """Whether each sequence has each step, shape [T, N, 1]; None if all have."""
-    if lengths is None:
-        return None
-    steps = torch.arange(inputs.shape[2], device=inputs.device)
-    return (steps[:, None] < lengths[None, :])[:, :, None]
+def widest_result(typed: Typed, largest_biases: Mapping[str, float]) -> int:
+    """The width of the widest exact result of a stage, with the half that rounding adds.
 
+    ``largest_biases`` are the largest magnitudes of each linear operator's, by its name there.
+    """
 
-def widest_result(graph: Graph, largest_biases: Mapping[str, float]) -> int:
-    """The width of the widest exact result in the graph, before it is requantised."""
+    def signed_bits(kind: Fixed) -> int:
+        return kind.bits if kind.signed else kind.bits + 1
 
     def exact_bits(node: Node) -> int:
-        operands = [graph[name].type for name in node.operands]
         if isinstance(node, Linear):
-            kind = Fixed(BIAS_BITS, node.accumulator.frac)
-            bias = int(quantise(np.array(largest_biases[node.name]), kind))
-            return 1 + max(node.accumulator.bits, Fixed.spanning([bias], 0).bits)
+            accumulator = typed.accumulators[node.name]
+            bias = int(
+                quantise(np.array(largest_biases[node.name]), Fixed(BIAS_BITS, accumulator.frac))
+            )
+            return 1 + max(accumulator.bits, Fixed.spanning([bias], 0).bits)
         if isinstance(node, Multiply):
-            return operands[0].product(operands[1]).bits
+            return 1 + signed_bits(typed[node.left].product(typed[node.right]))
         if isinstance(node, Add):
-            finest = max(operand.frac for operand in operands)
-            return 1 + max(operand.bits + finest - operand.frac for operand in operands)
-        return node.type.bits + 1
+            finest = max(typed[name].frac for name in node.operands)
+            return 2 + max(
+                signed_bits(typed[name]) + finest - typed[name].frac for name in node.operands
+            )
+        return 2 + typed[node.name].bits
 
-    return max(exact_bits(node) for node in graph)
+    return max(exact_bits(node) for node in typed.graph)
 
 
-def layer_tensors(weights: Mapping[str, np.ndarray], biases: Mapping[str, np.ndarray]) -> Layers:
-    """Float parameters in double precision, as :func:`ideal` takes them."""
-    return {
-        name: (torch.tensor(weights[name]).double(), torch.tensor(biases[name]).double()[None])
-        for name in LAYERS
-    }
+def states_in_range(model: Model, genes: Genes) -> Model:
+    """The same model, with initial states that the types of ``genes`` hold.
+
+    Those beyond the range of a type become its ends, as in training, where they are rounded.
+    """
+    if not model.initial:
+        return model
+    initial = dict(model.initial)
+    for stage, typed in zip(model.network.stages, model.typed(genes), strict=True):
+        for state in stage.graph.states:
+            name, kind = stage.spell(state.name), typed[state.name]
+            ends = kind.minimum * kind.scale, kind.maximum * kind.scale
+            initial[name] = np.clip(initial[name], *ends)
+    return replace(model, initial=initial)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from gruhw.genome import Genes, Genome
+from gruhw.genes import Genes
+from gruhw.genome import Genome
 from gruhw.model import Model, Network
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Accelerator:
 
 
 class Accelerators:
-    """Makes the accelerators of candidates of the same sizes and output, which share weights.
+    """Makes the accelerators of candidates of the same network and output, which share weights.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ class Accelerators:
         from gruhw_hw.area import Candidates  # brings Amaranth, which not all costs need
 
         if self._candidates is None:
-            self._candidates = Candidates(self._model, genome.sizes, genome.output)
+            self._candidates = Candidates(self._model, genome.network, genome.output)
         return self._candidates.measure(genome)
 
 

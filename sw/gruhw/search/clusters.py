@@ -6,16 +6,15 @@ import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from gruhw.fixed import IntArray
-from gruhw.genome import GENES, Genome
+from gruhw.genome import Genome
 
 CLUSTERS = 3
 """Groups that a front is divided into: narrow, middle and wide ones at least."""
 
 
 def widths_of(genomes: Sequence[Genome]) -> IntArray:
-    """The widths in bits, shape [genes, genomes], in the order of :data:`GENES`."""
-    columns = [[genome.genes[gene] for gene in GENES] for genome in genomes]
-    return np.array(columns, dtype=np.int64).reshape(len(genomes), len(GENES)).T
+    """The widths in bits of genomes of one network, shape [genes, genomes], in its order."""
+    return np.array([list(genome.genes.values()) for genome in genomes], dtype=np.int64).T
 
 
 def cluster(genomes: Sequence[Genome]) -> list[int]:

@@ -43,8 +43,7 @@ def descend(
 
 
 def _loss(wide: Candidate, narrow: Candidate) -> float:
-    """How many times more mistakes ``narrow`` makes, against how many times cheaper it is."""
-    return sum(
-        math.log2(1 + after) - math.log2(1 + before)
-        for before, after in zip(wide.objectives, narrow.objectives, strict=True)
-    )
+    """How many times more ``narrow`` loses, against how many times cheaper it is."""
+    costs = zip(wide.costs, narrow.costs, strict=True)
+    cheaper = (math.log2(1 + after) - math.log2(1 + before) for before, after in costs)
+    return sum([narrow.score.level - wide.score.level, *cheaper])

@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-from gruhw.accuracy import Accuracy
-from gruhw.genome import Genes, Genome, Sizes
+from gruhw.accuracy import Figure
+from gruhw.architecture import Architecture
+from gruhw.genes import Genes
+from gruhw.genome import Genome
 from gruhw.model import Model
+from gruhw.parts import Target
+from gruhw.search.scores import read_figure
 
 
 class Evaluator(Protocol):
@@ -15,16 +19,21 @@ class Evaluator(Protocol):
 
     Attributes
     ----------
+    target
+        What the task's data say of a sequence.
     total
         Validation sequences.
     times
-        How often each is among them, with variations of itself: see :class:`Accuracy`.
+        How often each is among them, with variations of itself: see :class:`Figure`.
     contents
         The SHA-256 of data and files that accuracies depend on, each by what people call it. What
         was stored for others is not used.
     fingerprint
         Of all of them together: what stores know that were made when contents were not told apart.
     """
+
+    @property
+    def target(self) -> Target: ...
 
     @property
     def total(self) -> int: ...
@@ -38,8 +47,8 @@ class Evaluator(Protocol):
     @property
     def fingerprint(self) -> str: ...
 
-    def correct(self, candidates: Sequence[Genome]) -> list[int]:
-        """How many validation sequences each candidate classifies right.
+    def figures(self, candidates: Sequence[Genome]) -> Sequence[Figure]:
+        """How well each candidate does on the validation sequences.
 
         Exact, and independent of how candidates are grouped. Only the genes matter, not the
         folding.
@@ -54,9 +63,15 @@ class Evaluator(Protocol):
         ...
 
 
-def accuracy_of(evaluator: Evaluator, correct: int) -> Accuracy:
-    """The accuracy of a candidate that classifies ``correct`` of an evaluator's sequences right."""
-    return Accuracy(correct, evaluator.total, evaluator.times)
+def stored_figure(evaluator: Evaluator, stored: Any) -> Figure:
+    """What an evaluator or a refiner found, from what was stored of it.
+
+    Raises
+    ------
+    InputError
+        If it is no figure of this evaluator's sequences.
+    """
+    return read_figure(stored, evaluator.target, evaluator.total, evaluator.times)
 
 
 EvaluatorFactory: TypeAlias = Callable[[], Evaluator]
@@ -73,13 +88,13 @@ class Refined:
         The candidate.
     model
         Its trained model.
-    correct
-        Validation sequences that it classifies right, computed in integers.
+    figure
+        How well it does on the validation sequences, computed in integers.
     """
 
     genome: Genome
     model: Model
-    correct: int
+    figure: Figure
 
 
 class Refiner(Protocol):
@@ -131,8 +146,8 @@ class Prepared:
     ----------
     task
         As a genome names it.
-    sizes
-        Of the network.
+    network
+        What all candidates compute.
     steps
         Steps of the task's longest sequence.
     factory
@@ -144,7 +159,7 @@ class Prepared:
     """
 
     task: str | None
-    sizes: Sizes
+    network: Architecture
     steps: int
     factory: EvaluatorFactory
     refiner: Refiner | None = None
@@ -164,8 +179,8 @@ class Preparation:
     out
         The search's folder. What took long is kept in it, so that a search that was killed
         finds the same again.
-    hidden
-        Hidden units; None for those of ``model``, or the task's.
+    network
+        What all candidates compute.
     seed
         Of every random choice.
     fine_tune_epochs
@@ -181,7 +196,7 @@ class Preparation:
     task: str
     model: Path | None
     out: Path
-    hidden: int | None
+    network: Architecture
     seed: int
     fine_tune_epochs: int | None
     quick: bool

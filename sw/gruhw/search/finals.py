@@ -8,11 +8,12 @@ from gruhw.files import sha256
 from gruhw.genome import Genome
 from gruhw.model import Model, Network
 from gruhw.search.accelerators import Accelerator
-from gruhw.search.evaluation import Evaluator, Refiner, accuracy_of, by_widths, widths_text
+from gruhw.search.evaluation import Evaluator, Refiner, by_widths, stored_figure, widths_text
 from gruhw.search.front import Candidate, Number
 from gruhw.search.objectives import Cost
 from gruhw.search.pace import Pace
 from gruhw.search.result import Member, Progress, Tell
+from gruhw.search.scores import score_of
 from gruhw.search.store import Store
 from gruhw.search.workers import Synthesis, measure
 
@@ -73,14 +74,13 @@ class Finals:
             keys = _keys([refined.genome for refined in group])
             self.store.add_refined(
                 {
-                    key: (refined.correct, refined.model.to_bytes())
+                    key: (score_of(refined.figure).stored, refined.model.to_bytes())
                     for key, refined in zip(keys.values(), group, strict=True)
                 }
             )
             for refined in group:
                 number += 1
-                accuracy = accuracy_of(self.evaluator, refined.correct)
-                line = f"fine-tuned {number} of {missing}: validation {accuracy}"
+                line = f"fine-tuned {number} of {missing}: validation {refined.figure}"
                 self.tell(Progress(line, left=left, finished=True))
 
     def _with_model(self, member: Member, key: str) -> Member:
@@ -88,18 +88,14 @@ class Finals:
         stored = self.store.refined(key)
         if stored is None:
             raise InputError(f"{self.store.path}: a fine-tuned model is required, but missing")
-        correct, data = stored
-        if correct > self.evaluator.total:
-            raise InputError(
-                f"{self.store.path}: correct sequences must be at most {self.evaluator.total}, "
-                f"not {correct}"
-            )
+        found, data = stored
         model = Model.from_bytes(data, self.store.path)
         genome = member.shared.genome
         with naming(self.store.path):
+            figure = stored_figure(self.evaluator, found)
             accelerator = Accelerator.of(Network.build(genome, model))
         costs = tuple(cost(accelerator) for cost in self.costs)
-        candidate = Candidate(genome, accuracy_of(self.evaluator, correct), costs)
+        candidate = Candidate(genome, figure, costs)
         return Member(candidate, member.shared, model, homogeneous=member.homogeneous)
 
     def measured(self, members: Sequence[Member]) -> list[Member]:

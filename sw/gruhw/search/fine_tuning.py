@@ -15,8 +15,9 @@ from gruhw.search.folder import FINE_TUNING_CHECKPOINT
 from gruhw.search.processes import Processes
 from gruhw.search.shared import SharedWeights
 from gruhw.tasks import load_task
-from gruhw.training.floating import FloatGRU
-from gruhw.training.quantised import EncodedSplit, count_correct, train_quantised
+from gruhw.training.evaluate import EncodedSplit, member_figures
+from gruhw.training.floating import FloatNetwork
+from gruhw.training.quantised import train_quantised
 from gruhw.training.recipe import Recipe
 
 TOGETHER = 4
@@ -133,15 +134,14 @@ def fine_tune(
         weights.data,
         tuning.recipe,
         lambda epoch: note(epoch.number),
-        teacher=FloatGRU.of(weights.float_model),
+        teacher=FloatNetwork.of(weights.float_model),
         checkpoint=weights.folder / FINE_TUNING_CHECKPOINT.format(key[:16]),
     )
     # Of a training that is gone on with, all may have been over.
     note(tuning.recipe.quantised_epochs)
-    population = Population(weights.model.sizes, models)
-    population.assign([model.graph(g) for g, model in zip(genes, models, strict=True)])
+    population = Population(weights.model.network, models)
+    population.assign([model.typed(g) for g, model in zip(genes, models, strict=True)])
     population.compile_steps()
-    counts = count_correct(
-        population, EncodedSplit(weights.validation, weights.model.normalisation)
-    )
-    return [Refined(*found) for found in zip(group, models, counts, strict=True)]
+    val = EncodedSplit(weights.validation, weights.model.normalisation)
+    figures = member_figures(population, val, times=weights.validation_times)
+    return [Refined(*found) for found in zip(group, models, figures, strict=True)]

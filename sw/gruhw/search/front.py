@@ -1,18 +1,21 @@
 """Fronts: who dominates whom, how much a front gains, and which member to take."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
+from functools import cached_property
 from typing import Literal, TypeAlias
 
 import moocore
 import numpy as np
 
-from gruhw.accuracy import Accuracy
+from gruhw.accuracy import Figure
 from gruhw.errors import InputError
 from gruhw.genome import Genome
 from gruhw.search.evaluation import genome_text
+from gruhw.search.scores import Score, score_of
 
 Number: TypeAlias = int | float
 Rule: TypeAlias = Literal["smallest", "knee", "max-accuracy", "budget"]
@@ -36,14 +39,14 @@ class Candidate:
     ----------
     genome
         Its widths and folding.
-    accuracy
-        On the validation sequences.
+    figure
+        How well it does on the validation sequences.
     costs
         One figure for each cost of the search.
     """
 
     genome: Genome
-    accuracy: Accuracy
+    figure: Figure
     costs: tuple[Number, ...]
 
     @property
@@ -51,15 +54,20 @@ class Candidate:
         """The genome's canonical text, which breaks ties."""
         return genome_text(self.genome)
 
-    @property
-    def objectives(self) -> tuple[Number, ...]:
-        """What is minimised: sequences classified wrong, then the costs."""
-        return (self.accuracy.total - self.correct, *self.costs)
+    @cached_property
+    def score(self) -> Score:
+        """The figure as a search takes it."""
+        return score_of(self.figure)
 
     @property
-    def correct(self) -> int:
-        """Validation sequences classified right."""
-        return self.accuracy.correct
+    def loss(self) -> Number:
+        """What is minimised of the figure: lower is better."""
+        return self.score.loss
+
+    @property
+    def objectives(self) -> tuple[Number, ...]:
+        """What is minimised: the loss, then the costs."""
+        return (self.loss, *self.costs)
 
 
 def non_dominated(candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -100,14 +108,20 @@ class Reference:
     def of(cls, baselines: Sequence[Candidate]) -> "Reference":
         """From the homogeneous genomes, of which there is at least one."""
         columns = list(zip(*(b.objectives for b in baselines), strict=True))
-        point = tuple(
-            float(max(column) + ((max(column) - min(column)) / MARGIN or 1)) for column in columns
-        )
+        point = tuple(map(_beyond, columns))
         return cls(point, hypervolume(baselines, point))
 
     def gain(self, candidates: Sequence[Candidate]) -> float:
         """The hypervolume of ``candidates`` in units of that of the homogeneous genomes."""
         return hypervolume(candidates, self.point) / self.homogeneous
+
+
+def _beyond(column: Sequence[Number]) -> float:
+    """A little more than the worst of the figures, also where they nearly are the same."""
+    worst = max(column)
+    return max(
+        float(worst + ((worst - min(column)) / MARGIN or 1)), math.nextafter(worst, math.inf)
+    )
 
 
 def hypervolume(candidates: Sequence[Candidate], point: tuple[float, ...]) -> float:
@@ -132,7 +146,7 @@ class Selection:
     rule
         ``smallest``: the cheapest that is at least as accurate as 8 bits; ``knee``;
         ``max-accuracy``; ``budget``: the most accurate that costs at most ``budget``. Cheap is
-        meant in the first cost.
+        meant in the first cost; accurate is what has a low :attr:`Candidate.loss`.
     budget
         In the unit of the first cost.
     """
@@ -158,7 +172,7 @@ class Selection:
         whole = self.budget.denominator == 1
         return f"budget={self.budget.numerator if whole else float(self.budget)}"
 
-    def choose(self, candidates: Sequence[Candidate], baseline: int, unit: str) -> Candidate:
+    def choose(self, candidates: Sequence[Candidate], baseline: Score, unit: str) -> Candidate:
         """The candidate to take.
 
         Parameters
@@ -166,7 +180,7 @@ class Selection:
         candidates
             The front, or more than it: all genomes with exact figures.
         baseline
-            Sequences that the 8-bit genome classifies right.
+            Of the 8-bit genome.
         unit
             Of the first cost, for the message.
 
@@ -180,12 +194,9 @@ class Selection:
         if self.rule == "max-accuracy":
             return min(candidates, key=_by_accuracy)
         if self.budget is None:
-            eligible = [c for c in candidates if c.correct >= baseline]
+            eligible = [c for c in candidates if c.loss <= baseline.loss]
             if not eligible:
-                raise NothingFitsError(
-                    f"a genome that classifies {baseline} sequences is required, but the best "
-                    f"classifies {max(c.correct for c in candidates)}"
-                )
+                raise NothingFitsError(baseline.missed_by(min(candidates, key=_by_accuracy).score))
             return min(eligible, key=lambda c: (c.costs[0], _by_accuracy(c)))
         eligible = [c for c in candidates if c.costs[0] <= self.budget]
         if not eligible:
@@ -208,25 +219,25 @@ def _budget(text: str) -> Fraction:
     return Fraction(number)
 
 
-def _by_accuracy(candidate: Candidate) -> tuple[int, tuple[Number, ...], str]:
-    return (-candidate.correct, candidate.costs, candidate.text)
+def _by_accuracy(candidate: Candidate) -> tuple[Number, tuple[Number, ...], str]:
+    return (candidate.loss, candidate.costs, candidate.text)
 
 
 def knee(candidates: Sequence[Candidate]) -> Candidate:
     """The candidate farthest below the chord from the cheapest to the most accurate one.
 
-    Both axes, the first cost and the sequences classified wrong, are scaled to the chord's
-    ends (I. Das, "On characterizing the 'knee' of the Pareto curve based on normal-boundary
-    intersection", Structural Optimization 18, 1999).
+    Both axes, the first cost and the loss, are scaled to the chord's ends (I. Das, "On
+    characterizing the 'knee' of the Pareto curve based on normal-boundary intersection",
+    Structural Optimization 18, 1999).
     """
     cheap = min(candidates, key=lambda c: (c.costs[0], _by_accuracy(c)))
     exact = min(candidates, key=_by_accuracy)
     wide = Fraction(exact.costs[0]) - Fraction(cheap.costs[0])
-    high = exact.correct - cheap.correct
+    high = Fraction(cheap.loss) - Fraction(exact.loss)
 
     def above(candidate: Candidate) -> Fraction:
         cost = Fraction(candidate.costs[0]) - Fraction(cheap.costs[0])
         # Both terms are scaled by the area under the chord, so that nothing is divided.
-        return cost * high + (exact.correct - candidate.correct) * wide
+        return cost * high + (Fraction(candidate.loss) - Fraction(exact.loss)) * wide
 
     return min(candidates, key=lambda c: (above(c), c.costs, c.text))

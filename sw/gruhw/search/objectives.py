@@ -1,4 +1,4 @@
-"""What a search can minimise besides mistakes: costs of an accelerator, by name."""
+"""What a search can minimise besides its loss: costs of an accelerator, by name."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -189,10 +189,9 @@ def _memory(accelerator: "Accelerator", steps: int) -> int:
 
 
 def _cycles(accelerator: "Accelerator", steps: int) -> int:
-    from gruhw.schedule import Schedule
+    from gruhw.schedule import schedule_of
 
-    graph, genome = accelerator.network.graph, accelerator.genome
-    return Schedule(graph, genome.folding, genome.output).sequence_interval(steps)
+    return schedule_of(accelerator.network).sequence_interval(steps)
 
 
 def _energy(accelerator: "Accelerator", steps: int) -> int:

@@ -11,16 +11,17 @@ from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from gruhw.genome import GENES, LINEAR, OPERATORS
+from gruhw.architecture import Architecture
 from gruhw.search.clusters import cluster, widths_of
 from gruhw.search.front import Candidate, Number
 from gruhw.search.objectives import Cost, with_unit
 from gruhw.search.result import Member, Result
+from gruhw.search.scores import ABOVE, BELOW
 
 DPI = 150
 
-ACCURACIES = (20, 50, 70, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9, 99.95, 99.99)
-"""Ticks of the accuracy axis, in percent; closer ones would overlap on its logarithm."""
+USUAL_GENES, TALLEST = 25, 100.0
+"""The genes that a picture of usual height shows, and the most inches that more may take."""
 
 FRONT, HOMOGENEOUS, SELECTED, EVALUATED = "#0b5fa5", "#c2571a", "#111111", "#b9c3cc"
 
@@ -33,15 +34,14 @@ CLUSTER_COLOURS = ("#4477aa", "#997700", "#994477")
 def draw_front(result: Result) -> bytes:
     """``pareto.png``: accuracy over every cost; the same result gives the same bytes.
 
-    The accuracy axis is logarithmic in the sequences classified wrong, because what matters
-    lies close to the best accuracy.
+    Its axis is logarithmic in the loss, because what matters lies close to the best.
     """
     count = len(result.costs)
     figure = Figure(figsize=(7.2 if count == 1 else 5.4 * count, 5.0), layout="constrained")
     axes = figure.subplots(1, count, sharey=True, squeeze=False)[0]
     for place, (axis, cost) in enumerate(zip(axes, result.costs, strict=True)):
         _draw_cost(axis, result, cost, place, steps=count == 1)
-    axes[0].set_ylabel(f"validation accuracy of {result.selected.candidate.accuracy.sequences}")
+    axes[0].set_ylabel(_validation(result))
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="outside upper left", ncols=2 if count == 1 else 3, frameon=False
@@ -49,15 +49,15 @@ def draw_front(result: Result) -> bytes:
     return _png(figure)
 
 
-def _wrong(candidate: Candidate) -> float:
-    """The part that is classified wrong; what a logarithm has no place for counts half a one."""
-    total = candidate.accuracy.total
-    return max(total - candidate.correct, 0.5) / total
+def _validation(result: Result) -> str:
+    """What figures are of: ``validation accuracy of 300 sequences``."""
+    figure = result.selected.candidate.figure
+    return f"validation {figure.name} of {figure.sequences}"
 
 
 def _draw_cost(axis: Axes, result: Result, cost: Cost, place: int, *, steps: bool) -> None:
     def points(candidates: Sequence[Candidate]) -> tuple[list[Number], list[float]]:
-        return [c.costs[place] for c in candidates], [_wrong(c) for c in candidates]
+        return [c.costs[place] for c in candidates], [c.score.height for c in candidates]
 
     front = [member.candidate for member in result.front]
     baseline = [member.candidate for member in result.baseline]
@@ -73,9 +73,13 @@ def _draw_cost(axis: Axes, result: Result, cost: Cost, place: int, *, steps: boo
         *points(front), color=FRONT, marker="o", markersize=5, linewidth=1.3,
         linestyle="-" if steps else "none", drawstyle="steps-post", label="front",
     )  # fmt: skip
-    lows, highs = zip(*(candidate.accuracy.interval for candidate in front), strict=True)
+    heights = [candidate.score.height for candidate in shown]
+    worst, best = max(heights), min(heights)
+    # Room above the best and below the worst; what is worse than both lines is not shown.
+    bottom, top = min(front[0].score.highest, worst * BELOW), best / ABOVE
+    lows, highs = zip(*(candidate.score.heights for candidate in front), strict=True)
     axis.vlines(
-        points(front)[0], 1 - np.array(highs), 1 - np.array(lows), color=FRONT, linewidth=5,
+        points(front)[0], lows, np.nan_to_num(highs, posinf=bottom), color=FRONT, linewidth=5,
         alpha=0.2, label="95 % intervals of the front",
     )  # fmt: skip
     chosen = result.selected.candidate
@@ -84,15 +88,9 @@ def _draw_cost(axis: Axes, result: Result, cost: Cost, place: int, *, steps: boo
         fillstyle="none", markeredgewidth=1.6, label=f"selected ({result.settings.selection})",
     )  # fmt: skip
 
-    # Room above the best and below the worst; what is worse than both lines is not shown.
-    worst, best = max(map(_wrong, shown)), min(map(_wrong, shown))
     axis.set_yscale("log")
-    axis.set_ylim(min(1.0, worst * 1.25), best / 1.35)
-    perfect = any(c.correct == c.accuracy.total for c in shown)
-    nearest, farthest = best * (1.1 if perfect else 1 / 1.35), min(1.0, worst * 1.25)
-    ticks = {1 - a / 100: f"{a:g} %" for a in ACCURACIES if nearest <= 1 - a / 100 <= farthest}
-    if perfect:
-        ticks[best] = "100 %"
+    axis.set_ylim(bottom, top)
+    ticks = front[0].score.ticks([candidate.score for candidate in shown])
     axis.yaxis.set_major_locator(FixedLocator(list(ticks)))
     axis.yaxis.set_major_formatter(FixedFormatter(list(ticks.values())))
     axis.yaxis.set_minor_locator(NullLocator())
@@ -111,11 +109,11 @@ def _draw_cost(axis: Axes, result: Result, cost: Cost, place: int, *, steps: boo
 
 
 def label_points(
-    axis: Axes, names: Sequence[str], costs: Sequence[Number], wrong: Sequence[float]
+    axis: Axes, names: Sequence[str], costs: Sequence[Number], heights: Sequence[float]
 ) -> None:
     """Names beside points, together where they would overlap; the axes have their limits."""
     places = axis.transLimits.transform(
-        axis.transScale.transform(np.column_stack([costs, wrong]).astype(float))
+        axis.transScale.transform(np.column_stack([costs, heights]).astype(float))
     )
     shared: dict[int, list[str]] = {}
     for number, name in enumerate(names):
@@ -123,14 +121,14 @@ def label_points(
         shared.setdefault(next(near, number), []).append(name)
     for number, together in shared.items():
         axis.annotate(
-            ", ".join(dict.fromkeys(together)), (costs[number], wrong[number]), xytext=(8, -6),
+            ", ".join(dict.fromkeys(together)), (costs[number], heights[number]), xytext=(8, -6),
             textcoords="offset points", color=HOMOGENEOUS, fontsize=8,
         )  # fmt: skip
 
 
 def draw_genomes(result: Result) -> bytes:
     """``genomes.png``: the width of every gene along the front, and on average in each cluster."""
-    front = result.front
+    front, network = result.front, result.space.network
     widths = widths_of([member.candidate.genome for member in front])
     groups = cluster([member.candidate.genome for member in front])
     count = max(groups) + 1
@@ -141,11 +139,13 @@ def draw_genomes(result: Result) -> bytes:
     colours = ListedColormap([_shade((b - low) / max(1, high - low)) for b in range(low, high + 1)])
     norm = BoundaryNorm(np.arange(low - 0.5, high + 1), colours.N)
 
+    rows = len(network.genes)
+    height = min(8.6 * max(1.0, rows / USUAL_GENES), TALLEST)
     figure = Figure(
-        figsize=(3.6 + 0.42 * max(len(front), 6) + 0.6 * count, 8.6), layout="constrained"
+        figsize=(3.6 + 0.42 * max(len(front), 6) + 0.6 * count, height), layout="constrained"
     )
     grid = figure.subplots(
-        2, 2, width_ratios=[max(len(front), 6), 1.4 * count], height_ratios=[1, len(GENES)],
+        2, 2, width_ratios=[max(len(front), 6), 1.4 * count], height_ratios=[1, rows],
         squeeze=False,
     )  # fmt: skip
     strip, legend_of_strip = grid[0]
@@ -155,14 +155,12 @@ def draw_genomes(result: Result) -> bytes:
     _write_cells(axis, widths, "{:.0f}", (low + high) / 2)
     _write_cells(average, means, "{:.1f}", (low + high) / 2)
 
-    axis.set_yticks(range(len(GENES)), [_gene_label(gene) for gene in GENES], fontsize=8)
+    axis.set_yticks(range(rows), _gene_labels(network), fontsize=8)
     labels = [_column_label(member, result.costs[0]) for member in front]
     axis.set_xticks(range(len(front)), labels, rotation=90, fontsize=8)
     axis.get_xticklabels()[front.index(result.selected)].set_fontweight("bold")
     axis.set_xlabel(
-        f"{with_unit(result.costs[0])}, validation accuracy of "
-        f"{result.selected.candidate.accuracy.sequences} (bold: selected)",
-        fontsize=9,
+        f"{with_unit(result.costs[0])}, {_validation(result)} (bold: selected)", fontsize=9
     )
     names = [f"cluster {chr(ord('A') + group)}" for group in range(count)]
     average.set_xticks(range(count), names, rotation=90, fontsize=8)
@@ -175,7 +173,7 @@ def draw_genomes(result: Result) -> bytes:
         axis.axvline(edge, color="white", linewidth=3)
         axis.axvline(edge, color="black", linewidth=1)
     for plot in (axis, average):
-        for row in (0.5, len(LINEAR) + 0.5, len(OPERATORS) + 0.5):
+        for row in _boundaries(_gene_kinds(network)):
             plot.axhline(row, color="white", linewidth=1.5)
         plot.tick_params(length=0)
         for spine in plot.spines.values():
@@ -206,17 +204,28 @@ def _write(axis: Axes, column: int, row: int, text: str, colour: str, *, size: i
     found.set_in_layout(False)
 
 
-def _gene_label(gene: str) -> str:
-    operator, _, weight = gene.partition(".")
-    return f"{operator} weights" if weight else operator
+def _gene_labels(network: Architecture) -> list[str]:
+    """What genes are called: ``W_ir weights``."""
+    stages = {stage.name: stage for stage in network.stages}
+    return [
+        f"{stages[gene.stage].spell(gene.operator)} weights" if gene.kind == "weight" else gene.name
+        for gene in network.genes
+    ]
+
+
+def _gene_kinds(network: Architecture) -> list[tuple[str, bool]]:
+    """What each gene is a width of, which lines tell apart; and whether of a linear operator."""
+    linear = {(s.name, node.name) for s in network.stages for node in s.graph.linears}
+    return [(gene.kind, (gene.stage, gene.operator) in linear) for gene in network.genes]
 
 
 def _column_label(member: Member, cost: Cost) -> str:
     bits = f" ({member.homogeneous} bits)" if member.homogeneous else ""
-    return f"{member.candidate.costs[0]:,}, {member.candidate.accuracy.percent}{bits}"
+    return f"{member.candidate.costs[0]:,}, {member.candidate.figure.text}{bits}"
 
 
-def _boundaries(groups: Sequence[int]) -> list[float]:
+def _boundaries(groups: Sequence[object]) -> list[float]:
+    """Between which places the groups of neighbours differ."""
     pairs = enumerate(pairwise(groups))
     return [place + 0.5 for place, (left, right) in pairs if left != right]
 

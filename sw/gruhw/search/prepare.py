@@ -5,12 +5,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from gruhw.architecture import Architecture
 from gruhw.errors import InputError
 from gruhw.files import exists, write_atomic
-from gruhw.genome import SEARCHED_BITS, Genome, Sizes, homogeneous
-from gruhw.graph import calibrated_tensors
+from gruhw.genes import SEARCHED_BITS, homogeneous
+from gruhw.genome import Genome
 from gruhw.model import Model, read_model
-from gruhw.quant.population import compile_for
+from gruhw.quant.network import compile_for
 from gruhw.search.evaluation import Preparation, Prepared
 from gruhw.search.fine_tuning import FineTuning
 from gruhw.search.folder import (
@@ -24,12 +25,15 @@ from gruhw.search.shared import SharedFactory, SharedWeights
 from gruhw.tasks import Task, load_task
 from gruhw.training.design import calibration_of
 from gruhw.training.fit import Epoch, Progress
-from gruhw.training.floating import FloatGRU, train_float
+from gruhw.training.floating import FloatNetwork, train_float
 from gruhw.training.recipe import Recipe, recipe_for
 from gruhw.training.shared import train_shared
 
 QUICK = 0.1
 """What a quick search does of everything."""
+
+WIDEST = SEARCHED_BITS[-1]
+"""The width whose fraction bits the stored models have."""
 
 
 def prepare(wanted: Preparation, tell: Callable[[str], None]) -> Prepared:
@@ -50,11 +54,11 @@ def prepare(wanted: Preparation, tell: Callable[[str], None]) -> Prepared:
     )
     if not exists(out / SHARED_MODEL):
         _train_shared(task, weights, recipe, _telling(tell))
-    _check_model(weights.model, out / SHARED_MODEL, task, wanted.hidden)
+    _check_model(weights.model, out / SHARED_MODEL, task, wanted.network)
     tuning = FineTuning(weights, replace(recipe, quantised_epochs=epochs), wanted.workers)
     return Prepared(
         task=wanted.task,
-        sizes=weights.model.sizes,
+        network=wanted.network,
         steps=task.steps,
         factory=SharedFactory(weights),
         refiner=tuning if epochs else None,
@@ -78,21 +82,22 @@ def _train_float(task: Task, wanted: Preparation, recipe: Recipe, progress: Prog
     """Store the float network, unless there is one."""
     path = wanted.out / FLOAT_MODEL
     if not exists(path):
-        network = _float_network(task, wanted, recipe, progress)
-        _, model_of = calibration_of(network, task, task.load(), recipe)
-        write_atomic(path, model_of(homogeneous(8)).to_bytes())
-    _check_model(SharedWeights(wanted.task, wanted.out).float_model, path, task, wanted.hidden)
+        found = _float_network(task, wanted, recipe, progress)
+        _, model_of = calibration_of(found, task, task.load(), recipe)
+        write_atomic(path, model_of(homogeneous(wanted.network, WIDEST)).to_bytes())
+    _check_model(SharedWeights(wanted.task, wanted.out).float_model, path, task, wanted.network)
 
 
 def _train_shared(task: Task, weights: SharedWeights, recipe: Recipe, progress: Progress) -> None:
     """Train the shared weights from the float network on, and store them."""
     # Read back even if it was just trained, so that all goes on from the same rounded numbers.
-    network, data, out = FloatGRU.of(weights.float_model), task.load(), weights.folder
-    calibration, model_of = calibration_of(network, task, data, recipe)
-    start = model_of(homogeneous(8))
+    teacher, data, out = FloatNetwork.of(weights.float_model), task.load(), weights.folder
+    network = weights.float_model.network
+    calibration, model_of = calibration_of(teacher, task, data, recipe)
+    start = model_of(homogeneous(network, WIDEST))
     fractions = {
-        tensor: {str(bits): calibration.fraction(tensor, bits) for bits in SEARCHED_BITS}
-        for tensor in calibrated_tensors(homogeneous(8))
+        gene.name: {str(bits): calibration.fraction(gene.name, bits) for bits in SEARCHED_BITS}
+        for gene in network.calibrated
     }
     write_atomic(out / FRACTIONS, json.dumps(fractions, indent=1) + "\n")
     shared = train_shared(
@@ -102,7 +107,7 @@ def _train_shared(task: Task, weights: SharedWeights, recipe: Recipe, progress: 
         data,
         recipe,
         progress,
-        teacher=network,
+        teacher=teacher,
         checkpoint=out / SHARED_CHECKPOINT,
     )
     write_atomic(out / SHARED_MODEL, shared.to_bytes())
@@ -113,47 +118,36 @@ def _telling(tell: Callable[[str], None]) -> Progress:
 
     def progress(epoch: Epoch) -> None:
         tell(
-            f"{epoch.phase} training, epoch {epoch.number} of {epoch.of}: "
-            f"validation {epoch.accuracy}"
+            f"{epoch.phase} training, epoch {epoch.number} of {epoch.of}: validation {epoch.figure}"
         )
 
     return progress
 
 
-def _float_network(task: Task, wanted: Preparation, recipe: Recipe, progress: Progress) -> FloatGRU:
+def _float_network(
+    task: Task, wanted: Preparation, recipe: Recipe, progress: Progress
+) -> FloatNetwork:
     """That of the design to start from, for which no data are needed yet, or a trained one."""
     if wanted.model is not None:
-        return FloatGRU.of(given_model(wanted.model, task, wanted.hidden))
-    hidden = wanted.hidden or task.hidden
+        model = read_model(Genome.load(wanted.model), wanted.model)
+        _check_model(model, wanted.model, task, wanted.network)
+        return FloatNetwork.of(model)
     # What cannot be compiled is known before the work, not after it.
-    compile_for(Sizes(input=task.inputs, hidden=hidden, classes=task.classes))
+    compile_for(wanted.network)
     return train_float(
         task,
         task.load(),
-        hidden,
+        wanted.network,
         recipe,
         progress,
         checkpoint=wanted.out / FLOAT_CHECKPOINT,
     )
 
 
-def given_model(path: Path, task: Task, hidden: int | None) -> Model:
-    """The model of the design whose genome file the user names.
-
-    Raises
-    ------
-    InputError
-        If a file is wrong, or the model has other sizes than ``task`` or ``hidden`` units.
-    """
-    genome = Genome.load(path)
-    found = read_model(genome, path)
-    _check_model(found, path, task, hidden)
-    return found
-
-
-def _check_model(model: Model, path: Path, task: Task, hidden: int | None) -> None:
-    """Raise :class:`InputError` unless the model that ``path`` gives has the sizes of ``task``."""
-    sizes = model.sizes
-    task.check_sizes(sizes, path)
-    if hidden not in (None, sizes.hidden):
-        raise InputError(f"{path}: sizes.hidden must be {hidden}, as asked for, not {sizes.hidden}")
+def _check_model(model: Model, path: Path, task: Task, network: Architecture) -> None:
+    """Raise :class:`InputError` unless the model that ``path`` gives is of ``network``."""
+    task.check_network(model.network, path)
+    if model.network != network:
+        raise InputError(
+            f"{path}: the network must be {network}, as asked for, not {model.network}"
+        )

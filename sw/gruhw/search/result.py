@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from gruhw.frozen import FrozenMapping
 from gruhw.model import Model
 from gruhw.search.descent import NARROWED
 from gruhw.search.front import Candidate, Number, Reference, Selection, non_dominated
@@ -108,6 +109,9 @@ class Member:
     estimated: Mapping[str, Number] = field(default_factory=dict)
     homogeneous: int | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "estimated", FrozenMapping(self.estimated))
+
 
 def front_of(members: Sequence[Member]) -> list[Member]:
     """The members that no other dominates: see :func:`gruhw.search.front.non_dominated`."""
@@ -133,7 +137,7 @@ class Result:
     space, settings
         What was searched, and how.
     costs
-        What was minimised besides mistakes.
+        What was minimised besides the loss.
     front
         The members that no other dominates, by ascending first cost; see :func:`front_of`.
     baseline

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gruhw.files import sha256, write_atomic
-from gruhw.genome import GENES, FileReference
+from gruhw.genome import FileReference
 from gruhw.parts import VALIDATION_SEEN
 from gruhw.search.clusters import cluster
 from gruhw.search.folder import (
@@ -31,12 +31,12 @@ def describe_member(result: Result, member: Member) -> dict[str, Any]:
     described: dict[str, Any] = {
         "selected": member == result.selected,
         "homogeneous": member.homogeneous,
-        **member.candidate.accuracy.to_json(),
+        **member.candidate.figure.to_json(),
         "costs": _costs(result, member.candidate),
     }
     if result.fine_tuned:
         described["before_fine_tuning"] = {
-            **member.shared.accuracy.to_json(),
+            **member.shared.figure.to_json(),
             "costs": _costs(result, member.shared),
         }
     if member.estimated:
@@ -53,19 +53,20 @@ def describe(result: Result) -> dict[str, Any]:
     """A search's result for programs: the contents of ``pareto.json``."""
     settings, space = result.settings, result.space
     groups = cluster([member.candidate.genome for member in result.front])
+    figure = result.selected.candidate.figure
     return {
         "format": "gruhw-pareto",
-        "version": 1,
+        "version": result.selected.candidate.genome.version,
         "task": space.task,
-        "sizes": space.sizes.model_dump(),
+        **space.described,
         "preset": space.preset.name,
         "pe": list(space.pe),
         "objectives": [
             {"name": cost.name, "label": cost.label, "unit": cost.unit, "identity": cost.identity}
             for cost in result.costs
         ],
-        "validation_sequences": result.selected.candidate.accuracy.total,
-        "validation_variations": result.selected.candidate.accuracy.times,
+        "validation_sequences": figure.total,
+        "validation_variations": figure.times,
         VALIDATION_SEEN: result.validation_seen,
         "population": settings.population,
         "generations": settings.generations,
@@ -94,32 +95,31 @@ def front_csv(result: Result) -> str:
     """The front, then the homogeneous genomes, one a line: the contents of ``pareto.csv``."""
     costs = [cost.name for cost in result.costs]
     estimated = [name for name in costs if name in result.selected.estimated]
+    score, genes = result.selected.candidate.score, result.space.network.gene_names
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
         [
             *("part", "selected", "homogeneous"),
-            *("correct", "sequences", "accuracy", "accuracy_low", "accuracy_high"),
-            *(("shared_correct", "shared_accuracy") if result.fine_tuned else ()),
+            *score.columns,
+            *((f"shared_{name}" for name in score.short) if result.fine_tuned else ()),
             *costs,
             *(f"estimated_{name}" for name in estimated),
             "pe",
-            *GENES,
+            *genes,
         ]
     )
     for part, members in (("front", result.front), ("homogeneous", result.baseline)):
         for member in members:
-            found, shared, genome = member.candidate, member.shared, member.candidate.genome
-            accuracy = found.accuracy
-            before = (shared.correct, shared.accuracy.share) if result.fine_tuned else ()
+            found, genome = member.candidate, member.candidate.genome
+            before = member.shared.score.short.values() if result.fine_tuned else ()
             writer.writerow(
                 [
                     *(part, int(member == result.selected), member.homogeneous or ""),
-                    *(accuracy.correct, accuracy.total, accuracy.share, *accuracy.interval),
-                    *(*before, *found.costs),
+                    *(*found.score.columns.values(), *before, *found.costs),
                     *(member.estimated[name] for name in estimated),
                     genome.folding.pe,
-                    *(genome.genes[gene] for gene in GENES),
+                    *(genome.genes[gene] for gene in genes),
                 ]
             )
     return text.getvalue()
@@ -162,10 +162,11 @@ def summary(result: Result) -> dict[str, str]:
     """The result for people: the selected genome beside the homogeneous baseline."""
     selected, eight = result.selected, result.eight
     bits = baseline_bits(result.space)
+    name = f"validation {selected.candidate.figure.name}"
     rows = {
         "selected": str(result.settings.selection),
-        "validation accuracy": str(selected.candidate.accuracy),
-        f"validation accuracy of {bits} bits": str(eight.candidate.accuracy),
+        name: str(selected.candidate.figure),
+        f"{name} of {bits} bits": str(eight.candidate.figure),
     }
     if result.validation_seen:
         rows["validation data"] = "may have been trained on"

@@ -6,14 +6,15 @@ from functools import partial
 
 import numpy as np
 
-from gruhw.errors import InputError
-from gruhw.genome import GENES, Genome
+from gruhw.accuracy import Figure
+from gruhw.errors import InputError, naming
+from gruhw.genome import Genome
 from gruhw.search.descent import descend
 from gruhw.search.evaluation import (
     Prepared,
-    accuracy_of,
     by_widths,
     genome_text,
+    stored_figure,
     widths_text,
 )
 from gruhw.search.evolve import Generation, check_population, evolve
@@ -31,14 +32,10 @@ from gruhw.search.result import (
     baseline_bits,
     front_of,
 )
+from gruhw.search.scores import score_of
 from gruhw.search.space import SearchSpace, Vector
 from gruhw.search.store import Store
 from gruhw.search.workers import Evaluated, Group, Workers
-
-MISTAKES_OF_8_BITS = 2
-MORE_MISTAKES = 0.01
-"""Useful members of a front make up to so many times the mistakes of 8 bits, and so many more as a
-part of all sequences."""
 
 WITHIN_BUDGET = (Fraction(9, 10), Fraction(94, 100), Fraction(97, 100), Fraction(1))
 """Parts of a budget, for the most accurate within each: fine-tuning and synthesis move costs that
@@ -72,7 +69,7 @@ def search(
     space
         What to search.
     costs
-        What to minimise besides mistakes; the first decides selections.
+        What to minimise besides the loss; the first decides selections.
     settings
         How to search.
     store
@@ -87,11 +84,14 @@ def search(
     Raises
     ------
     InputError
-        If ``store`` belongs to another search, or nothing fits the selection.
+        If ``store`` belongs to another search, ``space`` to another network, or nothing fits the
+        selection.
     ToolError
         If storing fails, or a worker or a tool does.
     """
     check_population(settings.population)
+    if space.network != prepared.network:
+        raise InputError(f"a space of {prepared.network} is required, not of {space.network}")
     vectors = [space.vector(seed) for seed in seeds]
     return _Search(prepared, space, tuple(costs), settings, store, workers, vectors, tell).run()
 
@@ -113,7 +113,6 @@ class _Search:
         self.prepared, self.space, self.costs, self.settings = prepared, space, costs, settings
         self.store, self.workers, self.seeds, self.tell = store, workers, seeds, tell
         self.evaluator = prepared.factory()
-        self.total = self.evaluator.total
         self.finals = Finals(prepared.refiner, self.evaluator, costs, store, workers, tell)
         self.evaluated = self.evaluated_before = 0
         self.pace = Pace()
@@ -171,9 +170,9 @@ class _Search:
         self.store.bind(
             {
                 "task": self.prepared.task,
-                "sizes": self.prepared.sizes.model_dump(),
-                "genes": list(GENES),
-                "validation sequences": self.total,
+                **space.described,
+                "genes": list(space.network.gene_names),
+                "validation sequences": evaluator.total,
                 "fine-tuning": dict(refiner.settings) if refiner else None,
                 "objectives": [cost.identity for cost in self.costs],
                 "preset": space.preset.name,
@@ -200,7 +199,7 @@ class _Search:
 
     def _group(self, genomes: Sequence[Genome]) -> Group:
         unknown = [g for g in genomes if self.store.costs(genome_text(g)) is None]
-        return Group(tuple(unknown), self.store.correct(widths_text(genomes[0].genes)))
+        return Group(tuple(unknown), self._figure(genomes[0]))
 
     def _work(self, groups: Sequence[Group], pool: Workers) -> None:
         groups = [group for group in groups if group.genomes]
@@ -211,7 +210,7 @@ class _Search:
 
     def _keep(self, finished: Sequence[Evaluated]) -> None:
         self.store.add(
-            {widths_text(f.group.genomes[0].genes): f.correct for f in finished},
+            {widths_text(f.group.genomes[0].genes): score_of(f.figure).stored for f in finished},
             [
                 (genome_text(genome), costs)
                 for f in finished
@@ -220,15 +219,21 @@ class _Search:
         )
 
     def _known(self, genome: Genome) -> Candidate:
-        correct = self.store.correct(widths_text(genome.genes))
-        costs = self.store.costs(genome_text(genome))
-        whole = costs is not None and len(costs) == len(self.costs)
-        if correct is None or correct > self.total or costs is None or not whole:
+        figure, costs = self._figure(genome), self.store.costs(genome_text(genome))
+        if figure is None or costs is None or len(costs) != len(self.costs):
             raise InputError(
                 f"{self.store.path}: must hold the figures of every evaluated genome, "
                 f"but those of {genome_text(genome)} are missing or wrong"
             )
-        return Candidate(genome, accuracy_of(self.evaluator, correct), costs)
+        return Candidate(genome, figure, costs)
+
+    def _figure(self, genome: Genome) -> Figure | None:
+        """How well a genome does, if the store knows it."""
+        stored = self.store.figure(widths_text(genome.genes))
+        if stored is None:
+            return None
+        with naming(self.store.path):
+            return stored_figure(self.evaluator, stored)
 
     def _eight(self, baselines: Sequence[Candidate]) -> Candidate:
         place = self.space.baselines().index(self.space.homogeneous(baseline_bits(self.space))[0])
@@ -253,7 +258,7 @@ class _Search:
         baselines: Sequence[Candidate],
         selection: Selection,
     ) -> Candidate:
-        baseline = self._eight(baselines).correct
+        baseline = self._eight(baselines).score
         return selection.choose(candidates, baseline, self.costs[0].unit)
 
     def _report(self, *, finished: bool = False) -> None:
@@ -265,7 +270,7 @@ class _Search:
             known = self.generation.candidates
             eight = self._eight(known[: len(self.space.baselines())])
             best = min(
-                (c for c in self.generation.front if c.correct >= eight.correct),
+                (c for c in self.generation.front if c.loss <= eight.loss),
                 key=lambda c: c.costs,
                 default=None,
             )
@@ -310,10 +315,9 @@ class _Search:
         if self.prepared.refiner is None and not any(cost.estimated for cost in self.costs):
             return front
         part = max(1, self.settings.finalists // (4 if self.prepared.refiner else 2))
-        eight = self._eight(baselines).objectives[0]
-        most = MISTAKES_OF_8_BITS * eight + self.total * MORE_MISTAKES
-        by_mistakes = sorted(front, key=lambda candidate: candidate.objectives)
-        useful = _spread([c for c in by_mistakes if c.objectives[0] <= most], part)
+        most = self._eight(baselines).score.useful
+        by_loss = sorted(front, key=lambda candidate: candidate.objectives)
+        useful = _spread([c for c in by_loss if c.loss <= most], part)
         rules = (Selection(), Selection("knee"), Selection("max-accuracy"))
         chosen = [
             *_spread(front, part),

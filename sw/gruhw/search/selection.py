@@ -4,7 +4,6 @@ DEAP draws from the generators that all of Python and NumPy share; :class:`Share
 it some of our own.
 """
 
-import math
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -43,16 +42,11 @@ class SharedGenerators:
 
 
 class Individual:
-    """A candidate as DEAP's operators take it.
-
-    Mistakes count by their logarithm. Who dominates whom stays the same, but the population
-    spreads evenly from one mistake to all, instead of crowding where every second is wrong.
-    """
+    """A candidate as DEAP's operators take it: see :attr:`gruhw.search.scores.Score.level`."""
 
     def __init__(self, vector: Vector, candidate: Candidate, fitness: type[base.Fitness]) -> None:
         self.vector = vector
-        wrong, *costs = candidate.objectives
-        self.fitness = fitness((math.log2(wrong + 1), *costs))
+        self.fitness = fitness((candidate.score.level, *candidate.costs))
 
 
 class Selection:
@@ -77,7 +71,7 @@ class Selection:
             return list(self._many(individuals, count)) if len(individuals) > count else individuals
 
     def parents(self, survivors: list[Individual]) -> list[Individual]:
-        """Parents in the order of their mistakes: neighbours mix better than strangers."""
+        """Parents in the order of their losses: neighbours mix better than strangers."""
         with self._generators.lent():
             # The tournament takes four at a time.
             fours = len(survivors) - len(survivors) % 4

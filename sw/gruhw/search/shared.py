@@ -7,17 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
+from gruhw.accuracy import Figure
 from gruhw.errors import InputError, naming
 from gruhw.files import parse_json, read_bytes, sha256
 from gruhw.fractions import Fractions, check_fraction
-from gruhw.genome import Genes, Genome
-from gruhw.graph import calibrated_tensors
+from gruhw.genes import Genes
+from gruhw.genome import Genome
 from gruhw.model import Model
-from gruhw.quant.population import Population
+from gruhw.parts import Target
+from gruhw.quant.population import Population, states_in_range
 from gruhw.search.folder import FLOAT_MODEL, FRACTIONS, SHARED_MODEL
 from gruhw.tasks import Split, Task, TaskData, load_task
 from gruhw.tasks.data import joined
-from gruhw.training.quantised import EncodedSplit, count_correct
+from gruhw.training.evaluate import EncodedSplit, member_figures
 
 MEMBERS = 8
 """Candidates that are evaluated at a time."""
@@ -97,8 +99,9 @@ class SharedWeights:
         return validation_of(load_task(self.task))
 
     def of(self, genes: Genes) -> Model:
-        """The shared weights with the fraction bits of ``genes``."""
-        widths, fractions, path = calibrated_tensors(genes), self.fractions, self.folder / FRACTIONS
+        """The shared weights with the fraction bits of ``genes``, and states in their range."""
+        fractions, path = self.fractions, self.folder / FRACTIONS
+        widths = {gene.name: genes[gene.name] for gene in self.model.network.calibrated}
         with naming(path):
             try:
                 found = {
@@ -107,7 +110,8 @@ class SharedWeights:
                 }
             except (KeyError, TypeError) as error:
                 raise InputError(f"fraction bits of {error} are required") from error
-            return replace(self.model, fractions=Fractions(found, widths))
+            model = replace(self.model, fractions=Fractions(found, widths))
+            return states_in_range(model, genes)
 
     @property
     def contents(self) -> dict[str, str]:
@@ -161,8 +165,13 @@ class SharedEvaluator:
     def __init__(self, weights: SharedWeights) -> None:
         self._weights = weights
         self._val = EncodedSplit(weights.validation, weights.model.normalisation)
-        self._population = Population(weights.model.sizes, [weights.model])
+        self._population = Population(weights.model.network, [weights.model])
         self._population.compile_steps()
+
+    @property
+    def target(self) -> Target:
+        """What the task's data say of a sequence."""
+        return self._weights.validation.target
 
     @property
     def total(self) -> int:
@@ -184,13 +193,13 @@ class SharedEvaluator:
         """Of the same together."""
         return self._weights.fingerprint
 
-    def correct(self, candidates: Sequence[Genome]) -> list[int]:
-        """How many validation sequences each candidate classifies right."""
-        found: list[int] = []
+    def figures(self, candidates: Sequence[Genome]) -> list[Figure]:
+        """How well each candidate does on the validation sequences."""
+        found: list[Figure] = []
         for start in range(0, len(candidates), MEMBERS):
             genes = [candidate.genes for candidate in candidates[start : start + MEMBERS]]
-            self._population.assign([self._weights.of(g).graph(g) for g in genes])
-            found += count_correct(self._population, self._val)
+            self._population.assign([self._weights.of(g).typed(g) for g in genes])
+            found += member_figures(self._population, self._val, times=self.times)
         return found
 
     def model(self, genes: Genes) -> Model:

@@ -3,13 +3,16 @@
 import itertools
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+from gruhw.architecture import Architecture
 from gruhw.errors import InputError
-from gruhw.genome import SEARCHED_BITS, Folding, Genome, Output, Preset, Sizes
+from gruhw.genes import LEGAL_BITS, SEARCHED_BITS, Preset
+from gruhw.genome import OUTPUTS, Folding, Genome, Output
+from gruhw.values import instance, whole
 
 Vector: TypeAlias = tuple[int, ...]
 """A candidate: the widths of the preset's free genes, then ``pe`` if that is searched too."""
@@ -20,14 +23,11 @@ MUTATIONS = 2.0
 RESET_PROBABILITY = 0.2
 """How often a mutated gene takes any value, instead of the next one up or down."""
 
-STATE = "add_h"
-"""The gene of the state's width."""
-
 NARROW = 3
 """Widths of weights, from the narrowest on, for which plain candidates are made."""
 
 MORE_STATE = 4
-"""Bits by which the narrow state of a plain candidate is wider than its weights: with 2 it cost
+"""Bits by which narrow states of a plain candidate are wider than its weights: with 2 that cost
 `activity` a point."""
 
 KEEP_PROBABILITY = 0.5
@@ -41,9 +41,7 @@ class SearchSpace:
     Parameters
     ----------
     preset
-        Says which genes are free.
-    sizes
-        Of the network.
+        Says which genes of which network are free.
     task
         What genomes name as their task.
     output
@@ -51,27 +49,63 @@ class SearchSpace:
     widths
         The widths that free genes take, ascending.
     pe
-        The foldings that are tried, ascending: a gene if there are several.
+        The foldings that are tried, ascending: a gene if there are several. Each is one number for
+        all layers.
 
     Raises
     ------
     InputError
-        If a folding does not suit the network, or there is none, or one appears twice.
+        If something is of another type, a folding or the output does not suit the network, or there
+        is no width or no folding, or one appears twice.
     """
 
     preset: Preset
-    sizes: Sizes
     task: str | None = None
     output: Output = "class"
     widths: tuple[int, ...] = tuple(SEARCHED_BITS)
     pe: tuple[int, ...] = (1,)
 
     def __post_init__(self) -> None:
-        if not self.pe or list(self.pe) != sorted(set(self.pe)):
-            shown = ",".join(map(str, self.pe))
-            raise InputError(f"pe must be ascending numbers, each once, not '{shown}'")
+        instance("preset", self.preset, Preset)
+        if self.task is not None:
+            instance("task", self.task, str)
+        if self.output not in OUTPUTS:
+            raise InputError(f"output must be one of {', '.join(OUTPUTS)}, not {self.output!r}")
+        for name in ("widths", "pe"):
+            object.__setattr__(self, name, _ascending(name, getattr(self, name)))
+        low, high = LEGAL_BITS[0], LEGAL_BITS[-1]
+        for bits in self.widths:
+            if bits not in LEGAL_BITS:
+                raise InputError(f"widths must be {low} to {high} bits, not {bits}")
         for pe in self.pe:
-            Folding.checked(pe, self.sizes.hidden)
+            Folding.checked(pe, self.network)
+        _ = self.described  # a genome of the preset is checked as all genomes are
+
+    @property
+    def network(self) -> Architecture:
+        """What all candidates compute."""
+        return self.preset.network
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """The fields with which a genome's file says what the network is."""
+        content = self.genome(self.homogeneous(self.widths[0])[0]).model_dump(mode="json")
+        return {name: content[name] for name in ("sizes", "network") if name in content}
+
+    @cached_property
+    def _weights(self) -> frozenset[str]:
+        """The genes that are widths of weights."""
+        return frozenset(gene.name for gene in self.network.genes if gene.kind == "weight")
+
+    @cached_property
+    def _states(self) -> frozenset[str]:
+        """The genes that are widths of states which linear operators read."""
+        return frozenset(
+            stage.spell(state.source)
+            for stage in self.network.stages
+            for state in stage.graph.states
+            if any(linear.operand == state.name for linear in stage.graph.linears)
+        )
 
     @cached_property
     def choices(self) -> tuple[tuple[int, ...], ...]:
@@ -91,20 +125,25 @@ class SearchSpace:
         (pe,) = vector[free:] or self.pe
         return Genome(
             task=self.task,
-            sizes=self.sizes,
+            network=self.network,
             genes=genes,
             folding=Folding(pe=pe),
             output=self.output,
         )
 
     def vector(self, genome: Genome) -> Vector:
-        """The vector of a genome.
+        """The vector of a genome, whose layers may have other numbers of units.
 
         Raises
         ------
         InputError
             If the genome is no candidate of this space.
         """
+        if genome.network.gene_names != self.network.gene_names:
+            raise InputError(
+                f"a genome to start from must have the genes of {self.network}, "
+                f"not of {genome.network}"
+            )
         found = tuple(genome.genes[name] for name in self.preset.free)
         if len(self.pe) > 1:
             if genome.folding.pe not in self.pe:
@@ -162,30 +201,24 @@ class SearchSpace:
         wider = {self.widths[-1]: self.widths[-1], **dict(itertools.pairwise(self.widths))}
         free = len(self.preset.free)
         widths = (
-            wider[bits] if weights or not name.endswith(".weight") else bits
+            wider[bits] if weights or name not in self._weights else bits
             for name, bits in zip(self.preset.free, vector[:free], strict=True)
         )
         return (*widths, *vector[free:])
 
     def narrow_operands(self) -> list[Vector]:
-        """The widest results with narrow weights, and with a narrow or a wide state.
+        """The widest results with narrow weights, and with narrow or wide states.
 
-        Weights and the state are the operands of most products. Two candidates for each of the
-        :data:`NARROW` narrowest weights: with a state :data:`MORE_STATE` bits wider than them, and
+        Weights and states are the operands of most products. Two candidates for each of the
+        :data:`NARROW` narrowest weights: with states :data:`MORE_STATE` bits wider than them, and
         the widest.
         """
         found = []
         last = len(self.widths) - 1
         for place, bits in enumerate(self.widths[:-1][:NARROW]):
             for state in (self.widths[min(place + MORE_STATE, last)], self.widths[-1]):
-                widths = (
-                    bits
-                    if name.endswith(".weight")
-                    else state
-                    if name == STATE
-                    else self.widths[-1]
-                    for name in self.preset.free
-                )
+                narrow = dict.fromkeys(self._weights, bits) | dict.fromkeys(self._states, state)
+                widths = (narrow.get(name, self.widths[-1]) for name in self.preset.free)
                 found.append((*widths, *(self.pe[:1] if len(self.pe) > 1 else ())))
         return list(dict.fromkeys(found))
 
@@ -211,3 +244,14 @@ class SearchSpace:
         """A child, each gene of which comes from either parent (uniform crossover)."""
         pairs = zip(left, right, strict=True)
         return tuple(b if generator.random() < 0.5 else a for a, b in pairs)
+
+
+def _ascending(name: str, values: Any) -> tuple[int, ...]:
+    """``values`` as numbers; :class:`InputError` unless they ascend, and there is one at least."""
+    several = isinstance(values, Sequence) and not isinstance(values, str | bytes)
+    found = tuple(map(whole, values)) if several else ()
+    numbers = tuple(number for number in found if number is not None)
+    if not numbers or len(numbers) < len(found) or list(numbers) != sorted(set(numbers)):
+        shown = ",".join(map(str, values)) if several else values
+        raise InputError(f"{name} must be ascending numbers, each once, not '{shown}'")
+    return numbers

@@ -15,6 +15,7 @@ from typing import Any
 from gruhw.errors import InputError, ToolError
 from gruhw.files import exists, output_folder
 from gruhw.search.front import Number
+from gruhw.search.scores import Stored
 
 FILE = "search.sqlite"
 """The name of the file in the search's folder."""
@@ -266,7 +267,7 @@ class Store:
         except (ValueError, RecursionError) as error:
             raise self._damaged(error) from error
 
-    def _figure(self, value: object) -> Number:
+    def _cost(self, value: object) -> Number:
         if (
             not isinstance(value, int | float)
             or isinstance(value, bool)
@@ -275,15 +276,21 @@ class Store:
             raise self._damaged(f"a figure is {value!r}")
         return value
 
-    def _whole(self, value: object) -> int:
+    def _stored(self, value: object) -> Stored:
+        """What a column ``correct`` holds: a count of sequences, or numbers as JSON text.
+
+        The column is named after the counts, which were all that there was at first.
+        """
+        if isinstance(value, str) and isinstance(found := self._json(value), list):
+            return found
         if type(value) is not int or value < 0:
             raise InputError(f"{self.path}: a count of sequences must be a number, not {value!r}")
         return value
 
-    def correct(self, widths: str) -> int | None:
-        """Sequences that a genome of these widths classifies right, if known."""
+    def figure(self, widths: str) -> Stored | None:
+        """How well a genome of these widths does, if known."""
         row = self._one("SELECT correct FROM accuracies WHERE widths = ?", widths)
-        return None if row is None else self._whole(row[0])
+        return None if row is None else self._stored(row[0])
 
     def costs(self, genome: str) -> tuple[Number, ...] | None:
         """The costs of a genome, if known."""
@@ -292,42 +299,43 @@ class Store:
             return None
         if not isinstance(figures := self._json(row[0]), list):
             raise self._damaged(f"the costs of a genome are {figures!r}")
-        return tuple(self._figure(figure) for figure in figures)
+        return tuple(self._cost(figure) for figure in figures)
 
     def add(
         self,
-        accuracies: Mapping[str, int],
+        figures: Mapping[str, Stored],
         costs: Iterable[tuple[str, Sequence[Number]]],
     ) -> None:
-        """Store evaluations, all of them or none: correct sequences by widths, then costs."""
+        """Store evaluations, all of them or none: figures by widths, then costs."""
         with self._explained(), self._transaction():
             self._connection.executemany(
-                "INSERT OR REPLACE INTO accuracies VALUES (?, ?)", list(accuracies.items())
+                "INSERT OR REPLACE INTO accuracies VALUES (?, ?)",
+                [(widths, _column(stored)) for widths, stored in figures.items()],
             )
             self._connection.executemany(
                 "INSERT OR REPLACE INTO costs VALUES (?, ?)",
                 [(genome, json.dumps(list(figures))) for genome, figures in costs],
             )
 
-    def refined(self, genome: str) -> tuple[int, bytes] | None:
-        """Correct sequences and model file of a refined genome, if known.
+    def refined(self, genome: str) -> tuple[Stored, bytes] | None:
+        """How well a refined genome does, and its model file, if known.
 
         Its text may say more than the genome, if the result depends on it.
         """
         row = self._one("SELECT correct, model FROM refined WHERE genome = ?", genome)
         if row is None:
             return None
-        correct, model = row
+        stored, model = row
         if not isinstance(model, bytes):
             raise self._damaged(f"a model is {model!r}")
-        return self._whole(correct), model
+        return self._stored(stored), model
 
-    def add_refined(self, found: Mapping[str, tuple[int, bytes]]) -> None:
+    def add_refined(self, found: Mapping[str, tuple[Stored, bytes]]) -> None:
         """Store refined genomes, all or none."""
         with self._explained(), self._transaction():
             self._connection.executemany(
                 "INSERT OR REPLACE INTO refined VALUES (?, ?, ?)",
-                [(genome, *result) for genome, result in found.items()],
+                [(genome, _column(stored), model) for genome, (stored, model) in found.items()],
             )
 
     def measured(self, genome: str) -> dict[str, Number] | None:
@@ -337,7 +345,7 @@ class Store:
             return None
         if not isinstance(figures := self._json(row[0]), dict):
             raise self._damaged(f"the figures of a synthesis are {figures!r}")
-        return {name: self._figure(figure) for name, figure in figures.items()}
+        return {name: self._cost(figure) for name, figure in figures.items()}
 
     def add_measured(self, genome: str, figures: Mapping[str, Number]) -> None:
         """Store what synthesis found."""
@@ -345,6 +353,11 @@ class Store:
             self._connection.execute(
                 "INSERT OR REPLACE INTO measured VALUES (?, ?)", (genome, json.dumps(dict(figures)))
             )
+
+
+def _column(stored: Stored) -> int | str:
+    """What :meth:`Store._stored` reads."""
+    return stored if isinstance(stored, int) else json.dumps(list(stored))
 
 
 def _differences(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from gruhw.accuracy import Figure
 from gruhw.genome import Genome
 from gruhw.model import Network
 from gruhw.search.accelerators import Accelerators
@@ -24,20 +25,20 @@ class Group:
     ----------
     genomes
         Those whose costs are wanted; the first stands for all where accuracy is measured.
-    correct
-        Sequences classified right, if that is known.
+    figure
+        How well they do, if that is known.
     """
 
     genomes: tuple[Genome, ...]
-    correct: int | None = None
+    figure: Figure | None = None
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What became of a group: correct sequences, and the costs of each of its genomes."""
+    """What became of a group: how well it does, and the costs of each of its genomes."""
 
     group: Group
-    correct: int
+    figure: Figure
     costs: tuple[tuple[Number, ...], ...]
 
 
@@ -53,12 +54,12 @@ class Worker:
 
     def __call__(self, groups: Sequence[Group]) -> list[Evaluated]:
         """What becomes of ``groups``, all unknown accuracies measured in one call."""
-        unknown = [group.genomes[0] for group in groups if group.correct is None]
-        measured = iter(self._evaluator.correct(unknown)) if unknown else iter(())
+        unknown = [group.genomes[0] for group in groups if group.figure is None]
+        measured = iter(self._evaluator.figures(unknown)) if unknown else iter(())
         return [
             Evaluated(
                 group,
-                next(measured) if group.correct is None else group.correct,
+                next(measured) if group.figure is None else group.figure,
                 tuple(map(self._costs_of, group.genomes)),
             )
             for group in groups

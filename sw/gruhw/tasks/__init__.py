@@ -3,14 +3,14 @@
 from gruhw.errors import InputError
 from gruhw.files import PathLike, as_path, exists
 from gruhw.tasks.activity import ACTIVITY
-from gruhw.tasks.custom import load_npz_task, load_samples
+from gruhw.tasks.custom import load_npz_task, load_samples, sample_arrays
 from gruhw.tasks.data import Split, Task, TaskData
 from gruhw.tasks.keyword_spotting import KEYWORD_SPOTTING
 from gruhw.tasks.mnist import MNIST_ROWS
 from gruhw.tasks.mnist1d import MNIST_1D
 from gruhw.tasks.spoken_digits import SPOKEN_DIGITS
 
-__all__ = ["TASKS", "Split", "Task", "TaskData", "load_samples", "load_task"]
+__all__ = ["TASKS", "Split", "Task", "TaskData", "load_samples", "load_task", "sample_arrays"]
 
 TASKS = {
     task.name: task for task in (MNIST_ROWS, MNIST_1D, SPOKEN_DIGITS, KEYWORD_SPOTTING, ACTIVITY)

@@ -175,7 +175,7 @@ ACTIVITY = Task(
         f"what someone with a phone does: {STEPS} steps of 6 accelerations and rotations, "
         f"{ACTIVITIES} classes"
     ),
-    classes=ACTIVITIES,
+    outputs=ACTIVITIES,
     inputs=6,
     steps=STEPS,
     source="HAPT, J. Reyes-Ortiz and others",

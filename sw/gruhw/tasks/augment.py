@@ -1,4 +1,4 @@
-"""Variations of training sequences that keep their class, to be composed for a task.
+"""Variations of training sequences that keep what is right of them, to be composed for a task.
 
 Every function here returns an :data:`~gruhw.tasks.data.Augmentation`; its parameters say how far
 it may go. Each sequence is varied independently, by amounts drawn uniformly from the given range

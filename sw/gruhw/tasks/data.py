@@ -1,4 +1,4 @@
-"""What a task is: labelled sequences in three parts, and how they become network inputs."""
+"""What a task is: sequences in three parts, what is right of each, and their normalisation."""
 
 import hashlib
 import warnings
@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from gruhw.arrays import IntArray, numbers, shaped, steps_of, whole_values
+from gruhw.architecture import Architecture, Initial, Layer
+from gruhw.arrays import IntArray, numbers, real_values, shaped, steps_of, whole_values
 from gruhw.errors import GruhwWarning, InputError, naming
 from gruhw.files import PathLike
-from gruhw.genome import MAXIMUM_SIZE, Sizes
-from gruhw.model import Normalisation
+from gruhw.genome import Output
+from gruhw.normalisation import Normalisation
 from gruhw.outliers import outlier_limit
-from gruhw.values import instance
+from gruhw.parts import Target, check_target_kind
+from gruhw.strict import MAXIMUM_SIZE
+from gruhw.values import at_least_one, instance
 
 SPLIT_SEED = 20240601
 """Seeds the choice of validation samples, so that every machine holds out the same ones."""
@@ -32,14 +35,15 @@ SMALLEST_DEVIATION = 1 / np.finfo(np.float64).max
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Labelled sequences; arrays are not copied.
+    """Sequences and what is right of them; arrays are not copied.
 
     Parameters
     ----------
     x
         Raw numbers, shape [N, T, I], as they are stored: ``uint8`` for MNIST.
     y
-        The class of each sequence, whole numbers from 0 on, shape [N].
+        What is right. The class of each sequence, whole numbers from 0 on, shape [N]; or its
+        values, real numbers, shape [N, K].
     lengths
         The steps of each sequence, shape [N], 1 to T; all T if None. What follows them in ``x`` is
         padding.
@@ -51,19 +55,23 @@ class Split:
     """
 
     x: NDArray[Any]
-    y: IntArray
+    y: NDArray[Any]
     lengths: IntArray = None  # type: ignore[assignment]  # never afterwards
 
     def __post_init__(self) -> None:
         x = shaped("x", numbers("x", self.x), ("sequences", "steps", "inputs"))
         count, steps, _ = x.shape
-        labels = whole_values("labels", self.y, (count,), 0, MAXIMUM_SIZE - 1)
         object.__setattr__(self, "x", x)
-        object.__setattr__(self, "y", labels)
+        object.__setattr__(self, "y", _right(self.y, count))
         object.__setattr__(self, "lengths", steps_of(self.lengths, count, steps))
 
     def __len__(self) -> int:
         return len(self.y)
+
+    @property
+    def target(self) -> Target:
+        """What ``y`` says: classes or values."""
+        return "class" if self.y.ndim == 1 else "values"
 
     def take(self, indices: IntArray) -> "Split":
         """The sequences at ``indices``, in that order."""
@@ -91,8 +99,21 @@ class Split:
         return self.take(np.flatnonzero(chosen))
 
 
+def _right(y: ArrayLike, count: int) -> NDArray[Any]:
+    """What is right of ``count`` sequences: labels, or values if each has a vector of them."""
+    try:
+        dimensions = np.asarray(y).ndim
+    except (RuntimeError, TypeError, ValueError):
+        dimensions = 1  # it is no array at all, which the check of labels says
+    if dimensions != 2:
+        return whole_values("labels", y, (count,), 0, MAXIMUM_SIZE - 1)
+    values = real_values("values", y, (count, "values"))
+    at_least_one("value of a sequence", values.shape[1])
+    return values
+
+
 Augmentation: TypeAlias = Callable[[Split, np.random.Generator], Split]
-"""Varies raw training sequences, and maybe their lengths, without changing their class."""
+"""Varies raw training sequences, and maybe their lengths, without changing what is right."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +127,7 @@ class TaskData:
 
 @dataclass(frozen=True)
 class Task:
-    """A classification task on sequences.
+    """A task on sequences: to classify them, or to find the values that each has.
 
     Parameters
     ----------
@@ -114,8 +135,8 @@ class Task:
         As users give it on the command line: a name of :data:`gruhw.tasks.TASKS` or a path.
     description
         One line for people.
-    classes
-        Labels are 0 to ``classes - 1``.
+    outputs
+        How many classes there are, with labels from 0 on; or how many values a sequence has.
     inputs
         Elements of each step's input vector.
     steps
@@ -128,24 +149,30 @@ class Task:
         Reads the data, downloading them if necessary.
     hidden
         Hidden units of a network for it, unless the user says otherwise.
+    target
+        What data say of a sequence.
     fixed_normalisation
         Of the inputs; if absent, each input element gets mean 0 and variance 1 over the
         training part.
     augment
-        Varies training sequences without changing their class.
+        Varies training sequences without changing what is right.
     """
 
     name: str
     description: str
-    classes: int
+    outputs: int
     inputs: int
     steps: int
     source: str
     licence: str
     loader: Callable[[], TaskData] = field(repr=False)
     hidden: int = 32
+    target: Target = "class"
     fixed_normalisation: Normalisation | None = field(repr=False, compare=False, default=None)
     augment: Augmentation | None = field(repr=False, compare=False, default=None)
+
+    def __post_init__(self) -> None:
+        check_target_kind(self.target)
 
     def load(self) -> TaskData:
         """The data, read once; :class:`~gruhw.errors.GruhwError` if wrong or out of reach.
@@ -154,12 +181,70 @@ class Task:
         """
         return self._data
 
-    def check_sizes(self, sizes: Sizes, source: PathLike) -> None:
-        """Raise :class:`InputError` unless a network of ``sizes``, from ``source``, suits it."""
-        for name, count in (("input", self.inputs), ("classes", self.classes)):
-            if (found := getattr(sizes, name)) != count:
+    def network(
+        self,
+        layers: str | Sequence[str | Layer] | None = None,
+        *,
+        output: Output | None = None,
+        initial: Initial = "zero",
+    ) -> Architecture:
+        """A network for it.
+
+        Parameters
+        ----------
+        layers
+            See :class:`gruhw.architecture.Architecture`; one GRU of :attr:`hidden` units if absent.
+        output
+            What it is to give: of two classes, ``values`` are a single logit.
+        initial
+            What its states begin with.
+
+        Raises
+        ------
+        InputError
+            If a layer is none, no layer is recurrent, or a number is out of range.
+        """
+        return Architecture(
+            inputs=self.inputs,
+            layers=(f"gru:{self.hidden}",) if layers is None else layers,  # type: ignore[arg-type]
+            outputs=1 if output == "values" and self._logit else self.outputs,
+            initial=initial,
+        )
+
+    def output_of(self, network: Architecture, output: Output | None = None) -> Output:
+        """What a network for it gives: ``output``, if something is asked for.
+
+        Otherwise classes where it has them; values where it has those, or a single logit.
+
+        Raises
+        ------
+        InputError
+            If it cannot give that: classes out of values or of a single logit.
+        """
+        if output is None:
+            return "values" if self.target == "values" or network.outputs == 1 else "class"
+        if output == "class" and self.target == "values":
+            raise InputError(
+                f"output must be values or states for task {self.name}, which has no classes, "
+                f"not {output}"
+            )
+        return output
+
+    @property
+    def _logit(self) -> bool:
+        """Whether the sign of a single logit can tell what is right."""
+        return self.target == "class" and self.outputs == 2
+
+    def check_network(self, network: Architecture, source: PathLike) -> None:
+        """Raise :class:`InputError` unless ``network``, from ``source``, suits it."""
+        fitting = {"inputs": [self.inputs], "outputs": [self.outputs]}
+        if self._logit:
+            fitting["outputs"] = [1, 2]
+        for name, counts in fitting.items():
+            if (found := getattr(network, name)) not in counts:
                 raise InputError(
-                    f"{source}: sizes.{name} must be {count}, as in task {self.name}, not {found}"
+                    f"{source}: {name} of the network must be {' or '.join(map(str, counts))}, "
+                    f"as in task {self.name}, not {found}"
                 )
 
     def normalisation(self) -> Normalisation:
@@ -184,9 +269,12 @@ class Task:
         reason = "does not record what it was trained on"
         if trained_on is not None:
             reason = f"was not trained on the training part of task {self.name} as it is now"
+        too_good = "validation accuracy may be too high"
+        if self.target == "values":
+            too_good = "their mean squared error may be too low"
         warnings.warn(
             f"{source}: the model {reason}: validation sequences may be among what it was trained "
-            "on, and validation accuracy may be too high",
+            f"on, and {too_good}",
             GruhwWarning,
             stacklevel=2,
         )
@@ -194,11 +282,13 @@ class Task:
 
     def warn_of_absent_classes(self) -> None:
         """Warn if validation data have no sequence of a class: they say nothing of it then."""
-        absent = np.flatnonzero(np.bincount(self.load().val.y, minlength=self.classes) == 0)
+        if self.target == "values":
+            return
+        absent = np.flatnonzero(np.bincount(self.load().val.y, minlength=self.outputs) == 0)
         if len(absent):
             warnings.warn(
                 f"{self.name}: validation data have no sequence of {len(absent)} of the "
-                f"{self.classes} classes, such as {absent[0]}: validation accuracy says nothing of "
+                f"{self.outputs} classes, such as {absent[0]}: validation accuracy says nothing of "
                 "them",
                 GruhwWarning,
                 stacklevel=2,

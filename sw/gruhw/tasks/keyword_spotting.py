@@ -199,7 +199,7 @@ def keyword_spotting(bands: int) -> Task:
             f"ten words, silence or another word: {STEPS} steps of {bands} log-mel bands, "
             f"{len(CLASSES)} classes"
         ),
-        classes=len(CLASSES),
+        outputs=len(CLASSES),
         inputs=bands,
         steps=STEPS,
         source="Speech Commands 0.02, test set, P. Warden",

@@ -136,7 +136,7 @@ def shift_images(images: Split, generator: np.random.Generator) -> Split:
 MNIST_ROWS = Task(
     name="mnist-rows",
     description="handwritten digits read row by row: 28 steps of 28 pixels, 10 classes",
-    classes=10,
+    outputs=10,
     inputs=28,
     steps=28,
     source="MNIST, Y. LeCun and C. Cortes",

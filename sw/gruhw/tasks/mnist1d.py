@@ -148,7 +148,7 @@ def load_mnist1d(
 MNIST_1D = Task(
     name="mnist-1d",
     description="digits drawn as curves: 40 steps of 1 number, 10 classes",
-    classes=10,
+    outputs=10,
     inputs=1,
     steps=STEPS,
     source="MNIST-1D, S. Greydanus and D. Kobak",

@@ -167,7 +167,7 @@ def spoken_digits(bands: int) -> Task:
     return Task(
         name="spoken-digits",
         description=f"spoken digits: 6 to {STEPS} steps of {bands} log-mel bands, 10 classes",
-        classes=10,
+        outputs=10,
         inputs=bands,
         steps=STEPS,
         source="Free Spoken Digit Dataset, Z. Jackson and others",

@@ -1,4 +1,4 @@
-"""Training: a float GRU first, then quantised ones with straight-through gradients."""
+"""Training: a float network first, then quantised ones with straight-through gradients."""
 
 from gruhw.training.design import train_design
 from gruhw.training.fit import Epoch

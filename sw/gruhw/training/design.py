@@ -9,18 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from gruhw.accuracy import Accuracy
+from gruhw.accuracy import Figure
+from gruhw.architecture import Architecture
 from gruhw.design import save_design
 from gruhw.errors import GruhwWarning
 from gruhw.files import PathLike, as_path, output_folder, write_atomic
-from gruhw.genome import Folding, Genes, Genome, Sizes
+from gruhw.genes import Genes
+from gruhw.genome import Folding, Genome, Output
 from gruhw.model import Model, Network
-from gruhw.quant import Calibration, TensorReport, float_layers
-from gruhw.quant.population import compile_for
-from gruhw.reference import classify
-from gruhw.tasks import Split, Task, TaskData
+from gruhw.quant import Calibration, TensorReport
+from gruhw.quant.network import compile_for
+from gruhw.quant.population import states_in_range
+from gruhw.reference import measure
+from gruhw.tasks import Task, TaskData
 from gruhw.training.fit import Progress
-from gruhw.training.floating import FloatGRU, bounded, train_float
+from gruhw.training.floating import FloatNetwork, bounded, train_float
 from gruhw.training.quantised import train_quantised
 from gruhw.training.recipe import Recipe
 from gruhw.values import instance
@@ -39,32 +42,34 @@ class Figures:
     Parameters
     ----------
     before
-        The test accuracy before quantised training, right after calibration.
+        How well the network does on test data before quantised training, right after calibration.
     validation, test
-        After it.
+        How well it does after it.
     weight_bits
         The size of all weight matrices, head included.
     """
 
-    before: Accuracy
-    validation: Accuracy
-    test: Accuracy
+    before: Figure
+    validation: Figure
+    test: Figure
     weight_bits: int
 
     def rows(self) -> dict[str, str]:
         """The figures for people, by name."""
         return {
-            "test accuracy, calibrated": str(self.before),
-            "validation accuracy": str(self.validation),
-            "test accuracy": str(self.test),
+            f"test {self.before.name}, calibrated": str(self.before),
+            f"validation {self.validation.name}": str(self.validation),
+            f"test {self.test.name}": str(self.test),
             "weight bits": f"{self.weight_bits:,}",
         }
 
     def to_json(self) -> dict[str, Any]:
         """The figures for programs."""
+        before, key = self.before.to_json("test"), self.before.name.replace(" ", "_")
+        when = "before_quantised_training"
         return {
-            "test_accuracy_before_quantised_training": self.before.share,
-            "test_accuracy_interval_before_quantised_training": list(self.before.interval),
+            f"test_{key}_{when}": before[f"test_{key}"],
+            f"test_{key}_interval_{when}": before[f"test_{key}_interval"],
             **self.validation.to_json("validation"),
             **self.test.to_json("test"),
             "weight_bits": self.weight_bits,
@@ -72,31 +77,42 @@ class Figures:
 
 
 def calibration_of(
-    network: FloatGRU, task: Task, data: TaskData, recipe: Recipe
+    trained: FloatNetwork, task: Task, data: TaskData, recipe: Recipe
 ) -> tuple[Calibration, Callable[[Genes], Model]]:
-    """The calibration of a trained float GRU on the first training sequences.
+    """The calibration of a trained float network on the first training sequences.
 
     Returns
     -------
     tuple
-        The calibration, and what gives the unchanged weights with the fraction bits of genes.
+        The calibration, and what gives the unchanged weights with the fraction bits of genes, and
+        initial states that their types hold.
     """
-    weights, biases = float_layers(network.gru, network.head)
-    sizes = Sizes(input=task.inputs, hidden=network.gru.hidden_size, classes=task.classes)
+    network = trained.network
+    weights, biases, initial = trained.arrays(0)
     few = slice(0, recipe.calibration)
     normalise = task.normalisation()
     found = Calibration.measure(
-        sizes,
+        network,
         weights,
         biases,
         bounded(normalise, data.train.x[few]),
         data.train.lengths[few],
+        initial=initial,
         keep_outliers=recipe.keep_outliers,
     )
 
     def model(genes: Genes) -> Model:
-        fractions, signed = found.fractions(genes), found.input_signed
-        return Model(weights, biases, fractions, signed, normalise, network.trained_on)
+        calibrated = Model(
+            network,
+            weights,
+            biases,
+            found.fractions(genes),
+            found.input_signed,
+            normalise,
+            trained.trained_on,
+            initial,
+        )
+        return states_in_range(calibrated, genes)
 
     return found, model
 
@@ -112,57 +128,72 @@ def record_calibration(tensors: Sequence[TensorReport], out: Path) -> None:
 
 def train_design(
     task: Task,
-    hidden: int,
+    network: Architecture,
     genes: Mapping[str, int],
     recipe: Recipe,
     out: PathLike,
     progress: Progress,
     *,
     folding: Folding | None = None,
+    output: Output | None = None,
 ) -> Figures:
     """Train a network for ``task`` with the widths of ``genes`` and save its design in ``out``.
 
     Besides genome, model and sample sequences, ``training.json`` records how it was trained, and
     :data:`CALIBRATION` how samples fit the types of the float network that training began with.
 
+    Parameters
+    ----------
+    task, network
+        What is to be learnt, and by what: :meth:`gruhw.tasks.Task.network` gives one that suits.
+    genes, folding, output
+        Of the genome; of outputs the one that the task suggests if absent.
+    recipe, out, progress
+        How to train, where to write, and what hears of every epoch.
+
     Returns
     -------
     Figures
-        Accuracies and size. The test part of the data is only measured, never trained on or chosen
-        by.
+        How well it does, and its size. The test part of the data is only measured, never trained on
+        or chosen by.
 
     Raises
     ------
     InputError
-        If something is of another type, ``hidden`` or the folding does not suit, the task's data
+        If something is of another type, the network or the folding does not suit, the task's data
         are wrong, or ``out`` cannot be written.
     ToolError
         If there is no C++ compiler, or the data cannot be downloaded.
     """
     task, recipe = instance("task", task, Task), instance("recipe", recipe, Recipe)
-    sizes = Sizes(input=task.inputs, hidden=hidden, classes=task.classes)
-    genes, out = Genes.of(genes), as_path(out)
+    network = instance("network", network, Architecture)
+    genes, out = Genes.of(network, genes), as_path(out)
+    task.check_network(network, "network")
     genome = Genome(
-        task=task.name, sizes=sizes, genes=genes, folding=Folding() if folding is None else folding
+        task=task.name,
+        network=network,
+        genes=genes,
+        folding=Folding() if folding is None else folding,
+        output=task.output_of(network, output),
     )
     # What cannot be written or compiled is known before the work, not after it.
     with output_folder(out):
         pass
-    compile_for(sizes)
+    compile_for(network)
     data = task.load()
     task.normalisation()  # known before the work, not after it
     task.warn_of_absent_classes()
-    network = train_float(task, data, hidden, recipe, progress)
-    calibration, model_of = calibration_of(network, task, data, recipe)
+    teacher = train_float(task, data, network, recipe, progress)
+    calibration, model_of = calibration_of(teacher, task, data, recipe)
     record_calibration(calibration.report(genes), out)
     start = model_of(genes)
     before = Network.build(genome, start)
-    (model,) = train_quantised([(genes, start)], task, data, recipe, progress, teacher=network)
+    (model,) = train_quantised([(genes, start)], task, data, recipe, progress, teacher=teacher)
     after = Network.build(genome, model)
     figures = Figures(
-        accuracy(before, data.test),
-        accuracy(after, data.val),
-        accuracy(after, data.test),
+        measure(before, data.test),
+        measure(after, data.val),
+        measure(after, data.test),
         after.weight_bits,
     )
     named = {name.replace("_", " "): figure for name, figure in figures.to_json().items()}
@@ -170,8 +201,3 @@ def train_design(
     write_atomic(out / "training.json", json.dumps(record, indent=2) + "\n")
     save_design(out, genome, model, data.test.take(np.arange(min(SAMPLES, len(data.test)))))
     return figures
-
-
-def accuracy(network: Network, split: Split) -> Accuracy:
-    """How much of ``split`` the hardware's integers classify right."""
-    return Accuracy.of(classify(network, split), split.y)

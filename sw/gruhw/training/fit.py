@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gruhw.accuracy import Accuracy
+from gruhw.accuracy import Figure
 from gruhw.errors import InputError
 from gruhw.files import check_unpacked, exists, read_bytes, reading, write_atomic
+from gruhw.quant.network import TrainedNetworks
 from gruhw.tasks import Split, Task
 from gruhw.training.recipe import Recipe
 
@@ -37,13 +38,13 @@ LARGEST_GRADIENT = 1.0
 
 @dataclass(frozen=True)
 class Epoch:
-    """How an epoch went: mean training loss and validation accuracy."""
+    """How an epoch went: mean training loss, and how well the network does in validation."""
 
     phase: str
     number: int
     of: int
     loss: float
-    accuracy: Accuracy
+    figure: Figure
 
 
 Progress: TypeAlias = Callable[[Epoch], None]
@@ -95,14 +96,12 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices, which decay, and biases, which do not."""
-    trained = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
-    matrices = [p for name, p in trained if "weight" in name]
-    biases = [p for name, p in trained if "weight" not in name]
+def parameter_groups(network: TrainedNetworks, weight_decay: float) -> list[dict[str, Any]]:
+    """Matrices, which decay, and biases and initial states, which do not."""
+    parts = [(network.weights, weight_decay), (network.biases, 0.0), (network.initial, 0.0)]
     return [
-        {"params": matrices, "weight_decay": weight_decay},
-        {"params": biases, "weight_decay": 0.0},
+        {"params": [p for p in part.parameters() if p.requires_grad], "weight_decay": decay}
+        for part, decay in parts
     ]
 
 
@@ -137,10 +136,10 @@ def one_cycle(done: float) -> float:
 
 
 def fit(
-    network: nn.Module,
+    network: TrainedNetworks,
     batches: Batches,
     loss_of: Loss,
-    accuracy_of: Callable[[], Accuracy],
+    figure_of: Callable[[], Figure],
     recipe: Recipe,
     *,
     phase: str,
@@ -157,8 +156,8 @@ def fit(
     ----------
     loss_of
         The loss of a batch.
-    accuracy_of
-        The validation accuracy, reported after each epoch.
+    figure_of
+        How well it does in validation, reported after each epoch.
     epochs, rate
         How long, and the peak of the one-cycle learning rate.
     members
@@ -199,8 +198,7 @@ def fit(
             network.eval()
             if checkpoint is not None:
                 state.save(checkpoint, phase, epoch + 1, epochs)
-            accuracy = accuracy_of()
-            progress(Epoch(phase, epoch + 1, epochs, losses / len(batches), accuracy))
+            progress(Epoch(phase, epoch + 1, epochs, losses / len(batches), figure_of()))
 
 
 @dataclass(frozen=True)

@@ -1,37 +1,49 @@
-"""The float GRU that quantised ones start from and learn from."""
+"""The float network that quantised ones start from and learn from."""
 
 from dataclasses import replace
+from functools import partial
+from math import sqrt
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gruhw.accuracy import Accuracy
+from gruhw.accuracy import Figure
+from gruhw.architecture import DENSE, HEAD, Architecture
+from gruhw.cells import cell_of
 from gruhw.fixed import FloatArray
-from gruhw.genome import Sizes
+from gruhw.graph import State
 from gruhw.model import Model, Normalisation
+from gruhw.quant.network import TrainedNetworks
+from gruhw.quant.operators import in_range, unrounded
+from gruhw.quant.stages import StageTensors
 from gruhw.tasks import Split, Task, TaskData
+from gruhw.training.evaluate import EVALUATION_BATCH, figure_of_outputs
 from gruhw.training.fit import Batches, Progress, fit, one_thread
+from gruhw.training.losses import Objective
 from gruhw.training.recipe import Recipe
 
-EVALUATION_BATCH = 1000
-"""Sequences that are classified at a time."""
-
 LARGEST_INPUT = 2.0**60
-"""What raw numbers far beyond those of training, or padding, may become: sums of products with it
-are still single-precision numbers. Infinite ones in padding would spoil gradients."""
-
-UPDATE_BIAS = 1.0
-"""The initial bias of the update gate: states are kept for a while from the start."""
+"""What raw numbers far beyond those of training may become: sums of products with it are still
+single-precision numbers."""
 
 
-class FloatGRU(nn.Module):
-    """A single-layer ``nn.GRU`` and the ``nn.Linear`` that classifies its last state.
+class FloatNetwork(TrainedNetworks):
+    """A network that computes with real numbers: results are not rounded.
 
-    Recurrent matrices start orthogonal, the others as Glorot and Bengio (2010) have them.
+    Recurrent matrices start orthogonal, the others as Glorot and Bengio (2010) have them, and the
+    head as PyTorch's ``nn.Linear``. Biases start as the cell says, and constant initial states with
+    zero.
+
+    Its parameters have a first dimension of 1.
+
+    Parameters
+    ----------
+    network
+        What it computes.
 
     Attributes
     ----------
@@ -39,92 +51,130 @@ class FloatGRU(nn.Module):
         As of :class:`gruhw.model.Model`.
     """
 
+    rounded: ClassVar[bool] = False
     trained_on: str | None = None
 
-    def __init__(self, sizes: Sizes) -> None:
-        super().__init__()
-        self.gru = nn.GRU(sizes.input, sizes.hidden, batch_first=True)
-        self.head = nn.Linear(sizes.hidden, sizes.classes)
-        initial = dict(self.gru.named_parameters())
-        with torch.no_grad():
-            for gate in range(3):
-                rows = slice(gate * sizes.hidden, (gate + 1) * sizes.hidden)
-                nn.init.orthogonal_(initial["weight_hh_l0"][rows])
-                nn.init.xavier_uniform_(initial["weight_ih_l0"][rows])
-            initial["bias_ih_l0"].zero_()
-            initial["bias_hh_l0"].zero_()
-            initial["bias_ih_l0"][sizes.hidden : 2 * sizes.hidden] = UPDATE_BIAS
+    def __init__(self, network: Architecture) -> None:
+        shapes = network.layer_shapes
+        super().__init__(
+            network,
+            {name: torch.zeros(1, *shape) for name, shape in shapes.items()},
+            {name: torch.zeros(1, *shape[:1]) for name, shape in shapes.items()},
+            {name: torch.zeros(1, *shape) for name, shape in network.initial_shapes.items()},
+        )
+        self._draw()
+
+    @torch.no_grad()
+    def _draw(self) -> None:
+        for layer, stage in zip(self.network.layers, self.network.layer_stages, strict=True):
+            biases = {} if layer.cell == DENSE else cell_of(layer.cell).initial_biases
+            for op in stage.graph.linears:
+                name = stage.spell(op.name)
+                recurrent = isinstance(stage.graph[op.operand], State)
+                draw = nn.init.orthogonal_ if recurrent else nn.init.xavier_uniform_
+                draw(self.weights[name][0])
+                self.biases[name].fill_(biases.get(op.name, 0.0))
+        bound = 1 / sqrt(self.weights[HEAD].shape[2])
+        for part in (self.weights, self.biases):
+            nn.init.uniform_(part[HEAD], -bound, bound)
+        self.freeze_merged_biases()
 
     @classmethod
-    def of(cls, model: Model) -> "FloatGRU":
+    def of(cls, model: Model) -> "FloatNetwork":
         """The float network with the weights of ``model``."""
-        network = cls(model.sizes)
-        parameters = dict(network.gru.named_parameters())
-        for side, letter in (("i", "ih"), ("h", "hh")):
-            layers = [f"W_{side}{gate}" for gate in "rzn"]
-            for kind, source in (("weight", model.weights), ("bias", model.biases)):
-                stacked = np.concatenate([source[layer] for layer in layers])
-                parameters[f"{kind}_{letter}_l0"].data = torch.tensor(stacked).float()
-        network.head.weight.data = torch.tensor(model.weights["head"]).float()
-        network.head.bias.data = torch.tensor(model.biases["head"]).float()
-        network.trained_on = model.trained_on
-        return network
+        found = cls(model.network)
+        with torch.no_grad():
+            for part, arrays in (
+                (found.weights, model.weights),
+                (found.biases, model.biases),
+                (found.initial, model.initial),
+            ):
+                for name, parameter in part.items():
+                    parameter.copy_(torch.tensor(arrays[name])[None])
+        found.freeze_merged_biases()
+        found.trained_on = model.trained_on
+        return found
+
+    def tensors(self) -> list[StageTensors]:
+        """Every stage with its parameters."""
+        found = []
+        for stage in self.network.stages:
+            layers = {}
+            for op in stage.graph.linears:
+                weight, bias = self.layer(stage.spell(op.name))
+                layers[op.name] = weight, bias[:, None]
+            rules = {s.name: stage.graph[s.source].rule for s in stage.graph.states}
+            initial = {n: in_range(v, rules[n])[:, None] for n, v in self.states_of(stage).items()}
+            compute = partial(unrounded, layers=layers)
+            found.append(StageTensors(stage, layers, initial, compute))
+        return found
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        """The logits after the last step of every sequence; inputs [N, T, inputs] as reals."""
-        states, _ = self.gru(inputs)
-        logits: Tensor = self.head(states[torch.arange(len(lengths)), lengths - 1])
-        return logits
+        """What the head gives after the last step of every sequence, shape [N, outputs].
+
+        Parameters
+        ----------
+        inputs
+            Normalised numbers, shape [N, T, inputs].
+        lengths
+            Steps of each sequence, shape [N], 1 to T.
+        """
+        there = torch.arange(inputs.shape[1]) < lengths[:, None]
+        # What follows a sequence's end may be so large that products overflow.
+        inputs = torch.where(there[:, :, None], inputs, 0.0)
+        return self.outputs(self.tensors(), inputs[None], lengths)[0]
 
 
-def bounded(normalisation: Normalisation, raw: NDArray[Any]) -> FloatArray:
+def bounded(normalisation: Normalisation, raw: NDArray[np.generic]) -> FloatArray:
     """Raw sequences normalised, every number within :data:`LARGEST_INPUT`."""
     return np.clip(normalisation(raw), -LARGEST_INPUT, LARGEST_INPUT)
 
 
-def float_inputs(task: Task, raw: NDArray[Any]) -> Tensor:
+def float_inputs(task: Task, raw: NDArray[np.generic]) -> Tensor:
     """Raw sequences as a float network takes them, in single precision."""
     return torch.from_numpy(bounded(task.normalisation(), raw).astype(np.float32))
 
 
-def float_logits(network: FloatGRU, task: Task, batch: Split) -> Tensor:
-    """The logits of a batch, shape [N, classes]."""
-    logits: Tensor = network(float_inputs(task, batch.x), torch.tensor(batch.lengths))
-    return logits
+def float_outputs(network: FloatNetwork, task: Task, batch: Split) -> Tensor:
+    """What the head gives for a batch, shape [N, outputs]."""
+    found: Tensor = network(float_inputs(task, batch.x), torch.tensor(batch.lengths))
+    return found
 
 
 @torch.no_grad()
-def float_accuracy(network: FloatGRU, task: Task, split: Split) -> Accuracy:
-    """How much of ``split`` a float network classifies right."""
-    correct = 0
+def float_figure(network: FloatNetwork, task: Task, split: Split) -> Figure:
+    """How well a float network does on ``split``."""
+    found = np.empty((1, len(split), network.network.outputs))
     with one_thread():
         for start in range(0, len(split), EVALUATION_BATCH):
-            part = split.take(np.arange(start, min(start + EVALUATION_BATCH, len(split))))
-            correct += int((float_logits(network, task, part).argmax(1).numpy() == part.y).sum())
-    return Accuracy(correct, len(split))
+            part = np.arange(start, min(start + EVALUATION_BATCH, len(split)))
+            found[0, part] = float_outputs(network, task, split.take(part)).numpy()
+    return figure_of_outputs(found, split)
 
 
 def train_float(
     task: Task,
     data: TaskData,
-    hidden: int,
+    network: Architecture,
     recipe: Recipe,
     progress: Progress,
     checkpoint: Path | None = None,
-) -> FloatGRU:
-    """Train a float GRU with ``hidden`` units from scratch; see :func:`gruhw.training.fit.fit`."""
+) -> FloatNetwork:
+    """Train a float network from scratch; see :func:`gruhw.training.fit.fit`."""
     # Initial weights come from PyTorch's own generator, which stays the caller's.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        network = FloatGRU(Sizes(input=task.inputs, hidden=hidden, classes=task.classes))
+        found = FloatNetwork(network)
+    found.compile_steps()
+    objective = Objective.of(task, data)
+    # What was drawn suits values of mean 0 and deviation 1.
+    found.span = objective.span
     size = min(recipe.batch, len(data.train))
     fit(
-        network,
+        found,
         Batches(task, data.train, size),
-        lambda batch: nn.functional.cross_entropy(
-            float_logits(network, task, batch), torch.tensor(batch.y)
-        ),
-        lambda: float_accuracy(network, task, data.val),
+        lambda batch: objective.loss(float_outputs(found, task, batch)[None], batch),
+        lambda: float_figure(found, task, data.val),
         replace(recipe, batch=size),
         phase="float",
         epochs=recipe.float_epochs,
@@ -132,5 +182,5 @@ def train_float(
         progress=progress,
         checkpoint=checkpoint,
     )
-    network.trained_on = data.train.fingerprint
-    return network
+    found.trained_on = data.train.fingerprint
+    return found

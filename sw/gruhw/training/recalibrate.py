@@ -5,16 +5,18 @@ from typing import Any
 
 import numpy as np
 
-from gruhw.accuracy import Accuracy
+from gruhw.accuracy import Figure
 from gruhw.design import save_design
 from gruhw.errors import InputError
 from gruhw.files import PathLike, as_path, output_folder
 from gruhw.genome import Genome
-from gruhw.model import Model, Network, read_model
+from gruhw.model import Network, read_model
 from gruhw.parts import VALIDATION_SEEN
 from gruhw.quant import Calibration, TensorReport
+from gruhw.quant.population import states_in_range
+from gruhw.reference import measure
 from gruhw.tasks import Task
-from gruhw.training.design import SAMPLES, accuracy, record_calibration
+from gruhw.training.design import SAMPLES, record_calibration
 from gruhw.training.floating import bounded
 from gruhw.values import instance, whole_number
 
@@ -28,7 +30,7 @@ class Recalibrated:
     tensors
         How the samples of each tensor fit its type.
     validation, test
-        Its accuracy.
+        How well it does.
     validation_seen
         Whether it may have been trained on validation sequences.
     weight_bits
@@ -36,16 +38,16 @@ class Recalibrated:
     """
 
     tensors: tuple[TensorReport, ...]
-    validation: Accuracy
-    test: Accuracy
+    validation: Figure
+    test: Figure
     validation_seen: bool
     weight_bits: int
 
     def rows(self) -> dict[str, str]:
         """The figures for people, by name."""
         return {
-            "validation accuracy": str(self.validation),
-            "test accuracy": str(self.test),
+            f"validation {self.validation.name}": str(self.validation),
+            f"test {self.test.name}": str(self.test),
             "weight bits": f"{self.weight_bits:,}",
         }
 
@@ -88,13 +90,13 @@ def recalibrate(
     Raises
     ------
     InputError
-        If a file is wrong, the task has other sizes, or ``out`` cannot be written.
+        If a file is wrong, the network does not suit the task, or ``out`` cannot be written.
     """
     path, out, task = as_path(path), as_path(out), instance("task", task, Task)
     sequences = whole_number("sequences", sequences, 1)
     genome = Genome.load(path)
     model = read_model(genome, path)
-    task.check_sizes(genome.sizes, path)
+    task.check_network(genome.network, path)
     with output_folder(out):
         pass
     if out.resolve() == path.resolve().parent:
@@ -103,24 +105,28 @@ def recalibrate(
     task.warn_of_absent_classes()
     few = data.train.take(np.arange(min(sequences, len(data.train))))
     calibration = Calibration.measure(
-        genome.sizes,
+        genome.network,
         model.weights,
         model.biases,
         bounded(model.normalisation, few.x),
         few.lengths,
+        initial=model.initial,
         keep_outliers=keep_outliers,
     )
-    chosen: Model = replace(
-        model,
-        fractions=calibration.fractions(genome.genes),
-        input_signed=calibration.input_signed,
+    chosen = states_in_range(
+        replace(
+            model,
+            fractions=calibration.fractions(genome.genes),
+            input_signed=calibration.input_signed,
+        ),
+        genome.genes,
     )
     network = Network.build(genome, chosen)
     tensors = calibration.report(genome.genes)
     found = Recalibrated(
         tensors,
-        accuracy(network, data.val),
-        accuracy(network, data.test),
+        measure(network, data.val),
+        measure(network, data.test),
         task.may_have_taught(model.trained_on, path),
         network.weight_bits,
     )

@@ -14,15 +14,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gruhw.accuracy import Accuracy
-from gruhw.genome import GENES, SEARCHED_BITS, Genes, homogeneous
+from gruhw.accuracy import Figure
+from gruhw.architecture import Architecture
+from gruhw.genes import SEARCHED_BITS, Genes, homogeneous
 from gruhw.model import Model
 from gruhw.quant import Calibration
-from gruhw.quant.population import Population
+from gruhw.quant.population import Population, states_in_range
 from gruhw.tasks import Split, Task, TaskData
+from gruhw.training.evaluate import EncodedSplit, member_figures
 from gruhw.training.fit import Batches, Progress, fit
-from gruhw.training.floating import FloatGRU, float_logits
-from gruhw.training.quantised import EncodedSplit, count_correct, distilled_loss, trained_on
+from gruhw.training.floating import FloatNetwork, float_outputs
+from gruhw.training.losses import Objective
+from gruhw.training.quantised import trained_on
 from gruhw.training.recipe import Recipe
 
 MEMBERS = 4
@@ -37,24 +40,33 @@ NARROWEST = 3
 """The width of the results of a sandwich's narrowest genome, whose weights have 2 bits."""
 
 
-def draw_genes(generator: np.random.Generator) -> Genes:
+def draw_genes(network: Architecture, generator: np.random.Generator) -> Genes:
     """Random genes: weights around one width, results around another, each up to one bit off."""
     weights, results = generator.choice(WEIGHT_BASES), generator.choice(RESULT_BASES)
-    offsets = generator.choice((-1, 0, 0, 1), len(GENES))
+    offsets = generator.choice((-1, 0, 0, 1), len(network.genes))
     low, high = SEARCHED_BITS[0], SEARCHED_BITS[-1]
     return Genes(
+        network,
         {
-            gene: min(max(int((weights if ".weight" in gene else results) + offset), low), high)
-            for gene, offset in zip(GENES, offsets, strict=True)
-        }
+            gene.name: min(
+                max(int((weights if gene.kind == "weight" else results) + offset), low), high
+            )
+            for gene, offset in zip(network.genes, offsets, strict=True)
+        },
     )
 
 
-def sandwich(generator: np.random.Generator) -> list[Genes]:
+def sandwich(network: Architecture, generator: np.random.Generator) -> list[Genes]:
     """The genes of a batch: the widest, a narrow one, and random ones."""
-    widest = homogeneous(SEARCHED_BITS[-1])
-    narrow = {g: 2 if ".weight" in g else NARROWEST + int(generator.integers(3)) for g in GENES}
-    return [widest, Genes(narrow), *(draw_genes(generator) for _ in range(MEMBERS - 2))]
+    narrow = {
+        gene.name: 2 if gene.kind == "weight" else NARROWEST + int(generator.integers(3))
+        for gene in network.genes
+    }
+    return [
+        homogeneous(network, SEARCHED_BITS[-1]),
+        Genes(network, narrow),
+        *(draw_genes(network, generator) for _ in range(MEMBERS - 2)),
+    ]
 
 
 def train_shared(
@@ -65,7 +77,7 @@ def train_shared(
     recipe: Recipe,
     progress: Progress,
     *,
-    teacher: FloatGRU,
+    teacher: FloatNetwork,
     checkpoint: Path | None = None,
 ) -> Model:
     """Train the weights that all genomes share, starting from a float network's.
@@ -86,37 +98,38 @@ def train_shared(
     Model
         The shared weights, with the fraction bits of 8 bits everywhere.
     """
-    sizes = start.sizes
-    population = Population(sizes, [start])
+    network = start.network
+    objective = Objective.of(task, data, recipe.shared_distillation, recipe.temperature)
+    population = Population(network, [start], span=objective.span)
     population.compile_steps()
+    teacher.compile_steps()
     generator = np.random.default_rng([recipe.seed, 1])
     val = EncodedSplit(data.val, start.normalisation)
 
     def assign(genes: Sequence[Genes], *, exact: bool) -> None:
         models = [replace(start, fractions=calibration.fractions(g)) for g in genes]
-        graphs = [model.graph(g) for g, model in zip(genes, models, strict=True)]
-        population.assign(graphs, exact=exact)
+        population.assign(
+            [model.typed(g) for g, model in zip(genes, models, strict=True)], exact=exact
+        )
 
     def loss_of(batch: Split) -> Tensor:
         with torch.no_grad():
-            soft = float_logits(teacher, task, batch)
+            soft = float_outputs(teacher, task, batch)
         # Gradients need no exact sums, and single precision is twice as fast.
-        assign(sandwich(generator), exact=False)
-        logits = population(population.on_grids(batch.x), torch.tensor(batch.lengths))
-        labels = torch.tensor(batch.y)
-        loss = distilled_loss(logits, soft, labels, recipe.shared_distillation, recipe.temperature)
-        return loss / MEMBERS
+        assign(sandwich(network, generator), exact=False)
+        found = population(population.on_grids(batch.x), torch.tensor(batch.lengths))
+        return objective.loss(found, batch, soft) / MEMBERS
 
-    def accuracy() -> Accuracy:
-        assign([homogeneous(4)], exact=True)
-        (correct,) = count_correct(population, val)
-        return Accuracy(correct, len(data.val))
+    def figure() -> Figure:
+        assign([homogeneous(network, 4)], exact=True)
+        (found,) = member_figures(population, val)
+        return found
 
     fit(
         population,
         Batches(task, data.train, min(recipe.batch, len(data.train))),
         loss_of,
-        accuracy,
+        figure,
         recipe,
         phase="shared",
         epochs=recipe.shared_epochs,
@@ -125,4 +138,7 @@ def train_shared(
         checkpoint=checkpoint,
         generators=[generator],
     )
-    return replace(population.member_model(0, start), trained_on=trained_on(start, data))
+    found = states_in_range(
+        population.member_model(0, start), homogeneous(network, SEARCHED_BITS[-1])
+    )
+    return replace(found, trained_on=trained_on(start, data))

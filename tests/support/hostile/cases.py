@@ -57,7 +57,7 @@ def prepare(case: Case, world: Path, folder: Path) -> Command:
     file = random.choice(files)
     case.kind.mutations[case.mutation](random, file)
     if case.kind.pin is not None and file.is_file():
-        repin(Path("design/genome.json"), case.kind.pin, file)
+        repin(file.with_name("genome.json"), case.kind.pin, file)
     if case.kind.renamed:
         return _rename(random, file, case.command)
     return case.command

@@ -10,7 +10,7 @@ from hostile.libraries import ARCHIVE, LIBERTY, VERILOG
 from hostile.models import SAFETENSORS
 from hostile.stores import CHECKPOINT, SQLITE
 from hostile.values import JSON
-from hostile.world import DESIGN, SEARCH, SMALL, TASK
+from hostile.world import DEEP, DESIGN, SEARCH, SMALL, TASK, VALUES
 
 Command = tuple[str, ...]
 
@@ -58,6 +58,7 @@ class Kind:
 
 
 DESIGN_FILES = ("design", TASK)
+DEEP_FILES = ("deep", VALUES)
 SEARCH_FILES = (TASK, "search", "cache/gruhw/native")
 TRAINING_FILES = (TASK, "interrupted", "cache/gruhw/native")
 SIMULATION_FILES = (*DESIGN_FILES, "cache/gruhw/simulation")
@@ -67,7 +68,10 @@ GENERATE: Command = ("generate", "--genome", DESIGN, "--json", "out.json", "--ou
 TRAIN: Command = ("train", "--task", TASK, "--float-epochs", "0", "--epochs", "0", "--out")
 TINY: Command = ("--hidden", "2")
 SYNTH: Command = ("synth", "--genome", DESIGN, "--target", "asic", "--liberty", "cells.lib")
+EVALUATE_DEEP: Command = ("evaluate", "--genome", DEEP)
+GENERATE_DEEP: Command = ("generate", "--genome", DEEP, "--out", "out")
 # Ends, in status 2, as soon as all is read: a design is not generated where it lies.
+READ_DEEP: Command = ("generate", "--genome", DEEP, "--out", "deep")
 READ: Command = ("generate", "--genome", DESIGN, "--out", "design")
 SIMULATE: Command = ("simulate", "--genome", DESIGN, "--samples", "1", "--simulator")
 VERIFY: Command = ("verify", "--genome", DESIGN, "--samples", "1", "--jobs", "1")
@@ -113,6 +117,22 @@ KINDS = (
         "data", TASK, CONTENTS | NO_FILES | NPZ,
         (*(4 * ((*READ, "--data", TASK),)), (*GENERATE, "out", "--data", TASK)),
         DESIGN_FILES, 6,
+    ),
+    Kind(
+        "genome of several layers", DEEP, CONTENTS | NO_FILES | JSON,
+        (*(6 * (EVALUATE_DEEP,)), GENERATE_DEEP), DEEP_FILES, 12,
+    ),
+    Kind(
+        "model of several layers", "deep/model.safetensors", CONTENTS | SAFETENSORS,
+        (*(6 * (EVALUATE_DEEP,)), GENERATE_DEEP), DEEP_FILES, 6, pin="model",
+    ),
+    Kind(
+        "samples of values", "deep/samples.npz", CONTENTS | NPZ, (READ_DEEP,), DEEP_FILES, 3,
+        pin="samples",
+    ),
+    Kind(
+        "task of values", VALUES, CONTENTS | NO_FILES | NPZ,
+        (EVALUATE_DEEP, (*EVALUATE_DEEP, "--split", "train")), DEEP_FILES, 8,
     ),
     Kind(
         "Liberty", "cells.lib", CONTENTS | NO_FILES | LIBERTY, (SYNTH,),

@@ -1,7 +1,8 @@
 """The files that gruhw reads, whole, and small enough that a command takes a fraction of a second.
 
-A world is a folder with a task, a trained design, a cell library, a finished search, a search that
-was interrupted in training, data, and a cache of compiled programs.
+A world is a folder with a task, a trained design, a design of several layers and its task of
+values, a cell library, a finished search, a search that was interrupted in training, data, and a
+cache of compiled programs.
 """
 
 import json
@@ -13,11 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
+from any_design import write_design, write_task
 from task_files import tar_gz, zip_archive
 from tiny_liberty import LIBERTY
 from tiny_task import write_tiny_task
 from webassembly import link_webassembly
 
+from gruhw.architecture import Architecture
 from gruhw.cli import main
 from gruhw.errors import InputError
 from gruhw.tasks.spoken_digits import ARCHIVE
@@ -26,6 +29,9 @@ from gruhw_hw.area import calibration
 
 TASK = "task.npz"
 DESIGN = "design/genome.json"
+VALUES = "values.npz"
+DEEP = "deep/genome.json"
+LAYERS = ("dense:2:relu", "lstm:2")
 SEARCH = ("--hidden", "2", "--workers", "1", "--objective", "size", "--objective", "energy")
 SMALL = ("--generations", "0", "--population", "8", "--finalists", "4", "--fine-tune-epochs", "1")
 SMALL += ("--preset", "operators17", "--select", "max-accuracy", "--quick")
@@ -90,6 +96,9 @@ def make_world(folder: Path, *, compiled: bool, cache: Path | None = None) -> No
     (folder / "data").mkdir()
     with surroundings(folder):
         write_tiny_task(Path(TASK), train=30, test=9)
+        write_task(Path(VALUES), 3, values=2)
+        network = Architecture(inputs=3, layers=LAYERS, outputs=2, initial="constant")
+        write_design(Path(DEEP).parent, network, VALUES, output="values", pe=(2, 1))
         Path("cells.lib").write_text(LIBERTY)
         Path("other.json").write_text("[]")
         Path("results").mkdir()

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from toy_search import SIZES, TinySpace
+from toy_search import ARCHITECTURE, TinySpace
 
 from gruhw.accuracy import Accuracy
-from gruhw.genome import PRESETS
+from gruhw.genes import preset_of
 from gruhw.search.descent import descend
 from gruhw.search.front import Candidate
 from gruhw.search.space import SearchSpace, Vector
@@ -75,14 +75,14 @@ def test_what_accuracy_does_not_need_goes_first() -> None:
 
 
 def test_foldings_stay_as_they_are() -> None:
-    space = SearchSpace(PRESETS["full"], SIZES, pe=(1, 2))
+    space = SearchSpace(preset_of("full", ARCHITECTURE), pe=(1, 2))
     steps = Steps(space)
     descend(space, steps)
     assert {vector[-1] for vectors in steps.asked for vector in vectors} == {1}
 
 
 def test_several_genes_are_narrowed_at_once_where_there_are_many() -> None:
-    space = SearchSpace(PRESETS["full"], SIZES)
+    space = SearchSpace(preset_of("full", ARCHITECTURE))
     steps = Steps(space)
     descend(space, steps)
     genes, widths = len(space.preset.free), len(space.widths)
@@ -90,7 +90,7 @@ def test_several_genes_are_narrowed_at_once_where_there_are_many() -> None:
 
 
 def test_larger_steps_take_fewer_evaluations() -> None:
-    space = SearchSpace(PRESETS["full"], SIZES)
+    space = SearchSpace(preset_of("full", ARCHITECTURE))
     fine, coarse = Steps(space), Steps(space)
     descend(space, fine)
     descend(space, coarse, narrowed=0.5)

@@ -6,23 +6,24 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from toy_search import SIZES, TOTAL, TinySpace, toy_correct
+from toy_search import ARCHITECTURE, TOTAL, TinySpace, toy_correct
 
 from gruhw.accuracy import Accuracy
 from gruhw.errors import InputError
-from gruhw.genome import GENES, PRESETS, Genome
+from gruhw.genes import preset_of
+from gruhw.genome import Genome
 from gruhw.search.evolve import Generation, evolve
 from gruhw.search.front import Candidate, non_dominated
 from gruhw.search.selection import SharedGenerators
 from gruhw.search.space import SearchSpace, Vector
 
 SPACE = TinySpace().space
-FULL = SearchSpace(PRESETS["full"], SIZES)
+FULL = SearchSpace(preset_of("full", ARCHITECTURE))
 
 
 def figures(genome: Genome, costs: int) -> Candidate:
     """Costs that want other genes wide than accuracy does."""
-    weights = [[(place * k) % 7 + 1 for place in range(len(GENES))] for k in (3, 5, 4)]
+    weights = [[(place * k) % 7 + 1 for place in range(len(genome.genes))] for k in (3, 5, 4)]
     found = [
         sum(w * bits for w, bits in zip(row, genome.genes.values(), strict=True))
         for row in weights[:costs]

@@ -7,11 +7,11 @@ from itertools import product
 import numpy as np
 import pytest
 from deap import base, tools
-from toy_search import SIZES, TinySpace
+from toy_search import ARCHITECTURE, TinySpace
 
 from gruhw.accuracy import Accuracy
 from gruhw.errors import InputError
-from gruhw.genome import GENES, Genome
+from gruhw.genome import Genome
 from gruhw.search.front import (
     Candidate,
     Number,
@@ -21,6 +21,7 @@ from gruhw.search.front import (
     knee,
     non_dominated,
 )
+from gruhw.search.scores import Mistakes
 
 TOTAL = 20
 SPACE = TinySpace().space
@@ -97,6 +98,7 @@ def test_the_reference_lies_behind_the_homogeneous_genomes() -> None:
 
 
 FRONT = [candidate(4, 10), candidate(14, 20), candidate(15, 30), candidate(16, 40)]
+BASELINE = Mistakes(Accuracy(15, TOTAL))
 
 
 @pytest.mark.parametrize(
@@ -112,8 +114,8 @@ FRONT = [candidate(4, 10), candidate(14, 20), candidate(15, 30), candidate(16, 4
 )
 def test_selection(text: str, correct: int) -> None:
     for order in (FRONT, FRONT[::-1]):
-        chosen = Selection.parse(text).choose(order, baseline=15, unit="bits")
-        assert chosen.correct == correct
+        chosen = Selection.parse(text).choose(order, baseline=BASELINE, unit="bits")
+        assert chosen.figure == Accuracy(correct, TOTAL)
 
 
 def test_the_knee_is_farthest_from_the_chord() -> None:
@@ -136,7 +138,7 @@ def test_the_knee_is_farthest_from_the_chord() -> None:
 
 def test_an_impossible_budget_names_the_cheapest() -> None:
     with pytest.raises(InputError) as caught:
-        Selection.parse("budget=9.5").choose(FRONT, baseline=15, unit="LUTs")
+        Selection.parse("budget=9.5").choose(FRONT, baseline=BASELINE, unit="LUTs")
     assert str(caught.value) == (
         "budget must be at least 10 LUTs, which the cheapest genome found needs, not 9.5"
     )
@@ -182,5 +184,5 @@ def test_selections_print_as_they_are_given(text: str) -> None:
 
 def test_candidates_differ_by_text() -> None:
     assert len({candidate(1, 1, genome=genome).text for genome in GENOMES}) == len(GENOMES)
-    assert GENOMES[0].sizes == SIZES
-    assert len(candidate(1, 1).text.split()) == len(GENES) + 2
+    assert GENOMES[0].network == ARCHITECTURE
+    assert len(candidate(1, 1).text.split()) == len(ARCHITECTURE.genes) + 2

@@ -14,7 +14,7 @@ import pytest
 from command_line import supported
 from killed_search import SETTINGS, results
 from processes import assert_ended
-from toy_search import PAPER_SPACE, SIZES, STEPS, lines, toy_prepared
+from toy_search import ARCHITECTURE, PAPER_SPACE, STEPS, lines, toy_prepared
 
 from gruhw.model import Model, Network, load_network
 from gruhw.search.folder import (
@@ -159,6 +159,6 @@ def test_a_search_goes_on_after_ctrl_c(whole: Path, tmp_path: Path) -> None:
 def test_the_best_genome_is_a_design(whole: Path) -> None:
     network = load_network(whole / "best.json")
     assert network.genome.task == "toy"
-    assert network.genome.sizes == SIZES
+    assert network.architecture == ARCHITECTURE
     model = Model.from_bytes((whole / "best.safetensors").read_bytes(), whole)
     assert network.weight_bits == Network.build(network.genome, model).weight_bits

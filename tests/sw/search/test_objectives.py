@@ -6,13 +6,15 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from random_networks import random_network
-from toy_search import SIZES, STEPS, Estimate, toy_model
+from toy_search import ARCHITECTURE, DEEP, STEPS, Estimate, toy_model
 
+from gruhw.architecture import Architecture
 from gruhw.errors import InputError
-from gruhw.genome import GENES, Folding, Genes, Genome, Sizes, homogeneous
+from gruhw.genes import Genes, homogeneous
+from gruhw.genome import Folding, Genome
 from gruhw.graph import Node
 from gruhw.model import Model, Network
-from gruhw.schedule import Schedule
+from gruhw.schedule import schedule_of
 from gruhw.search import objectives
 from gruhw.search.accelerators import Accelerator, Accelerators
 from gruhw.search.objectives import OBJECTIVES, make_costs, with_unit
@@ -24,19 +26,21 @@ from gruhw_hw.top import TOP, generate_verilog
 
 NETWORK = random_network(np.random.default_rng(1), inputs=3, hidden=5, classes=2)
 ACCELERATOR = Accelerator.of(NETWORK)
+GENES = ARCHITECTURE.gene_names
 
 
-def build(genes: Genes, pe: int = 1, sizes: Sizes = SIZES) -> Network:
-    genome = Genome(sizes=sizes, genes=dict(genes), folding=Folding(pe=pe))
-    return Network.build(genome, toy_model(genes, sizes))
+def build(genes: Genes, pe: int = 1) -> Network:
+    genome = Genome(network=genes.network, genes=genes, folding=Folding(pe=pe))
+    return Network.build(genome, toy_model(genes))
 
 
-def test_exact_costs_are_those_of_the_network() -> None:
+@pytest.mark.parametrize("network", [NETWORK, build(homogeneous(DEEP, 5), pe=2)])
+def test_exact_costs_are_those_of_the_network(network: Network) -> None:
     size, cycles = make_costs(["size", "cycles"], steps=STEPS)
-    assert size(ACCELERATOR) == NETWORK.weight_bits
-    schedule = Schedule(NETWORK.graph, NETWORK.genome.folding)
-    assert cycles(ACCELERATOR) == schedule.sequence_interval(STEPS)
-    assert size.measure(NETWORK) is None
+    accelerator = Accelerator.of(network)
+    assert size(accelerator) == network.weight_bits
+    assert cycles(accelerator) == schedule_of(network).sequence_interval(STEPS)
+    assert size.measure(network) is None
 
 
 def test_costs_can_be_sent_to_workers() -> None:
@@ -59,14 +63,17 @@ def test_sizes_need_no_model() -> None:
 
 
 @pytest.mark.usefixtures("pinned_library")
+@pytest.mark.parametrize("architecture", [ARCHITECTURE, DEEP], ids=["gru", "layers"])
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_costs_of_candidates_are_those_of_their_networks(name: str) -> None:
+def test_costs_of_candidates_are_those_of_their_networks(
+    name: str, architecture: Architecture
+) -> None:
     (cost,) = make_costs([name], target="ecp5", steps=STEPS)
     made = Accelerators(toy_model)
     found, expected = [], []
     for bits in (3, 6, 3):
         for pe in (1, 2):
-            network = build(homogeneous(bits), pe=pe)
+            network = build(homogeneous(architecture, bits), pe=pe)
             found.append(cost(made(network.genome)))
             expected.append(cost(Accelerator.of(network)))
     assert found == expected
@@ -83,7 +90,7 @@ def test_luts_are_estimated_and_then_synthesised(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(objectives, "_area_model", lambda target: Model())
     (cost,) = make_costs(["luts"], target="ecp5", steps=STEPS)
-    network = build(homogeneous(2))
+    network = build(homogeneous(ARCHITECTURE, 2))
     assert cost.estimated
     assert cost.identity == "luts of ecp5, model 0123"
     assert cost(Accelerator.of(network)) == memory_bits(network)
@@ -94,7 +101,11 @@ def test_luts_are_estimated_and_then_synthesised(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("count", [1, 2])
 def test_measuring_in_processes(count: int) -> None:
     jobs = [
-        Synthesis(str(bits), build(homogeneous(bits)), (Estimate(), *make_costs(["size"], steps=1)))
+        Synthesis(
+            str(bits),
+            build(homogeneous(ARCHITECTURE, bits)),
+            (Estimate(), *make_costs(["size"], steps=1)),
+        )
         for bits in (2, 3, 4)
     ]
     assert dict(measure(jobs, count)) == {
@@ -145,31 +156,34 @@ def test_wrong_objectives(names: list[str], target: str, message: str) -> None:
 
 def test_energy_never_falls_when_a_width_rises() -> None:
     rng = np.random.default_rng(5)
-    for _ in range(10):
-        genes = {gene: int(rng.integers(2, 8)) for gene in GENES}
-        before = sequence_energy(build(Genes(genes)), STEPS)
-        for gene in GENES:
-            after = sequence_energy(build(Genes(genes | {gene: genes[gene] + 1})), STEPS)
+    for architecture in (*[ARCHITECTURE] * 9, DEEP):
+        widths = {gene: int(rng.integers(2, 8)) for gene in architecture.gene_names}
+        genes = Genes(architecture, widths)
+        before = sequence_energy(build(genes), STEPS)
+        for gene in genes:
+            after = sequence_energy(build(genes.changed({gene: genes[gene] + 1})), STEPS)
             assert after > before, gene
 
 
 def test_energy_grows_with_work() -> None:
-    network = build(homogeneous(6))
+    network = build(homogeneous(ARCHITECTURE, 6))
     one, two = sequence_energy(network, 1), sequence_energy(network, 2)
     head = 2 * one - two
     assert 0 < head < one
     assert sequence_energy(network, 10) == pytest.approx(head + 10 * (one - head))
-    larger = build(homogeneous(6), sizes=Sizes(input=3, hidden=8, classes=2))
+    larger = build(homogeneous(Architecture(inputs=3, layers=("gru:8",), outputs=2), 6))
     assert sequence_energy(larger, 3) > 2 * sequence_energy(network, 3)
 
 
 def test_lanes_share_what_they_read() -> None:
-    energies = [sequence_energy(build(homogeneous(6), pe), STEPS) for pe in (1, 2, 4)]
+    genes = homogeneous(ARCHITECTURE, 6)
+    energies = [sequence_energy(build(genes, pe), STEPS) for pe in (1, 2, 4)]
     assert energies[0] > energies[1] > energies[2]
 
 
 def test_every_operator_has_an_energy() -> None:
-    phase = Schedule(NETWORK.graph, NETWORK.genome.folding).step
-    assert all(node_energy(node, NETWORK.graph, phase) > 0 for node in NETWORK.graph.operators)
+    for core in schedule_of(build(homogeneous(DEEP, 5))).cores:
+        for scheduled in core.operators:
+            assert node_energy(scheduled.node, scheduled.typed, scheduled.phase) > 0
     with pytest.raises(TypeError, match="no energy for Node"):
-        node_energy(Node(name="x", type=NETWORK.graph.input.type), NETWORK.graph, phase)
+        node_energy(Node(name="x", size=1), scheduled.typed, scheduled.phase)

@@ -10,19 +10,28 @@ import matplotlib.image
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from toy_search import PAPER_SPACE, STEPS, TOTAL, Estimate, toy_prepared
+from toy_search import ARCHITECTURE, DEEP, PAPER_SPACE, STEPS, TOTAL, Estimate, lines, toy_prepared
 
 from gruhw.accuracy import Accuracy
 from gruhw.errors import InputError
-from gruhw.genome import GENES, Genome
-from gruhw.model import Network
+from gruhw.genes import preset_of
+from gruhw.genome import Genome
+from gruhw.model import Model, Network
 from gruhw.search.clusters import CLUSTERS, cluster, widths_of
 from gruhw.search.front import Number, Selection, non_dominated
 from gruhw.search.objectives import make_costs
-from gruhw.search.plots import draw_front, draw_genomes, label_points
+from gruhw.search.plots import (
+    _boundaries,
+    _gene_kinds,
+    _gene_labels,
+    draw_front,
+    draw_genomes,
+    label_points,
+)
 from gruhw.search.result import Result, Settings
 from gruhw.search.results import describe, front_csv, summary, write_results
 from gruhw.search.run import search
+from gruhw.search.space import SearchSpace
 from gruhw.search.store import Store
 
 ESTIMATE = Estimate()
@@ -75,7 +84,7 @@ def test_json_and_csv_agree(result: Result) -> None:
         assert int(row["estimated_luts"]) == member["estimated"]["luts"]
         assert member["costs"]["luts"] == member["estimated"]["luts"] + int(row["add_h"])
         assert int(row["pe"]) == member["folding"]["pe"]
-        assert {gene: int(row[gene]) for gene in GENES} == member["genes"]
+        assert {gene: int(row[gene]) for gene in ARCHITECTURE.gene_names} == member["genes"]
         assert row["homogeneous"] == str(member["homogeneous"] or "")
         assert row["selected"] == str(int(member["selected"]))
     assert sum(member["selected"] for member in described["front"]) == 1
@@ -105,9 +114,69 @@ def test_without_fine_tuning_there_are_no_figures_before_it(tmp_path: Path) -> N
     assert best.model is None
 
 
+LAYERS = SearchSpace(preset_of("full", DEEP), "toy", "values", pe=(1, 2))
+
+
+def found_values(folder: Path, log: Path | None = None) -> Result:
+    """A search for the widths of three layers, by the squared errors of values."""
+    settings = Settings(population=16, generations=2, finalists=4, narrowed=1.0)
+    prepared = toy_prepared(log=str(log) if log else None, network=DEEP, target="values")
+    costs = [ESTIMATE, *make_costs(["size"], steps=STEPS)]
+    with Store(folder, create=log is None) as store:
+        return search(prepared, LAYERS, costs, settings, store)
+
+
+@pytest.fixture(scope="module")
+def values_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("values")
+
+
+@pytest.fixture(scope="module")
+def values_result(values_folder: Path) -> Result:
+    return found_values(values_folder)
+
+
+def test_layers_and_squared_errors(
+    values_result: Result, values_folder: Path, tmp_path: Path
+) -> None:
+    described = json.loads(json.dumps(describe(values_result)))
+    assert described["version"] == 2
+    assert described["network"] == DEEP.model_dump(mode="json")
+    assert "sizes" not in described
+    rows = list(csv.DictReader(io.StringIO(front_csv(values_result))))
+    for row, member in zip(rows, described["front"], strict=False):
+        assert float(row["mean_squared_error"]) == member["mean_squared_error"]
+        interval = [float(row[f"mean_squared_error_{end}"]) for end in ("low", "high")]
+        assert interval == member["mean_squared_error_interval"]
+        before = member["before_fine_tuning"]["mean_squared_error"]
+        assert float(row["shared_mean_squared_error"]) == before > member["mean_squared_error"]
+        assert int(row["sequences"]) == member["sequences"] == TOTAL
+        assert {gene: int(row[gene]) for gene in DEEP.gene_names} == member["genes"]
+        assert "correct" not in row
+        assert "accuracy" not in member
+    front = [member.candidate for member in values_result.front]
+    assert front == non_dominated(front)
+    assert len(front) > 3
+    rows_of = summary(values_result)
+    assert rows_of["validation mean squared error"] == str(values_result.selected.candidate.figure)
+    assert "validation mean squared error of 8 bits" in rows_of
+
+    log = tmp_path / "log"
+    again = found_values(values_folder, log)
+    assert lines(log) == []
+    assert describe(again) == describe(values_result)
+    write_results(again, tmp_path)
+    best = Genome.load(tmp_path / "best.json")
+    assert (best.network, best.output) == (DEEP, "values")
+    model = Model.from_bytes((tmp_path / "best.safetensors").read_bytes(), tmp_path)
+    assert Network.build(best, model).architecture == DEEP
+
+
+@pytest.mark.parametrize("name", ["result", "values_result"])
 @pytest.mark.parametrize("draw", [draw_front, draw_genomes])
-def test_pictures(draw: object, result: Result) -> None:
+def test_pictures(draw: object, name: str, request: pytest.FixtureRequest) -> None:
     assert callable(draw)
+    result = request.getfixturevalue(name)
     first = draw(result)
     assert draw(result) == first
     for word in (b"Software", b"Date", b"Creation"):
@@ -138,7 +207,7 @@ def test_labels_of_points_that_nearly_coincide_are_one() -> None:
 def test_the_summary_compares_with_eight_bits(result: Result) -> None:
     rows = summary(result)
     eight = result.eight.candidate
-    assert rows["validation accuracy of 8 bits"] == str(eight.accuracy)
+    assert rows["validation accuracy of 8 bits"] == str(eight.figure)
     chosen = result.selected.candidate
     assert rows["toy LUTs"].startswith(f"{chosen.costs[0]:,} (of 8 bits: {eight.costs[0]:,}, ")
     estimated = result.selected.estimated["luts"], result.eight.estimated["luts"]
@@ -150,7 +219,7 @@ def test_what_synthesis_finds_decides(tmp_path: Path) -> None:
     exact = {int(member.candidate.costs[0]): member for member in chosen.front}
     assert chosen.selected.candidate.costs[0] == min(
         luts for luts, member in exact.items()
-        if member.candidate.correct >= chosen.eight.candidate.correct
+        if member.candidate.loss <= chosen.eight.candidate.loss
     )  # fmt: skip
     # Estimates are too low by the bits of the state: this budget is what the cheapest really needs.
     cheapest = min(exact)
@@ -176,9 +245,28 @@ def test_a_budget_that_the_best_estimate_misses_takes_the_next_best(tmp_path: Pa
         replace(candidate, costs=(candidate.costs[0] + candidate.genome.genes["add_h"],))
         for candidate in result.evaluated
     ]
-    best = Selection.parse("budget=82").choose(exact, 0, "LUTs")
+    best = Selection.parse("budget=82").choose(exact, exact[0].score, "LUTs")
     assert result.selected.candidate.costs[0] <= 82
-    assert result.selected.shared.correct > 0.95 * best.correct
+    assert TOTAL - result.selected.shared.loss > 0.95 * (TOTAL - best.loss)
+
+
+def test_estimates_cannot_be_changed_from_outside(result: Result) -> None:
+    estimated = {"luts": 3}
+    member = replace(result.selected, estimated=estimated)
+    estimated["luts"] = 4
+    assert dict(member.estimated) == {"luts": 3}
+    with pytest.raises(TypeError):
+        member.estimated["luts"] = 4  # type: ignore[index]  # that is the point
+
+
+def test_genes_are_named_as_files_name_them() -> None:
+    labels = _gene_labels(DEEP)
+    assert labels[:4] == ["input", "l0.W", "l0.W weights", "l1.W_ii"]
+    assert labels[-2:] == ["l2.W_hn weights", "head weights"]
+    kinds = _gene_kinds(DEEP)
+    assert kinds[:4] == [("result", False), ("result", True), ("weight", True), ("result", True)]
+    # As in the first pictures: input, linear operators, other operators, weights.
+    assert _boundaries(_gene_kinds(ARCHITECTURE)) == [0.5, 6.5, 17.5]
 
 
 def test_clusters_are_numbered_in_order() -> None:
@@ -191,5 +279,6 @@ def test_clusters_are_numbered_in_order() -> None:
     assert cluster(narrow) == [0, 1]
     assert cluster([]) == []
     assert max(cluster([*wide, *narrow, *middle])) < CLUSTERS
-    assert widths_of(narrow).shape == (len(GENES), 2)
-    assert np.array_equal(widths_of(wide)[:, 0], [8] * len(GENES))
+    genes = len(ARCHITECTURE.genes)
+    assert widths_of(narrow).shape == (genes, 2)
+    assert np.array_equal(widths_of(wide)[:, 0], [8] * genes)

@@ -79,19 +79,19 @@ def test_more_generations_continue_a_search(tmp_path: Path) -> None:
 def test_the_result_is_made_of_exact_figures(tmp_path: Path) -> None:
     told: list[Progress] = []
     result = run(tmp_path, told=told)
-    assert all(c.correct == toy_correct(c.genome) for c in result.evaluated)
+    assert all(c.figure == Accuracy(toy_correct(c.genome), TOTAL) for c in result.evaluated)
     members = (*result.front, *result.baseline)
     for member in members:
         before = toy_correct(member.candidate.genome)
-        assert member.shared.correct == before
-        assert member.candidate.correct == before + (TOTAL - before) // 2
+        assert member.shared.figure == Accuracy(before, TOTAL)
+        assert member.candidate.figure == Accuracy(before + (TOTAL - before) // 2, TOTAL)
         assert member.model is not None
         network = Network.build(member.candidate.genome, member.model)
         assert member.candidate.costs == (network.weight_bits,)
     kept = non_dominated([member.candidate for member in members])
     assert kept == [member.candidate for member in result.front]
     assert result.selected in result.front
-    assert result.selected.candidate.correct >= result.eight.candidate.correct
+    assert result.selected.candidate.loss <= result.eight.candidate.loss
     assert [m.homogeneous for m in result.baseline] == [b for b in range(2, 9) for _ in (1, 2)]
     # Two foldings share one accuracy and one training.
     with Store(tmp_path, create=False) as store:
@@ -176,7 +176,7 @@ def test_what_rules_select_is_among_the_finalists(tmp_path: Path) -> None:
     assert len(front) > 6
     with Store(tmp_path, create=False) as store:
         for rule in ("smallest", "knee", "max-accuracy"):
-            chosen = Selection.parse(rule).choose(front, result.eight.shared.correct, "")
+            chosen = Selection.parse(rule).choose(front, result.eight.shared.score, "")
             rows = store._connection.execute(
                 "SELECT 1 FROM refined WHERE genome LIKE ?",
                 (f"{widths_text(chosen.genome.genes)} among %",),
@@ -257,7 +257,8 @@ def test_the_best_are_fine_tuned_with_one_more_bit_too(tmp_path: Path) -> None:
     settings = replace(SETTINGS, finalists=24)
     result = run(tmp_path / "s", toy_prepared(log=str(log)), settings=settings, told=told)
     front = non_dominated(list(result.evaluated))
-    vector = PAPER_SPACE.vector(Selection("max-accuracy").choose(front, 0, "").genome)
+    chosen = Selection("max-accuracy").choose(front, front[0].score, "")
+    vector = PAPER_SPACE.vector(chosen.genome)
     refined = {line for line in lines(log) if "refined" in line}
     for weights in (False, True):
         genes = PAPER_SPACE.genome(PAPER_SPACE.widened(vector, weights=weights)).genes.values()

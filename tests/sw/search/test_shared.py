@@ -2,20 +2,22 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from command_line import contents
 from tiny_task import write_tiny_task
-from toy_search import toy_model
+from toy_search import ARCHITECTURE, toy_model
 
+from gruhw.architecture import Architecture
 from gruhw.design import save_design
 from gruhw.errors import GruhwWarning, InputError
-from gruhw.genome import Folding, Genome, Sizes, homogeneous
+from gruhw.genes import homogeneous
+from gruhw.genome import Folding, Genome
 from gruhw.model import Network
-from gruhw.reference import classify
+from gruhw.reference import measure
 from gruhw.search import fine_tuning
 from gruhw.search import prepare as preparation
 from gruhw.search.evaluation import Preparation, Prepared
@@ -29,6 +31,19 @@ from gruhw.training import Recipe
 from gruhw.training.shared import draw_genes
 
 RECIPE = Recipe(float_epochs=4, shared_epochs=3, fine_tuning_epochs=2, batch=64)
+TINY = Architecture(inputs=3, layers=("gru:5",), outputs=3)
+LAYERS = Architecture(
+    inputs=3, layers=("dense:4:relu", "lstm:4", "ugrnn:3"), outputs=2, initial="constant"
+)
+
+
+@dataclass(frozen=True)
+class World:
+    """A task, and the folder of a search on it for the widths of a network."""
+
+    task: str
+    folder: Path
+    network: Architecture
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +53,23 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
+def values_of(task: str, path: Path) -> str:
+    """Write a task whose sequences have two values, from one whose sequences have classes."""
+    with np.load(task) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    for part in ("train", "test"):
+        x = arrays[f"x_{part}"]
+        arrays[f"y_{part}"] = np.stack([x.mean((1, 2)), 30 * x[:, 0, 0] + 50], axis=1)
+    np.savez(path, allow_pickle=False, target="values", **arrays)
+    return str(path)
+
+
 def prepared(
     task: str,
     out: Path,
     *,
     model: Path | None = None,
-    hidden: int | None = 5,
+    network: Architecture = TINY,
     workers: int = 1,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Prepared:
@@ -51,7 +77,7 @@ def prepared(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(preparation, "recipe_for", lambda name: RECIPE)
         wanted = Preparation(
-            task, model, out, hidden, seed=1, fine_tune_epochs=None, quick=False, workers=workers
+            task, model, out, network, seed=1, fine_tune_epochs=None, quick=False, workers=workers
         )
         return prepare(wanted, tell)
 
@@ -63,26 +89,54 @@ def folder(task: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def candidates(task: str, count: int) -> list[Genome]:
+@pytest.fixture(scope="module", params=["class", "values"])
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> World:
+    task = request.getfixturevalue("task")
+    if request.param == "class":
+        return World(task, request.getfixturevalue("folder"), TINY)
+    folder = tmp_path_factory.mktemp("values")
+    own = values_of(task, folder / "own.npz")
+    prepared(own, folder / "search", network=LAYERS)
+    return World(own, folder / "search", LAYERS)
+
+
+def candidates(count: int, network: Architecture = TINY) -> list[Genome]:
     generator = np.random.default_rng(2)
-    sizes = Sizes(input=load_task(task).inputs, hidden=5, classes=3)
-    genes = [homogeneous(2), *(draw_genes(generator) for _ in range(count - 1))]
-    return [Genome(sizes=sizes, genes=dict(each)) for each in genes]
+    drawn = (draw_genes(network, generator) for _ in range(count - 1))
+    genes = [homogeneous(network, 2), *drawn]
+    output = "class" if network == TINY else "values"
+    return [Genome(network=network, genes=each, output=output) for each in genes]
 
 
-def test_accuracies_are_those_of_the_reference(task: str, folder: Path) -> None:
-    evaluator = SharedEvaluator(SharedWeights(task, folder))
-    val = load_task(task).load().val
-    assert evaluator.total == len(val)
-    chosen = candidates(task, 11)
-    found = evaluator.correct(chosen)
+def test_figures_are_those_of_the_reference(world: World) -> None:
+    evaluator = SharedEvaluator(SharedWeights(world.task, world.folder))
+    task = load_task(world.task)
+    val = task.load().val
+    assert (evaluator.total, evaluator.target) == (len(val), task.target)
+    chosen = candidates(11, world.network)
+    found = evaluator.figures(chosen)
     assert len(set(found)) > 1
-    for candidate, correct in zip(chosen, found, strict=True):
+    for candidate, figure in zip(chosen, found, strict=True):
         network = Network.build(candidate, evaluator.model(candidate.genes))
-        assert correct == int((classify(network, val) == val.y).sum())
-    assert [evaluator.correct([candidate])[0] for candidate in chosen] == found
+        assert figure == measure(network, val)
+    assert [evaluator.figures([candidate])[0] for candidate in chosen] == found
     wide = chosen[0].model_copy(update={"folding": Folding(pe=3)})
-    assert evaluator.correct([wide, *chosen[:0:-1]]) == [found[0], *found[:0:-1]]
+    assert evaluator.figures([wide, *chosen[:0:-1]]) == [found[0], *found[:0:-1]]
+
+
+def test_variations_make_no_figure_more_certain(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def same(split: Split, generator: np.random.Generator) -> Split:
+        return split
+
+    plain, (candidate,) = load_task(world.task), candidates(1, world.network)
+    (once,) = SharedEvaluator(SharedWeights(world.task, world.folder)).figures([candidate])
+    monkeypatch.setattr("gruhw.search.shared.load_task", lambda _: replace(plain, augment=same))
+    (often,) = SharedEvaluator(SharedWeights(world.task, world.folder)).figures([candidate])
+    assert (often.total, often.total // often.times) == (often.times * once.total, once.total)
+    assert often.error == pytest.approx(once.error)
+    assert often.interval == pytest.approx(once.interval)
 
 
 def test_few_validation_sequences_are_varied(task: str) -> None:
@@ -137,22 +191,22 @@ def test_preparation_goes_on_where_it_was_killed(task: str, folder: Path, tmp_pa
 
 
 @pytest.mark.slow
-def test_fine_tuning_is_the_same_for_any_number_of_processes(task: str, folder: Path) -> None:
-    chosen = candidates(task, 3)
+def test_fine_tuning_is_the_same_for_any_number_of_processes(world: World) -> None:
+    chosen = candidates(3, world.network)
+    val = load_task(world.task).load().val
     found = {}
     for workers in (1, 2):
-        refiner = prepared(task, folder, workers=workers).refiner
+        made = prepared(world.task, world.folder, network=world.network, workers=workers)
+        refiner = made.refiner
         assert refiner is not None
         found[workers] = {
-            dict(refined.genome.genes)["W_ir"]: (refined.correct, refined.model.to_bytes())
+            chosen.index(refined.genome): (refined.figure, refined.model.to_bytes())
             for group in refiner([chosen[:2], chosen[2:]], lambda done, of: None)
             for refined in group
         }
         for (refined,) in refiner([chosen[:1]], lambda done, of: None):
             network = Network.build(refined.genome, refined.model)
-            val = load_task(task).load().val
-            expected = classify(network, val) == val.y
-            assert refined.correct == int(expected.sum())
+            assert refined.figure == measure(network, val)
     assert found[1] == found[2]
 
 
@@ -166,7 +220,7 @@ def test_epochs_of_all_processes_are_counted(
             (tmp_path / name).write_bytes(data)
     refiner = prepared(task, tmp_path, workers=workers).refiner
     assert refiner is not None
-    chosen = candidates(task, 3)
+    chosen = candidates(3)
     told: list[tuple[int, int]] = []
     for _ in refiner([chosen[:2], chosen[2:]], lambda done, of: told.append((done, of))):
         pass
@@ -179,13 +233,13 @@ def test_epochs_of_all_processes_are_counted(
 def test_a_training_whose_end_was_not_stored_is_not_repeated(
     task: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def kill(*_: object) -> list[int]:
+    def kill(*_: object, **__: object) -> list[int]:
         raise KeyboardInterrupt
 
     def models(out: Path, told: list[int]) -> list[bytes]:
         refiner = prepared(task, out).refiner
         assert refiner is not None
-        (group,) = refiner([candidates(task, 2)], lambda done, of: told.append(done))
+        (group,) = refiner([candidates(2)], lambda done, of: told.append(done))
         return [refined.model.to_bytes() for refined in group]
 
     expected = models(folder, [])
@@ -194,7 +248,7 @@ def test_a_training_whose_end_was_not_stored_is_not_repeated(
             (tmp_path / name).write_bytes(data)
     told: list[int] = []
     with monkeypatch.context() as patch:
-        patch.setattr(fine_tuning, "count_correct", kill)
+        patch.setattr(fine_tuning, "member_figures", kill)
         with pytest.raises(KeyboardInterrupt):
             models(tmp_path, told)
     assert set(told) == {1, 2}
@@ -206,21 +260,23 @@ def test_a_training_whose_end_was_not_stored_is_not_repeated(
 
 def test_a_trained_design_can_be_the_start(task: str, folder: Path, tmp_path: Path) -> None:
     weights = SharedWeights(task, folder)
-    genome = Genome(sizes=weights.model.sizes, genes=dict(homogeneous(8)))
+    genome = Genome(network=TINY, genes=homogeneous(TINY, 8))
     save_design(tmp_path / "design", genome, weights.model, weights.data.test)
     told: list[str] = []
     begun = prepared(
         task,
         tmp_path / "search",
         model=tmp_path / "design" / "genome.json",
-        hidden=None,
         tell=told.append,
     )
-    assert begun.sizes == weights.model.sizes
+    assert begun.network == TINY
     assert all(text.startswith("shared training") for text in told)
     assert not begun.validation_seen
-    with pytest.raises(InputError, match=r"sizes\.hidden must be 7, as .*, not 5$"):
-        prepared(task, tmp_path / "x", model=tmp_path / "design" / "genome.json", hidden=7)
+    path = tmp_path / "design" / "genome.json"
+    other = Architecture(inputs=3, layers=("gru:7",), outputs=3)
+    with pytest.raises(InputError) as caught:
+        prepared(task, tmp_path / "x", model=path, network=other)
+    assert str(caught.value) == (f"{path}: the network must be {other}, as asked for, not {TINY}")
 
 
 def test_a_class_without_validation_data_is_said(task: str, folder: Path, tmp_path: Path) -> None:
@@ -238,7 +294,7 @@ def test_validation_data_that_the_start_may_have_been_trained_on(
     task: str, folder: Path, tmp_path: Path
 ) -> None:
     weights = SharedWeights(task, folder)
-    genome = Genome(sizes=weights.model.sizes, genes=dict(homogeneous(8)))
+    genome = Genome(network=TINY, genes=homogeneous(TINY, 8))
     start = tmp_path / "design" / "genome.json"
     for trained_on, reason in (
         (None, "does not record what it was trained on: "),
@@ -278,7 +334,7 @@ def test_damaged_files_are_one_line(
         (tmp_path / file).write_bytes(data)
     (tmp_path / name).write_bytes(damage)
     with pytest.raises(InputError, match=f"^{re.escape(str(tmp_path / name))}: {message}"):
-        SharedEvaluator(SharedWeights(task, tmp_path)).correct(candidates(task, 1))
+        SharedEvaluator(SharedWeights(task, tmp_path)).figures(candidates(1))
 
 
 def changed(before: Mapping[str, object], after: Mapping[str, object]) -> set[str]:
@@ -342,15 +398,18 @@ def test_fingerprints_tell_training_data_apart(
     assert changed(tuning.contents, other_tuning.contents) == {"training data"}
 
 
-def test_a_model_has_the_hidden_units_that_are_asked_for(
+def test_a_model_is_of_the_network_that_is_asked_for(
     task: str, folder: Path, tmp_path: Path
 ) -> None:
     for file, data in contents(folder).items():
         (tmp_path / file).write_bytes(data)
     with pytest.raises(InputError) as caught:
-        prepared(task, tmp_path, hidden=6)
+        prepared(task, tmp_path, network=TINY.model_copy(update={"initial": "constant"}))
     path = tmp_path / SHARED_MODEL
-    assert str(caught.value) == f"{path}: sizes.hidden must be 6, as asked for, not 5"
+    assert str(caught.value) == (
+        f"{path}: the network must be 3 inputs, gru:5, 3 outputs, constant initial states, "
+        f"as asked for, not {TINY}"
+    )
 
 
 @pytest.mark.parametrize("name", [SHARED_MODEL, FLOAT_MODEL])
@@ -362,10 +421,12 @@ def test_models_of_other_sizes_are_one_line(
     if name == FLOAT_MODEL:
         (tmp_path / SHARED_MODEL).unlink()
     path = tmp_path / name
-    (tmp_path / name).write_bytes(toy_model(homogeneous(8)).to_bytes())
+    (tmp_path / name).write_bytes(toy_model(homogeneous(ARCHITECTURE, 8)).to_bytes())
     with pytest.raises(InputError) as caught:
         prepared(task, tmp_path)
-    assert str(caught.value) == f"{path}: sizes.classes must be 3, as in task {task}, not 2"
+    assert str(caught.value) == (
+        f"{path}: outputs of the network must be 3, as in task {task}, not 2"
+    )
 
 
 def test_a_model_is_checked_before_data_are_loaded(

@@ -31,13 +31,13 @@ def fill_one_by_one(store: Store, count: int, start: int) -> None:
 
 
 def filled(store: Store) -> int:
-    return next(number for number in itertools.count() if store.correct(f"w{number}") is None)
+    return next(number for number in itertools.count() if store.figure(f"w{number}") is None)
 
 
 def check(store: Store, count: int) -> None:
     assert filled(store) == count
     for number in range(count):
-        assert store.correct(f"w{number}") == number
+        assert store.figure(f"w{number}") == number
         assert store.costs(f"g{number}") == (number, number / 2)
 
 
@@ -45,13 +45,14 @@ def test_what_is_stored_is_found_again(tmp_path: Path) -> None:
     with Store(tmp_path / "new", create=True) as store:
         store.bind({"seed": 1})
         fill(store, 5)
-        store.add_refined({"w1": (7, b"\0model"), "w2": (8, b"")})
+        store.add_refined({"w1": (7, b"\0model"), "w2": ((0.1, 2.5e-9), b"")})
         store.add_measured("g1", {"luts": 12})
-        assert store.correct("w9") is store.costs("g9") is store.refined("w9") is None
+        assert store.figure("w9") is store.costs("g9") is store.refined("w9") is None
     with Store(tmp_path / "new", create=False) as store:
         store.bind({"seed": 1})
         check(store, 5)
         assert store.refined("w1") == (7, b"\0model")
+        assert store.refined("w2") == ([0.1, 2.5e-9], b"")
         assert store.measured("g1") == {"luts": 12}
         assert store.measured("g2") is None
 
@@ -234,14 +235,14 @@ def test_a_foreign_database_is_refused(change: str, expected: str, tmp_path: Pat
         Store(tmp_path, create=False)
 
 
-@pytest.mark.parametrize("value", ["x", -1, 1.5, None])
+@pytest.mark.parametrize("value", ["{}", "3", -1, 1.5, None])
 def test_a_stored_count_must_be_one(value: object, tmp_path: Path) -> None:
     with Store(tmp_path, create=True) as store:
         store._connection.execute("DROP TABLE accuracies")
         store._connection.execute("CREATE TABLE accuracies (widths, correct)")
         store._connection.execute("INSERT INTO accuracies VALUES ('w', ?)", (value,))
         with pytest.raises(InputError) as caught:
-            store.correct("w")
+            store.figure("w")
         assert str(caught.value) == (
             f"{store.path}: a count of sequences must be a number, not {value!r}"
         )

@@ -1,4 +1,4 @@
-"""The time steps of a quantised network as compiled C++: an interpreter of the graph for speed.
+"""The time steps of a stage as compiled C++: an interpreter of the graph for speed.
 
 PyTorch's own operators, one after the other, take ten times as long on these small vectors.
 """

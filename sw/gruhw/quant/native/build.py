@@ -1,4 +1,4 @@
-"""Compiling the time steps of a network, once for its sizes and this processor."""
+"""Compiling the time steps of a stage, once for its graph and this processor."""
 
 import ctypes
 import os
@@ -25,8 +25,10 @@ FOLDER = "native"
 
 
 @cache
-def load_library(structure: Graph) -> ctypes.CDLL:
-    """The compiled time steps of networks with this structure, from the cache if it has them.
+def load_library(graph: Graph, *, rounded: bool = True) -> ctypes.CDLL:
+    """The compiled time steps of a graph, from the cache if it has them.
+
+    ``rounded`` is as of :func:`gruhw.quant.native.source.cpp_source`.
 
     Raises
     ------
@@ -35,7 +37,7 @@ def load_library(structure: Graph) -> ctypes.CDLL:
     ToolError
         If there is no C++ compiler, or it fails.
     """
-    text = cpp_source(structure)
+    text = cpp_source(graph, rounded=rounded)
     path = cache_folder() / FOLDER / f"{sha256((text + _processor()).encode())}.so"
     if not is_whole(path):
         with writing_cache(FOLDER) as folder, tempfile.TemporaryDirectory(dir=folder) as name:

@@ -1,15 +1,20 @@
-"""The graph as C++: one time step of a quantised network, forwards and backwards.
+"""A stage's graph as C++: its time steps, forwards and backwards.
 
-Each class of node says what it computes for one hidden unit of as many sequences as a vector
-holds, and what of its gradient belongs to its operands. Everything else is the same for every
-graph.
+Each class of node says what it computes for one unit of as many sequences as a vector holds, and
+what of its gradient belongs to its operands. Everything else is the same for every graph.
+
+All names of nodes get a prefix, so that none means something in C++.
 """
 
 from collections.abc import Sequence
 from functools import singledispatch
 from importlib.resources import files
 
-from gruhw.graph import Add, Complement, Graph, Linear, Multiply, Node, Table
+from gruhw.graph import Add, Complement, Function, Graph, Linear, Multiply, Node, State, Table
+from gruhw.quant.operators import RANGES
+
+FUNCTIONS: dict[Function, str] = {"sigmoid": "Sigmoid", "tanh": "Tanh"}
+"""The C++ of functions that are not tabulated."""
 
 
 @singledispatch
@@ -20,7 +25,7 @@ def exact_value(node: Node) -> str:
 
 @exact_value.register
 def _(node: Linear) -> str:
-    return f"sums[LINEAR_{node.name} * HIDDEN + unit]"
+    return f"sums[LINEAR_{node.name} * UNITS + unit]"
 
 
 @exact_value.register
@@ -40,7 +45,7 @@ def _(node: Complement) -> str:
 
 @exact_value.register
 def _(node: Table) -> str:
-    return f"index_of(v_{node.operand}, m.{node.name})"
+    return f"operand_of(v_{node.operand}, m.o_{node.name})"
 
 
 @singledispatch
@@ -51,7 +56,7 @@ def gradients(node: Node) -> tuple[str, ...]:
 
 @gradients.register
 def _(node: Linear) -> tuple[str, ...]:
-    return (f"sums[LINEAR_{node.name} * HIDDEN + unit] = g;",)
+    return (f"sums[LINEAR_{node.name} * UNITS + unit] = g;",)
 
 
 @gradients.register
@@ -71,91 +76,149 @@ def _(node: Complement) -> tuple[str, ...]:
 
 @gradients.register
 def _(node: Table) -> tuple[str, ...]:
-    return (f"g_{node.operand} += g * look_up(m.{node.name}.slopes, e_{node.name});",)
+    return (f"g_{node.operand} += g * slope_of(e_{node.name}, m.o_{node.name});",)
 
 
-def step_linears(structure: Graph) -> tuple[Linear, ...]:
-    """The linear operators of a time step, those of the input and those of the state."""
-    return tuple(node for node in structure.operators if isinstance(node, Linear))
+def kept_sources(graph: Graph) -> tuple[str, ...]:
+    """The operators whose results live from step to step: those of the states, in their order.
+
+    What is emitted is the last of them, unless it is a state's already.
+    """
+    sources = tuple(state.source for state in graph.states)
+    return sources if graph.emits in sources else (*sources, graph.emits)
+
+
+def is_member(node: Node, *, rounded: bool) -> bool:
+    """Whether a network's C++ object has a field for ``node``; else its class says it all."""
+    return rounded and node.rule != "exact"
+
+
+def cpp_source(graph: Graph, *, rounded: bool) -> str:
+    """The C++ text of a stage's time steps, forwards and backwards.
+
+    ``graph`` gives sizes and operators; types, weights and tables are arguments. Without rounding,
+    results are real numbers within the ranges of their rules.
+    """
+    replacements = {
+        "SIZES": _sizes(graph),
+        "MEMBERS": [_member(node, rounded) for node in graph.operators],
+        "PRODUCTS": [
+            f"add_product<UNITS, {node.inputs}>(sums + LINEAR_{node.name} * UNITS, "
+            f"m.weights + AT_{node.name}, {_vector(graph, node)});"
+            for node in graph.linears
+        ],
+        "FORWARD": [
+            *(
+                f"const Vector v_{state.name} = before[STATE_{state.name} * UNITS + unit];"
+                for state in graph.states
+            ),
+            *_forward(graph.operators),
+        ],
+        "RESULTS": [
+            f"after[{place} * UNITS + unit] = alive ? v_{name} : before[{place} * UNITS + unit];"
+            for place, name in enumerate(kept_sources(graph))
+        ],
+        "GRADIENTS": [f"Vector g_{node.name}{{}};" for node in graph],
+        "BACKWARD": [
+            *(
+                f"g_{name} += alive ? after[{place} * UNITS + unit] : Vector{{}};"
+                for place, name in enumerate(kept_sources(graph))
+            ),
+            *_backward(graph.operators),
+        ],
+        "STATE_GRADIENTS": _state_gradients(graph),
+        "TRANSPOSED": [
+            _transposed(node, f"through + STATE_{node.operand} * UNITS")
+            for node in graph.linears
+            if _reads_state(graph, node)
+        ],
+        "INPUT_GRADIENT": [
+            _transposed(node, "to") for node in graph.linears if not _reads_state(graph, node)
+        ],
+        "OUTER": [_outer(graph, node) for node in graph.linears],
+    }
+    text = files(__package__).joinpath("steps.cpp").read_text()
+    for name, lines in replacements.items():
+        text = text.replace(f"// {name}\n", "".join(f"{line}\n" for line in lines))
+    return files(__package__).joinpath("runtime.h").read_text() + text
+
+
+def _sizes(graph: Graph) -> list[str]:
+    found = {
+        "INPUTS": graph.input.size,
+        "UNITS": graph.units,
+        "STATES": len(graph.states),
+        "KEPT": len(kept_sources(graph)),
+        "EMITTED": kept_sources(graph).index(graph.emits),
+        "LINEARS": len(graph.linears),
+    }
+    found |= {f"STATE_{state.name}": place for place, state in enumerate(graph.states)}
+    weights = 0
+    for place, node in enumerate(graph.linears):
+        found |= {f"LINEAR_{node.name}": place, f"AT_{node.name}": weights}
+        weights += node.outputs * node.inputs
+    found["WEIGHTS"] = weights
+    return [f"constexpr int {name} = {value};" for name, value in found.items()]
+
+
+def _member(node: Node, rounded: bool) -> str:
+    if is_member(node, rounded=rounded):
+        return f"{'Lookup' if isinstance(node, Table) else 'Grid'} o_{node.name};"
+    if isinstance(node, Table):
+        return f"static constexpr {FUNCTIONS[node.function]} o_{node.name}{{}};"
+    if node.rule not in RANGES:
+        return f"static constexpr Real o_{node.name}{{}};"
+    limits = ", ".join(f"{limit:.1f}f" for limit in RANGES[node.rule])
+    limits = limits.replace("inff", "__builtin_inff()")
+    return f"static constexpr Limits o_{node.name}{{{limits}}};"
+
+
+def _reads_state(graph: Graph, node: Linear) -> bool:
+    return isinstance(graph[node.operand], State)
+
+
+def _vector(graph: Graph, node: Linear) -> str:
+    """The vector that a linear operator reads in a step."""
+    return f"before + STATE_{node.operand} * UNITS" if _reads_state(graph, node) else "x"
 
 
 def _forward(nodes: Sequence[Node]) -> list[str]:
     lines = []
     for node in nodes:
-        if isinstance(node, Table):
-            lines.append(f"const Codes e_{node.name} = {exact_value(node)};")
-            lines.append(
-                f"const Vector v_{node.name} = look_up(m.{node.name}.values, e_{node.name});"
-            )
-        else:
-            lines.append(f"const Vector e_{node.name} = {exact_value(node)};")
-            lines.append(f"const Vector v_{node.name} = round_to(e_{node.name}, m.{node.name});")
+        name = node.name
+        lines.append(f"const auto e_{name} = {exact_value(node)};")
+        lines.append(f"const Vector v_{name} = result_of(e_{name}, m.o_{name});")
     return lines
 
 
 def _backward(nodes: Sequence[Node]) -> list[str]:
     lines = []
     for node in reversed(nodes):
-        gradient = f"g_{node.name}"
-        if not isinstance(node, Table):
-            gradient = f"inside({gradient}, e_{node.name}, m.{node.name})"
+        name = node.name
+        gradient = f"gradient_of(g_{name}, e_{name}, m.o_{name})"
         lines.append(f"{{ const Vector g = {gradient}; {' '.join(gradients(node))} }}")
     return lines
 
 
-def cpp_source(structure: Graph) -> str:
-    """The C++ text of a network's time steps, forwards and backwards.
+def _state_gradients(graph: Graph) -> list[str]:
+    """Those of what was kept before a step; nobody reads a result that is kept to be emitted."""
+    found = [f"g_{state.name}" for state in graph.states]
+    found += ["Vector{}"] * (len(kept_sources(graph)) - len(found))
+    return [f"through[{place} * UNITS + unit] = {value};" for place, value in enumerate(found)]
 
-    ``structure`` gives sizes and operators; types, weights and tables are arguments.
-    """
-    linears = step_linears(structure)
-    state = structure.state
-    of_state = [node for node in linears if node.operand == state.name]
-    of_input = [node for node in linears if node.operand != state.name]
-    nodes = structure.operators
-    members = [f"{'Lookup' if isinstance(node, Table) else 'Grid'} {node.name};" for node in nodes]
-    offsets, place = [], 0
-    for node in linears:
-        offsets.append(f"constexpr int AT_{node.name} = {place};")
-        place += node.outputs * node.inputs
 
-    def products(chosen: Sequence[Linear], operand: str) -> list[str]:
-        return [
-            f"add_product<HIDDEN, {node.inputs}>(sums + LINEAR_{node.name} * HIDDEN, "
-            f"m.weights + AT_{node.name}, {operand});"
-            for node in chosen
-        ]
+def _transposed(node: Linear, to: str) -> str:
+    return (
+        f"add_product<{node.inputs}, UNITS>({to}, m.transposed + AT_{node.name}, "
+        f"sums + LINEAR_{node.name} * UNITS);"
+    )
 
-    text = files(__package__).joinpath("steps.cpp").read_text()
-    replacements = {
-        "SIZES": [
-            f"constexpr int INPUTS = {structure.input.size};",
-            f"constexpr int HIDDEN = {state.size};",
-            f"constexpr int LINEARS = {len(linears)};",
-            f"constexpr int WEIGHTS = {place};",
-            *(f"constexpr int LINEAR_{node.name} = {i};" for i, node in enumerate(linears)),
-            *offsets,
-        ],
-        "MEMBERS": members,
-        "PRODUCTS": [*products(of_input, "x"), *products(of_state, "before")],
-        "FORWARD": [f"const Vector v_{state.name} = before[unit];", *_forward(nodes)],
-        "RESULT": [f"const Vector following = v_{state.source};"],
-        "GRADIENTS": [f"Vector g_{node.name}{{}};" for node in (structure.input, state, *nodes)],
-        "BACKWARD": [f"g_{state.source} = alive ? after[unit] : Vector{{}};", *_backward(nodes)],
-        "STATE_GRADIENT": [f"through[unit] = g_{state.name};"],
-        "TRANSPOSED": [
-            f"add_product<HIDDEN, HIDDEN>(through, m.transposed + AT_{node.name}, "
-            f"sums + LINEAR_{node.name} * HIDDEN);"
-            for node in of_state
-        ],
-        "OUTER": [
-            f"add_outer<HIDDEN, {node.inputs}>(weight_gradient + AT_{node.name}, "
-            f"tape + LINEAR_{node.name} * HIDDEN, LINEARS * HIDDEN, "
-            f"{'states, HIDDEN' if node in of_state else 'x, INPUTS'}, steps);"
-            for node in linears
-        ],
-    }
-    for name, lines in replacements.items():
-        text = text.replace(f"// {name}\n", "\n".join(lines) + "\n")
-    runtime = files(__package__).joinpath("runtime.h").read_text()
-    return runtime + text
+
+def _outer(graph: Graph, node: Linear) -> str:
+    operand = "x, stride"
+    if _reads_state(graph, node):
+        operand = f"kept + STATE_{node.operand} * UNITS, KEPT * UNITS"
+    return (
+        f"add_outer<UNITS, {node.inputs}>(weight_gradient + AT_{node.name}, "
+        f"tape + LINEAR_{node.name} * UNITS, LINEARS * UNITS, {operand}, steps);"
+    )

@@ -1,17 +1,20 @@
-
 // The lines in capitals are replaced by what the graph says.
 
 // SIZES
 
-// One network: its types, tables, weights (one matrix after the other) and biases.
+// One network: its types, tables, weights (one matrix after the other), biases, and what its states
+// begin with, [STATES][UNITS], if that is not zero.
 struct Network {
 // MEMBERS
-  const float *weights, *transposed, *biases;
+  const float *weights, *transposed, *biases, *initial;
 };
+
+// What lives from step to step, [KEPT][UNITS]: the states, and the result that is emitted, unless
+// that is a state's. A sequence that has ended keeps it.
 
 // The exact sums of all linear operators.
 static void linear(Vector *sums, const Vector *x, const Vector *before, const Network &m) {
-  for (int row = 0; row < LINEARS * HIDDEN; ++row) sums[row] = all(m.biases[row]);
+  for (int row = 0; row < LINEARS * UNITS; ++row) sums[row] = all(m.biases[row]);
 // PRODUCTS
 }
 
@@ -21,85 +24,110 @@ static Codes alive_in(const int32_t *lengths, int step) {
   return alive > step;
 }
 
-// The states of a block of sequences: before the first step, and after each. The tape keeps the
-// exact sums of every step for the way back; without one they are forgotten.
-static void forward_block(int steps, const Vector *x, const int32_t *lengths, const Network &m,
-                          Vector *tape, Vector *states) {
-  Vector forgotten[LINEARS * HIDDEN];
+// A block of sequences. "kept" is before the first step and after each, or else only the last two
+// of these. The tape keeps the exact sums of every step for the way back; without one they are
+// forgotten.
+static void forward_block(int steps, bool every, const Vector *x, long stride,
+                          const int32_t *lengths, const Network &m, Vector *tape, Vector *kept) {
+  Vector forgotten[LINEARS * UNITS];
+  for (int row = 0; row < KEPT * UNITS; ++row)
+    kept[row] = m.initial && row < STATES * UNITS ? all(m.initial[row]) : Vector{};
   for (int step = 0; step < steps; ++step) {
     const Codes alive = alive_in(lengths, step);
-    Vector *sums = tape ? tape + step * LINEARS * HIDDEN : forgotten;
-    const Vector *before = tape ? states + step * HIDDEN : states + (step % 2) * HIDDEN;
-    Vector *after = tape ? states + (step + 1) * HIDDEN : states + ((step + 1) % 2) * HIDDEN;
-    linear(sums, x + step * INPUTS, before, m);
-    for (int unit = 0; unit < HIDDEN; ++unit) {
+    Vector *sums = tape ? tape + step * LINEARS * UNITS : forgotten;
+    const Vector *before = kept + (every ? step : step % 2) * KEPT * UNITS;
+    Vector *after = kept + (every ? step + 1 : (step + 1) % 2) * KEPT * UNITS;
+    linear(sums, x + step * stride, before, m);
+    for (int unit = 0; unit < UNITS; ++unit) {
 // FORWARD
-// RESULT
-      after[unit] = alive ? following : before[unit];
+// RESULTS
     }
   }
 }
 
-// Replaces the sums on the tape by their gradients, from those of the last states, and adds up
-// the gradients of weights and biases.
-static void backward_block(int steps, const Vector *x, const int32_t *lengths, const Network &m,
-                           Vector *tape, const Vector *states, const Vector *last,
-                           float *weight_gradient, float *bias_gradient) {
-  Vector after[HIDDEN], through[HIDDEN];
-  std::memcpy(after, last, sizeof after);
+// Replaces the sums on the tape by their gradients, and adds up the gradients of weights, biases
+// and initial states. "given" is the gradient of what was emitted: [steps][UNITS], or [UNITS] of
+// the last alone. That of the input, [steps][INPUTS], is computed where there is a place for it.
+static void backward_block(int steps, bool every, const Vector *x, long stride,
+                           const int32_t *lengths, const Network &m, Vector *tape,
+                           const Vector *kept, const Vector *given, float *weight_gradient,
+                           float *bias_gradient, float *initial_gradient, Vector *x_gradient) {
+  Vector after[KEPT * UNITS] = {}, through[KEPT * UNITS];
+  if (!every) std::memcpy(after + EMITTED * UNITS, given, UNITS * sizeof *given);
   for (int step = steps - 1; step >= 0; --step) {
     const Codes alive = alive_in(lengths, step);
-    Vector *sums = tape + step * LINEARS * HIDDEN;
-    const Vector *before = states + step * HIDDEN;
-    for (int unit = 0; unit < HIDDEN; ++unit) {
+    Vector *sums = tape + step * LINEARS * UNITS;
+    const Vector *before = kept + step * KEPT * UNITS;
+    if (every)
+      for (int unit = 0; unit < UNITS; ++unit)
+        after[EMITTED * UNITS + unit] += given[step * UNITS + unit];
+    for (int unit = 0; unit < UNITS; ++unit) {
 // FORWARD
 // GRADIENTS
 // BACKWARD
-// STATE_GRADIENT
+// STATE_GRADIENTS
     }
 // TRANSPOSED
-    for (int unit = 0; unit < HIDDEN; ++unit)
-      after[unit] = through[unit] + (alive ? Vector{} : after[unit]);
+    if (x_gradient) {
+      Vector *to = x_gradient + step * INPUTS;
+      for (int row = 0; row < INPUTS; ++row) to[row] = Vector{};
+// INPUT_GRADIENT
+    }
+    for (int row = 0; row < KEPT * UNITS; ++row)
+      after[row] = through[row] + (alive ? Vector{} : after[row]);
   }
+  if (initial_gradient)
+    for (int row = 0; row < STATES * UNITS; ++row) initial_gradient[row] += sum_of(after[row]);
 // OUTER
-  for (int row = 0; row < LINEARS * HIDDEN; ++row) {
+  for (int row = 0; row < LINEARS * UNITS; ++row) {
     Vector sum{};
-    for (int step = 0; step < steps; ++step) sum += tape[step * LINEARS * HIDDEN + row];
+    for (int step = 0; step < steps; ++step) sum += tape[step * LINEARS * UNITS + row];
     bias_gradient[row] += sum_of(sum);
   }
 }
 
 extern "C" int lanes() { return LANES; }
 
-// Arrays of all members, of all blocks of LANES sequences: x [members][blocks][steps][INPUTS],
-// tape [..][..][steps][LINEARS][HIDDEN] or none, states [..][..][steps + 1 or 2][HIDDEN].
-extern "C" void forward(int members, int blocks, int steps, const Vector *x,
-                        const int32_t *lengths, const Network *networks, Vector *tape,
-                        Vector *states) {
-  const int kept = tape ? steps + 1 : 2;
+// Arrays of all members, of all blocks of LANES sequences: x [members][blocks][steps][INPUTS], whose
+// first three dimensions have these strides; tape [..][..][steps][LINEARS][UNITS] or none; kept
+// [..][..][steps + 1][KEPT][UNITS] if there is one for "every" step, and otherwise
+// [..][..][2][KEPT][UNITS].
+extern "C" void forward(int members, int blocks, int steps, int every, const Vector *x,
+                        const int64_t *strides, const int32_t *lengths, const Network *networks,
+                        Vector *tape, Vector *kept) {
+  const int places = every ? steps + 1 : 2;
 #pragma omp parallel for collapse(2)
   for (int member = 0; member < members; ++member)
     for (int block = 0; block < blocks; ++block) {
       const long place = static_cast<long>(member) * blocks + block;
-      forward_block(steps, x + place * steps * INPUTS, lengths + block * LANES, networks[member],
-                    tape ? tape + place * steps * LINEARS * HIDDEN : nullptr,
-                    states + place * kept * HIDDEN);
+      forward_block(steps, every, x + member * strides[0] + block * strides[1], strides[2],
+                    lengths + block * LANES, networks[member],
+                    tape ? tape + place * steps * LINEARS * UNITS : nullptr,
+                    kept + place * places * KEPT * UNITS);
     }
 }
 
-// last [members][blocks][HIDDEN]; gradients [members][WEIGHTS] and [members][LINEARS][HIDDEN].
-extern "C" void backward(int members, int blocks, int steps, const Vector *x,
-                         const int32_t *lengths, const Network *networks, Vector *tape,
-                         const Vector *states, const Vector *last, float *weight_gradient,
-                         float *bias_gradient) {
+// given [members][blocks][steps][UNITS] if "every" step was emitted, and otherwise
+// [members][blocks][UNITS]; x_gradient [members][blocks][steps][INPUTS] or none. Gradients of
+// parameters: [members][WEIGHTS], [members][LINEARS][UNITS], [members][STATES][UNITS] or none.
+extern "C" void backward(int members, int blocks, int steps, int every, const Vector *x,
+                         const int64_t *strides, const int32_t *lengths, const Network *networks,
+                         Vector *tape, const Vector *kept, const Vector *given,
+                         float *weight_gradient, float *bias_gradient, float *initial_gradient,
+                         Vector *x_gradient) {
   // Threads share out members, not blocks, so that sums have the same order for any number.
 #pragma omp parallel for
   for (int member = 0; member < members; ++member)
     for (int block = 0; block < blocks; ++block) {
       const long place = static_cast<long>(member) * blocks + block;
-      backward_block(steps, x + place * steps * INPUTS, lengths + block * LANES, networks[member],
-                     tape + place * steps * LINEARS * HIDDEN, states + place * (steps + 1) * HIDDEN,
-                     last + place * HIDDEN, weight_gradient + member * static_cast<long>(WEIGHTS),
-                     bias_gradient + member * LINEARS * HIDDEN);
+      backward_block(
+          steps, every, x + member * strides[0] + block * strides[1], strides[2],
+          lengths + block * LANES, networks[member], tape + place * steps * LINEARS * UNITS,
+          kept + place * (steps + 1) * KEPT * UNITS,
+          given + place * (every ? steps : 1) * UNITS,
+          weight_gradient + member * static_cast<long>(WEIGHTS),
+          bias_gradient + member * LINEARS * UNITS,
+          initial_gradient ? initial_gradient + member * STATES * UNITS : nullptr,
+          x_gradient ? x_gradient + place * steps * INPUTS : nullptr);
     }
 }

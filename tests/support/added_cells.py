@@ -1,0 +1,40 @@
+"""Cells that tests add as installed packages do, in this process alone."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+from gruhw import architecture
+from gruhw.cells import ENTRY_POINT, cells
+
+
+class Point:
+    """An entry point, of a package that is not there."""
+
+    value = "package.module:CELL"
+
+    def __init__(self, found: object) -> None:
+        self.found = found
+
+    def load(self) -> object:
+        if isinstance(self.found, Exception):
+            raise self.found
+        return self.found
+
+
+@contextmanager
+def added_cells(*found: object) -> Iterator[None]:
+    """Let packages have these objects under the entry point, and no others."""
+
+    def entry_points(*, group: str) -> list[Point]:
+        assert group == ENTRY_POINT
+        return [Point(each) for each in found]
+
+    def forget() -> None:
+        cells.cache_clear()
+        architecture._layer_graph.cache_clear()
+
+    with patch("gruhw.cells.entry_points", entry_points):
+        forget()
+        yield
+    forget()

@@ -1,0 +1,87 @@
+"""A cell of a user's own in learning: float, quantised, compiled, and as the reference has it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from own_cells import TWO_STATES, installed_cell
+from tiny_task import CLASSES, write_tiny_task
+
+from gruhw.architecture import Architecture
+from gruhw.cells import cells
+from gruhw.errors import InputError
+from gruhw.genes import homogeneous
+from gruhw.genome import Genome
+from gruhw.model import Network
+from gruhw.quant import QuantNetwork
+from gruhw.reference import measure, run_reference
+from gruhw.tasks import load_task
+from gruhw.training import Epoch, Recipe
+from gruhw.training.design import calibration_of
+from gruhw.training.floating import FloatNetwork, float_outputs, train_float
+from gruhw.training.quantised import train_quantised
+
+RECIPE = Recipe(float_epochs=20, quantised_epochs=4, batch=16, seed=3)
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Iterator[Architecture]:
+    folder = tmp_path / "package"
+    folder.mkdir()
+    with installed_cell(folder, "two_states", TWO_STATES) as cell:
+        yield Architecture(
+            inputs=CLASSES, layers=(f"{cell}:4", f"{cell}:3"), outputs=CLASSES, initial="constant"
+        )
+    assert "two_states" not in cells()
+
+
+@pytest.mark.slow
+def test_a_new_cell_is_one_file(network: Architecture, tmp_path: Path) -> None:
+    write_tiny_task(tmp_path / "tiny.npz")
+    task = load_task(tmp_path / "tiny.npz")
+    data, told = task.load(), list[Epoch]()
+    teacher = train_float(task, data, network, RECIPE, told.append)
+    assert told[-1].loss < told[0].loss / 2
+    assert torch.equal(teacher.biases["l0.W_ha"], torch.zeros(1, 4))  # that of W_ia suffices
+    assert teacher.initial["l1.s"].abs().max() > 0
+    compiled = float_outputs(teacher, task, data.test)
+    teacher.compiled = False
+    assert torch.allclose(float_outputs(teacher, task, data.test), compiled, atol=1e-5)
+
+    genes = homogeneous(network, 6)
+    start = calibration_of(teacher, task, data, RECIPE)[1](genes)
+    told.clear()
+    (model,) = train_quantised([(genes, start)], task, data, RECIPE, told.append, teacher=teacher)
+    assert told[-1].loss < told[0].loss
+    hardware = Network.build(Genome(network=network, genes=genes), model)
+    figure = measure(hardware, data.val)
+    assert figure == told[-1].figure
+    assert figure.error < 0.3
+
+    module = QuantNetwork(network, genes, model)
+    codes = module.encode(data.test.x)
+    expected = run_reference(hardware, codes, data.test.lengths)
+    found = module.integers(codes, data.test.lengths)
+    for name, integers in (expected.operators | {"head": expected.logits}).items():
+        assert (found[name] == integers).all(), name
+    module.compile_steps()
+    logits = module(torch.from_numpy(codes), torch.tensor(data.test.lengths)).detach().numpy()
+    assert (logits == expected.logits * hardware.head.typed.emitted.scale).all()
+
+
+def test_it_starts_with_its_own_biases(network: Architecture) -> None:
+    found = FloatNetwork(network)
+    assert (found.biases["l0.W_iz"] == 1).all()
+    assert not found.biases["l0.W_ia"].any()
+    recurrent = found.weights["l1.W_sz"][0].detach()
+    assert np.allclose(recurrent @ recurrent.T, np.eye(3), atol=1e-6)
+
+
+def test_what_is_no_cell(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError, match=r"^entry point nothing:CELL must be a Cell, not int$"),
+        installed_cell(tmp_path, "nothing", "CELL = 3"),
+    ):
+        pass
