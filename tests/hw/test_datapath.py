@@ -279,6 +279,7 @@ def test_cells_and_layers(layers: str, initial: Initial, pe: Any, output: Output
     check(network, 2, count=3, steps=3, stalls=Stalls(4, gaps=0.5, back_pressure=0.5))
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("cell", [cell.name for cell in ODD_CELLS])
@@ -370,6 +371,7 @@ def test_serial_products(low: int, high: int, output: Output) -> None:
     check(network, 2, count=1, steps=2)
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 @pytest.mark.parametrize("layers", ["lstm:2", "mgu:2", "leaky:2", "late:2", "dense:30,ugrnn:2"])
 def test_serial_products_of_other_cells(layers: str) -> None:

@@ -89,6 +89,7 @@ def cell(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield request.param
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 @pytest.mark.parametrize("initial", [pytest.param("zero", marks=pytest.mark.nightly), "constant"])
 @pytest.mark.parametrize(

@@ -102,6 +102,7 @@ def test_a_wrong_operator_of_the_second_layer_is_found_where_it_is(fuzzer: Fuzze
     assert said.startswith("DifferentError: episode 0: value of l1.mul_rh, sequence 0, step 0, ")
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_elements_lost_under_back_pressure_are_found(fuzzer: Fuzzer) -> None:
     said, _ = find_fault(
@@ -116,6 +117,7 @@ def test_elements_lost_under_back_pressure_are_found(fuzzer: Fuzzer) -> None:
     assert not said.startswith("DifferentError: episode 0:")
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_an_element_accepted_late_after_a_reset_is_found(fuzzer: Fuzzer) -> None:
     said, _ = find_fault(fuzzer, resumes_late)
@@ -125,6 +127,7 @@ def test_an_element_accepted_late_after_a_reset_is_found(fuzzer: Fuzzer) -> None
     assert ": must be the first after the reset, not 1 later: Design(" in said
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("register", "module", "layers"),
