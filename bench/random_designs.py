@@ -19,6 +19,8 @@ from gruhw.genes import Genes
 from gruhw.genome import OUTPUTS, Folding, Genome
 from gruhw.model import Model, Network, Normalisation
 from gruhw.parameters import BIAS_BITS
+from gruhw.quant import calibrate
+from gruhw.quant.population import states_in_range
 from gruhw.schedule import Schedule, plan
 from gruhw.typed import Typed, type_stages
 from gruhw_sim.episodes import Episode, Regime
@@ -26,6 +28,12 @@ from gruhw_sim.simulators import SIMULATORS, SimulatorName
 
 WIDTHS = ((1, 1), *2 * ((1, 3),), *4 * ((2, 6),), *4 * ((3, 9),), *3 * ((1, 12),))
 """From which widths the genes of a design are drawn; as often as it stands here."""
+
+FRACTIONS = ("sensible", "sensible", "exceptions", *4 * ("calibrated",), "any")
+"""How fraction bits are chosen; as often as it stands here."""
+
+CALIBRATED_ON = (16, 6, 64)
+"""On how many sequences, steps, and at most so many inputs."""
 
 LARGE = (11, 13, 16, 17, 19, 23, 24, 29, 31, 32, 33, 37, 41, 43, 47, 53, 59, 61, 63, 64)
 """Sizes that show what small ones hide."""
@@ -75,7 +83,10 @@ class Design:
     ----------
     genome
         Network, widths, folding, output.
-    fractions, input_signed
+    fractions
+        As in a model; None where calibration chooses them, so that no operator does nothing but
+        saturate, or round to zero.
+    input_signed
         As in a model.
     weights, biases
         The kind of each linear operator's, one of :data:`ARRAYS`.
@@ -94,7 +105,7 @@ class Design:
     """
 
     genome: Genome
-    fractions: Mapping[str, int]
+    fractions: Mapping[str, int] | None
     input_signed: bool
     weights: Mapping[str, str]
     biases: Mapping[str, str]
@@ -130,10 +141,14 @@ class Design:
                 kind = typed[state.name]
                 codes = array(random, self.initial, (state.size,), kind)
                 initial[stage.spell(state.name)] = reals(codes, kind)
+        genes, fractions = self.genome.genes, self.fractions
+        if fractions is None:
+            samples = random.uniform(-1.0 if self.input_signed else 0.0, 1.0, CALIBRATED_ON)
+            samples = samples[..., : network.inputs]
+            fractions, _ = calibrate(network, genes, weights, biases, samples, initial=initial)
         unit = Normalisation.identity(network.inputs)
-        return Model(
-            network, weights, biases, self.fractions, self.input_signed, unit, initial=initial
-        )
+        found = Model(network, weights, biases, fractions, self.input_signed, unit, initial=initial)
+        return states_in_range(found, genes)
 
     @cached_property
     def network(self) -> Network:
@@ -149,9 +164,15 @@ class Design:
 
 
 def bare_types(
-    genome: Genome, fractions: Mapping[str, int], input_signed: bool
+    genome: Genome, fractions: Mapping[str, int] | None, input_signed: bool
 ) -> tuple[Typed, ...]:
-    """The types of a genome's stages before there are weights."""
+    """The types of a genome's stages before there are weights.
+
+    Without ``fractions``, everything spans -1 to 1.
+    """
+    if fractions is None:
+        calibrated = genome.network.calibrated
+        fractions = {gene.name: genome.genes[gene.name] - 1 for gene in calibrated}
     return type_stages(genome.genes, fractions, input_signed=input_signed)
 
 
@@ -228,11 +249,13 @@ def foldings(draw: st.DrawFn, genes: Genes) -> Folding:
 
 
 @st.composite
-def fraction_bits(draw: st.DrawFn, genes: Genes) -> dict[str, int]:
-    """Fraction bits of every tensor: sensible ones, a few exceptions, or just any."""
+def fraction_bits(draw: st.DrawFn, genes: Genes) -> dict[str, int] | None:
+    """Fraction bits of every tensor: sensible ones, a few exceptions, calibrated, or just any."""
     widths = {gene.name: genes[gene.name] for gene in genes.network.calibrated}
     anything = st.integers(FRACTION_BITS[0], FRACTION_BITS[-1])
-    how = draw(st.sampled_from((*5 * ("sensible",), *2 * ("exceptions",), "any")))
+    how = draw(st.sampled_from(FRACTIONS))
+    if how == "calibrated":
+        return None
     if how == "any":
         return {name: draw(anything) for name in widths}
     shift = st.integers(0, 2 * NEAR).map(lambda n: (n + 1) // 2 * (-1) ** n)

@@ -62,6 +62,12 @@ class Groups:
         lanes = range(self._phase.lanes)
         return Cat(self.used(lane, self.age(lane, cycle)) for lane in lanes).any()
 
+    @property
+    def have_left(self) -> Value:
+        """Whether all of them have: so it is if none ends for as many cycles as the oldest age."""
+        past, *_ = self._marks
+        return past == 0
+
     def claim_spacing(self) -> None:
         """That no two groups ended closer to each other than the schedule says."""
         claim, model, phase = self._claim, self._model, self._phase
@@ -181,7 +187,7 @@ class Places:
             claim.holds(~(pushed & self.push))
         claim.holds(self.promised == self._in_flight())
         claim.holds(~push | (self.promised != 0))
-        claim.holds(model.running | self.groups.ended.any() | (self.promised == 0))
+        claim.holds(model.running | ~self.groups.have_left | (self.promised == 0))
         claim.holds(~push | (claim.probe("output.last", 1) == self._ends_sequence()))
 
     def _most(self) -> int:

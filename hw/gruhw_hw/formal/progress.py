@@ -66,7 +66,8 @@ class _Core:
 def progress_property(name: str, unit: CoreUnit) -> Property:
     """That a core begins a group once its streams allow it, and that every group ends.
 
-    While no term is issued, the pipeline becomes empty. From then on a group begins if
+    While no term is issued, the pipeline becomes empty, and states can be read, after so many
+    cycles as the schedule says. From then on a group begins if
 
     - its vector is there, or as many elements have been offered as a vector has; and
     - its results have room, or the output could be taken in as many cycles as it can hold elements,
@@ -81,25 +82,23 @@ def progress_property(name: str, unit: CoreUnit) -> Property:
     sequence, places, vectors, output = found.sequence, found.places, found.vectors, found.output
     active, size, depth = found.active, unit.core.typed.graph.input.size, unit.core.output_depth
 
-    # Since when no term has been issued, and how often the streams could move meanwhile.
-    enough = max(places.oldest, sequence.longest)
-    quiet = Signal(range(enough + 1), name="quiet")
+    # How often the streams could move since a term was issued; the output's, since all is quiet.
     offered, could_leave = Signal(range(size + 1)), Signal(range(depth + 2))
-    is_quiet, is_fed, has_room = quiet == enough, Signal(), Signal()
+    is_quiet, is_fed, has_room = Signal(), Signal(), Signal()
     fits = output.held + places.next <= depth
     m.d.comb += [
+        is_quiet.eq(~active & (sequence.idle == 0) & places.groups.have_left),
         is_fed.eq(sequence.in_head | (vectors.stored != 0) | (offered == size)),
         has_room.eq(~sequence.emits | fits | (could_leave == depth + 1)),
     ]
     with m.If(active):
-        m.d.sync += [counter.eq(0) for counter in (quiet, offered, could_leave)]
+        m.d.sync += [offered.eq(0), could_leave.eq(0)]
     with m.Else():
-        m.d.sync += quiet.eq(quiet + ~is_quiet)
         m.d.sync += offered.eq(offered + (found.valid & (offered != size)))
         with m.If(is_quiet & found.ready & (could_leave != depth + 1)):
             m.d.sync += could_leave.eq(could_leave + 1)
     overdue = Signal()
-    m.d.sync += overdue.eq(~active & is_quiet & is_fed & has_room)
+    m.d.sync += overdue.eq(is_quiet & is_fed & has_room)
     claim.holds(~overdue | active)
 
     # And a group that began ends.
@@ -111,9 +110,6 @@ def progress_property(name: str, unit: CoreUnit) -> Property:
     # What the solver needs to know: what is missing is not missing for long.
     found.compare()
     claim.holds(~active | (issued == sequence.term))
-    claim.holds((sequence.idle == 0) | (sequence.idle + quiet <= sequence.longest))
-    for age in range(1, places.oldest + 1):
-        claim.holds(~places.groups.ended[age] | (quiet < age))
     claim.holds(active | found.full | (offered <= vectors.place))
     claim.holds(active | is_quiet | (could_leave == 0))
     leaving = could_leave + output.held <= depth + unit.source.valid
