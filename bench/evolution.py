@@ -13,7 +13,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from gruhw.genes import preset_of
+from gruhw.learning.tasks import load_task
+from gruhw.network.genes import preset_of
 from gruhw.search.accelerators import Accelerators
 from gruhw.search.descent import descend
 from gruhw.search.evolve import Begin, Evaluate, evolve
@@ -21,7 +22,6 @@ from gruhw.search.front import Candidate, Reference
 from gruhw.search.objectives import make_costs
 from gruhw.search.shared import SharedFactory, SharedWeights
 from gruhw.search.space import SearchSpace, Vector
-from gruhw.tasks import load_task
 
 STEPS = 8
 """Rows of the table."""

@@ -38,11 +38,11 @@ from hypothesis.database import DirectoryBasedExampleDatabase
 from hypothesis.strategies import SearchStrategy
 from random_designs import Design, random_designs
 
+from gruhw.basics.files import sha256
 from gruhw.errors import InputError
-from gruhw.files import sha256
-from gruhw.genome import Genome
-from gruhw.quant import QuantNetwork
-from gruhw.reference import Reference
+from gruhw.learning.quant import QuantNetwork
+from gruhw.network.genome import Genome
+from gruhw.network.reference import Reference
 from gruhw_hw.top import generate_verilog
 from gruhw_sim import simulate
 from gruhw_sim.episodes import run_episodes

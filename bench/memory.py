@@ -17,13 +17,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from gruhw.architecture import Architecture, Layer
-from gruhw.fixed import IntArray
-from gruhw.genes import homogeneous
-from gruhw.genome import Genome
-from gruhw.model import Model, Network, Normalisation
-from gruhw.reference import classify, run_reference
-from gruhw.tasks import Split
+from gruhw.learning.tasks import Split
+from gruhw.network.architecture import Architecture, Layer
+from gruhw.network.fixed import IntArray
+from gruhw.network.genes import homogeneous
+from gruhw.network.genome import Genome
+from gruhw.network.model import Model, Network, Normalisation
+from gruhw.network.reference import classify, run_reference
 from gruhw_hw.area.samples import random_layers
 
 BITS = 8

@@ -11,18 +11,18 @@ from functools import cached_property
 import numpy as np
 from hypothesis import strategies as st
 
-from gruhw.architecture import ACTIVATIONS, DENSE, INITIALS, Architecture, Layer
-from gruhw.cells import cells
-from gruhw.fixed import Fixed, FloatArray, IntArray
-from gruhw.fractions import FRACTION_BITS
-from gruhw.genes import Genes
-from gruhw.genome import OUTPUTS, Folding, Genome
-from gruhw.model import Model, Network, Normalisation
-from gruhw.parameters import BIAS_BITS
-from gruhw.quant import calibrate
-from gruhw.quant.population import states_in_range
-from gruhw.schedule import Schedule, plan
-from gruhw.typed import Typed, type_stages
+from gruhw.learning.quant import calibrate
+from gruhw.learning.quant.population import states_in_range
+from gruhw.network.architecture import ACTIVATIONS, DENSE, INITIALS, Architecture, Layer
+from gruhw.network.cells import cells
+from gruhw.network.fixed import Fixed, FloatArray, IntArray
+from gruhw.network.fractions import FRACTION_BITS
+from gruhw.network.genes import Genes
+from gruhw.network.genome import OUTPUTS, Folding, Genome
+from gruhw.network.model import Model, Network, Normalisation
+from gruhw.network.parameters import BIAS_BITS
+from gruhw.network.schedule import Schedule, plan
+from gruhw.network.typed import Typed, type_stages
 from gruhw_sim.episodes import Episode, Regime
 from gruhw_sim.simulators import SIMULATORS, SimulatorName
 

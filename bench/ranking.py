@@ -23,19 +23,19 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import kendalltau, spearmanr
 
-from gruhw.files import write_atomic
-from gruhw.genes import Genes
-from gruhw.genome import Genome
-from gruhw.model import Model
-from gruhw.quant.population import Population, states_in_range
+from gruhw.basics.files import write_atomic
+from gruhw.learning.quant.population import Population, states_in_range
+from gruhw.learning.tasks import load_task
+from gruhw.learning.training.evaluate import EncodedSplit, member_figures
+from gruhw.learning.training.floating import FloatNetwork
+from gruhw.learning.training.quantised import train_quantised
+from gruhw.learning.training.recipe import recipe_for
+from gruhw.learning.training.shared import draw_genes
+from gruhw.network.genes import Genes
+from gruhw.network.genome import Genome
+from gruhw.network.model import Model
 from gruhw.search.fine_tuning import TOGETHER
 from gruhw.search.shared import SharedEvaluator, SharedWeights
-from gruhw.tasks import load_task
-from gruhw.training.evaluate import EncodedSplit, member_figures
-from gruhw.training.floating import FloatNetwork
-from gruhw.training.quantised import train_quantised
-from gruhw.training.recipe import recipe_for
-from gruhw.training.shared import draw_genes
 
 
 class RoundedWeights(SharedWeights):

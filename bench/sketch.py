@@ -18,11 +18,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from gruhw.architecture import Architecture, Layer
-from gruhw.genes import Genes
-from gruhw.genome import Genome
-from gruhw.model import Model, Network, Normalisation
-from gruhw.quant import calibrate
+from gruhw.learning.quant import calibrate
+from gruhw.network.architecture import Architecture, Layer
+from gruhw.network.genes import Genes
+from gruhw.network.genome import Genome
+from gruhw.network.model import Model, Network, Normalisation
 from gruhw_hw.area.samples import random_layers
 from gruhw_hw.synthesis import synthesise
 from gruhw_hw.synthesis.yosys import run_yosys

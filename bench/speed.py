@@ -16,15 +16,15 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from gruhw.architecture import Architecture
-from gruhw.cells import cells
-from gruhw.genes import homogeneous
-from gruhw.model import Model
-from gruhw.normalisation import Normalisation
-from gruhw.quant import calibrate
-from gruhw.quant.population import Population
-from gruhw.training.fit import one_thread
-from gruhw.training.floating import FloatNetwork
+from gruhw.learning.quant import calibrate
+from gruhw.learning.quant.population import Population
+from gruhw.learning.training.fit import one_thread
+from gruhw.learning.training.floating import FloatNetwork
+from gruhw.network.architecture import Architecture
+from gruhw.network.cells import cells
+from gruhw.network.genes import homogeneous
+from gruhw.network.model import Model
+from gruhw.network.normalisation import Normalisation
 
 INPUTS, UNITS, CLASSES, STEPS, BATCH = 28, 32, 10, 28, 256
 """As rows of MNIST."""

@@ -1,7 +1,7 @@
 """Every interpreter of graphs knows every operator, and refuses what it does not know.
 
-Both are found, not listed: operators as subclasses of :class:`gruhw.graph.Node`, interpreters as
-functions that dispatch on a node's class.
+Both are found, not listed: operators as subclasses of :class:`gruhw.network.graph.Node`,
+interpreters as functions that dispatch on a node's class.
 """
 
 import importlib
@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 import gruhw
-import gruhw.graph
+import gruhw.network.graph
 import gruhw_hw
 import gruhw_sim
-from gruhw.graph import Add, Complement, Input, Linear, Multiply, Node, State, Table
+from gruhw.network.graph import Add, Complement, Input, Linear, Multiply, Node, State, Table
 
 DECORATOR = "@singledispatch"
 
@@ -51,7 +51,7 @@ def interpreters() -> dict[str, Any]:
 
 def operators() -> list[type[Node]]:
     """The classes of nodes that compute something."""
-    kinds = [kind for kind in vars(gruhw.graph).values() if isinstance(kind, type)]
+    kinds = [kind for kind in vars(gruhw.network.graph).values() if isinstance(kind, type)]
     return [kind for kind in kinds if issubclass(kind, Node) and kind not in {Node, *LEAVES}]
 
 

@@ -25,21 +25,22 @@ from typing import Any
 
 import numpy as np
 
-from gruhw.accuracy import Accuracy, Figure
-from gruhw.architecture import Architecture
+from gruhw.basics.files import sha256, write_atomic
 from gruhw.design import VECTORS, Design, save_design
-from gruhw.files import sha256, write_atomic
-from gruhw.genes import Genes, homogeneous
-from gruhw.genome import Folding, Genome
-from gruhw.model import Model, Network
-from gruhw.reference import measure
+from gruhw.design.trained import SAMPLES
+from gruhw.learning.tasks import Split, load_task
+from gruhw.learning.training.calibrate import calibration_of
+from gruhw.learning.training.floating import float_figure, train_float
+from gruhw.learning.training.quantised import train_quantised
+from gruhw.learning.training.recipe import Recipe, recipe_for
+from gruhw.network.accuracy import Accuracy, Figure
+from gruhw.network.architecture import Architecture
+from gruhw.network.genes import Genes, homogeneous
+from gruhw.network.genome import Folding, Genome
+from gruhw.network.model import Model, Network
+from gruhw.network.reference import measure
 from gruhw.report import compare
 from gruhw.search.shared import validation_of
-from gruhw.tasks import Split, load_task
-from gruhw.training.design import SAMPLES, calibration_of
-from gruhw.training.floating import float_figure, train_float
-from gruhw.training.quantised import train_quantised
-from gruhw.training.recipe import Recipe, recipe_for
 
 DESIGNS = Path(__file__).parent.parent / "designs"
 SMALL, BASELINE, EIGHT = "small", "8-bit", 8

@@ -17,15 +17,15 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-from gruhw.architecture import Architecture
+from gruhw.basics.files import write_atomic
 from gruhw.design import Design, save_design
-from gruhw.files import write_atomic
-from gruhw.genes import Genes, homogeneous
-from gruhw.genome import Genome
+from gruhw.design.trained import SAMPLES
+from gruhw.learning.tasks import load_task
+from gruhw.learning.training.recipe import recipe_for
+from gruhw.network.architecture import Architecture
+from gruhw.network.genes import Genes, homogeneous
+from gruhw.network.genome import Genome
 from gruhw.report import compare
-from gruhw.tasks import load_task
-from gruhw.training.design import SAMPLES
-from gruhw.training.recipe import recipe_for
 from ship_design import BASELINE, DESIGNS, EIGHT, counts, samples_of, train
 
 

@@ -1,8 +1,8 @@
-"""Fixed-point arithmetic on Amaranth values: the hardware of :func:`gruhw.fixed.requantise`."""
+"""Fixed-point arithmetic on Amaranth values, as :mod:`gruhw.network.fixed` has it in integers."""
 
 from amaranth.hdl import Cat, Const, Mux, Shape, Value, signed, unsigned
 
-from gruhw.fixed import Fixed
+from gruhw.network.fixed import Fixed
 
 
 def shape_of(kind: Fixed) -> Shape:

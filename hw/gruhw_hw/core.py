@@ -7,10 +7,10 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from gruhw.fixed import Fixed
-from gruhw.graph import INPUT, Multiply
-from gruhw.parameters import Parameters
-from gruhw.schedule import MULTIPLY_CYCLES, Core, Phase
+from gruhw.network.fixed import Fixed
+from gruhw.network.graph import INPUT, Multiply
+from gruhw.network.parameters import Parameters
+from gruhw.network.schedule import MULTIPLY_CYCLES, Core, Phase
 from gruhw_hw.linear import LinearUnit
 from gruhw_hw.linear_plan import LinearPlan
 from gruhw_hw.operators import SerialMultiplier, component
@@ -46,7 +46,7 @@ class CoreUnit(wiring.Component):
     sink : In(stream.Signature(element_layout(input type)))
         The elements of the input vectors, step after step; ``last`` ends a sequence.
     source : Out(stream.Signature(element_layout(emitted type)))
-        What the core emits: see :class:`gruhw.schedule.Core`. ``last`` ends a sequence.
+        What the core emits: see :class:`gruhw.network.schedule.Core`. ``last`` ends a sequence.
     """
 
     def __init__(

@@ -2,8 +2,8 @@
 
 import re
 
+from gruhw.basics.values import instance
 from gruhw.errors import InputError
-from gruhw.values import instance
 
 TOP = "gruhw"
 """The name of the top module, unless the user gives another."""

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from gruhw.fixed import Fixed
-from gruhw.graph import Linear, Table
-from gruhw.schedule import Schedule, Scheduled
-from gruhw.values import instance
+from gruhw.basics.values import instance
+from gruhw.network.fixed import Fixed
+from gruhw.network.graph import Linear, Table
+from gruhw.network.schedule import Schedule, Scheduled
 from gruhw_hw.datapath import operator_path
 from gruhw_hw.top import CLOCK_AND_RESET, Accelerator
 

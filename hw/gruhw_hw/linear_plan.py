@@ -5,10 +5,10 @@ from functools import cached_property
 
 import numpy as np
 
-from gruhw.fixed import Fixed, IntArray
-from gruhw.graph import Linear
-from gruhw.parameters import Parameters, product_sums
-from gruhw.schedule import Phase, Scheduled
+from gruhw.network.fixed import Fixed, IntArray
+from gruhw.network.graph import Linear
+from gruhw.network.parameters import Parameters, product_sums
+from gruhw.network.schedule import Phase, Scheduled
 
 
 @dataclass(frozen=True, eq=False)

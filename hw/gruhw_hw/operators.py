@@ -1,7 +1,7 @@
 """A component for every operator of the graph, each exactly as wide as its genes.
 
 All results stand in registers that load when ``enable`` is high and hold until the next unit.
-Latencies are those of :func:`gruhw.schedule.latency`.
+Latencies are those of :func:`gruhw.network.schedule.latency`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,11 +12,11 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Member, Out
 
-from gruhw.fixed import Fixed
-from gruhw.graph import Add, Complement, Function, Linear, Multiply, Node, Table
-from gruhw.parameters import Parameters
-from gruhw.schedule import Scheduled
-from gruhw.typed import tabulate
+from gruhw.network.fixed import Fixed
+from gruhw.network.graph import Add, Complement, Function, Linear, Multiply, Node, Table
+from gruhw.network.parameters import Parameters
+from gruhw.network.schedule import Scheduled
+from gruhw.network.typed import tabulate
 from gruhw_hw.arithmetic import (
     add_with_carry,
     as_signed,

@@ -12,9 +12,9 @@ from itertools import product
 from math import isfinite
 from pathlib import Path
 
-from gruhw.download import PinnedFile, fetch
+from gruhw.basics.download import PinnedFile, fetch
+from gruhw.basics.files import PathLike, as_path, read_bytes, sha256
 from gruhw.errors import InputError
-from gruhw.files import PathLike, as_path, read_bytes, sha256
 
 FOLDER_VARIABLE = "GRUHW_PDK"
 """The environment variable that names a folder with Liberty files, looked in before the cache."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 
-from gruhw.schedule import Phase
+from gruhw.network.schedule import Phase
 
 
 def delayed(m: Module, signal: Value, cycles: int, name: str) -> Value:

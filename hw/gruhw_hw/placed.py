@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from gruhw.graph import Node
-from gruhw.model import BoundStage, Network
-from gruhw.schedule import Core, Scheduled, schedule_of
+from gruhw.network.graph import Node
+from gruhw.network.model import BoundStage, Network
+from gruhw.network.schedule import Core, Scheduled, schedule_of
 from gruhw_hw.datapath import operator_path
 
 

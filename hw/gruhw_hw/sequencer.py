@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gruhw.schedule import Core, Phase
+from gruhw.network.schedule import Core, Phase
 
 
 class Sequencer(wiring.Component):

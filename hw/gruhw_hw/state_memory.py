@@ -6,9 +6,9 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib.memory import Memory, WritePort
 from amaranth.utils import ceil_log2
 
-from gruhw.fixed import IntArray
-from gruhw.graph import Linear, State
-from gruhw.schedule import Core
+from gruhw.network.fixed import IntArray
+from gruhw.network.graph import Linear, State
+from gruhw.network.schedule import Core
 from gruhw_hw.arithmetic import shape_of
 from gruhw_hw.pipeline import Pipeline, Timed
 from gruhw_hw.sequencer import Sequencer

@@ -12,7 +12,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from gruhw.fixed import Fixed
+from gruhw.network.fixed import Fixed
 from gruhw_hw.arithmetic import shape_of
 
 NO_COLLISION = {"no_rw_check": 1}

@@ -7,11 +7,11 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from gruhw.basics.values import instance, truth
 from gruhw.errors import InputError
-from gruhw.fixed import Fixed
-from gruhw.model import Network
-from gruhw.schedule import schedule_of
-from gruhw.values import instance, truth
+from gruhw.network.fixed import Fixed
+from gruhw.network.model import Network
+from gruhw.network.schedule import schedule_of
 from gruhw_hw.core import emitted_type
 from gruhw_hw.datapath import datapath
 from gruhw_hw.identifiers import TOP as TOP

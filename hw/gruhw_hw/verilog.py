@@ -6,7 +6,7 @@ from amaranth.back import verilog
 from amaranth.back.verilog import YosysError
 from amaranth.lib import wiring
 
-from gruhw.cache import check_yosys_cache
+from gruhw.basics.cache import check_yosys_cache
 from gruhw.errors import ToolError
 
 

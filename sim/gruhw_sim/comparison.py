@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gruhw.fixed import Fixed, IntArray
+from gruhw.network.fixed import Fixed, IntArray
 from gruhw_hw.datapath import output_type
 from gruhw_hw.top import axi_width
 from gruhw_sim.expectations import CLASS, Scenario, quiet_cycles, step_start

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gruhw.graph import INPUT
+from gruhw.network.graph import INPUT
 from gruhw_hw.top import axi_width
 from gruhw_sim.comparison import NOBODY, Comparison
 from gruhw_sim.expectations import Scenario

@@ -17,10 +17,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from gruhw.compiled import is_whole, keep
+from gruhw.basics.compiled import is_whole, keep
+from gruhw.basics.files import scratch_folder, sha256
+from gruhw.basics.programs import run_program
 from gruhw.errors import ToolError
-from gruhw.files import scratch_folder, sha256
-from gruhw.programs import run_program
 from gruhw_hw.identifiers import verilog_file
 from gruhw_sim.cocotb_job import RUNTIME, RUNTIME_OBJECTS, VISIBLE, linked_runtime
 from gruhw_sim.runner import (

@@ -8,12 +8,12 @@ from functools import cached_property
 
 import numpy as np
 
-from gruhw.architecture import HEAD
-from gruhw.arrays import IntArray
-from gruhw.fixed import Fixed
-from gruhw.graph import State
-from gruhw.model import Network
-from gruhw.schedule import Core, Schedule, schedule_of
+from gruhw.basics.arrays import IntArray
+from gruhw.network.architecture import HEAD
+from gruhw.network.fixed import Fixed
+from gruhw.network.graph import State
+from gruhw.network.model import Network
+from gruhw.network.schedule import Core, Schedule, schedule_of
 from gruhw_hw.datapath import core_path, operator_path
 
 DATAPATH = "datapath"

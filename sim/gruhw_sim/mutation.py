@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
+from gruhw.basics.programs import in_parallel
 from gruhw.errors import ToolError
-from gruhw.programs import in_parallel
 from gruhw_hw.synthesis.mutation import Fault, plusarg, with_faults
 from gruhw_hw.top import TOP
 from gruhw_sim import cocotb_job

@@ -5,8 +5,8 @@ from typing import Any
 
 from rich.table import Table
 
-from gruhw.accuracy import Figure
-from gruhw.fixed import IntArray
+from gruhw.network.accuracy import Figure
+from gruhw.network.fixed import IntArray
 from gruhw_sim.simulators import SimulatorName
 
 SHOWN = 5
@@ -29,7 +29,7 @@ class Mismatch:
     sequence, step, unit
         Whose result; -1 where there is none.
     cycle
-        The cycle in which it was found, counted as in :mod:`gruhw.schedule`.
+        The cycle in which it was found, counted as in :mod:`gruhw.network.schedule`.
     expected, found
         As text, because hardware may also give ``x``.
     """

@@ -20,15 +20,15 @@ import cocotb_tools.config
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gruhw.accuracy import Accuracy, Figure, MeanSquaredError
-from gruhw.compiled import is_whole, keep
+from gruhw.basics.compiled import is_whole, keep
+from gruhw.basics.files import PathLike, as_path, npz_bytes, scratch_folder, sha256, write_atomic
+from gruhw.basics.programs import run_program
+from gruhw.basics.values import LARGEST_SEED, instance, truth, whole_number
 from gruhw.errors import ToolError
-from gruhw.files import PathLike, as_path, npz_bytes, scratch_folder, sha256, write_atomic
-from gruhw.fixed import IntArray
-from gruhw.model import Network
-from gruhw.programs import run_program
-from gruhw.reference import classes_of
-from gruhw.values import LARGEST_SEED, instance, truth, whole_number
+from gruhw.network.accuracy import Accuracy, Figure, MeanSquaredError
+from gruhw.network.fixed import IntArray
+from gruhw.network.model import Network
+from gruhw.network.reference import classes_of
 from gruhw_hw.identifiers import check_top, verilog_file
 from gruhw_hw.top import TOP, generate_verilog
 from gruhw_sim import EXTREME_SEQUENCES, cocotb_job

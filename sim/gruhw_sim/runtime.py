@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gruhw.compiled import is_whole, keep
+from gruhw.basics.compiled import is_whole, keep
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
+from gruhw.basics.programs import run_program
 from gruhw.errors import InputError
-from gruhw.programs import run_program
 
 SimulatorName: TypeAlias = Literal["verilator", "icarus"]
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from gruhw.fixed import Fixed, IntArray
-from gruhw.graph import INPUT, Table
-from gruhw.model import BoundStage, Network
-from gruhw.reference import Reference, evaluate, initial_states, run_reference
+from gruhw.network.fixed import Fixed, IntArray
+from gruhw.network.graph import INPUT, Table
+from gruhw.network.model import BoundStage, Network
+from gruhw.network.reference import Reference, evaluate, initial_states, run_reference
 
 STEPS = 6
 """The longest of them: a state is anywhere after a few steps."""

@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from rich.table import Table
 
-from gruhw.accuracy import Figure
-from gruhw.arrays import IntArray, shaped
-from gruhw.encoding import Saturation, rounded
-from gruhw.files import PathLike, as_path, write_atomic
-from gruhw.model import Network
-from gruhw.programs import in_parallel
-from gruhw.tasks.data import Split
-from gruhw.values import at_least_one, instance, whole_number
+from gruhw.basics.arrays import IntArray, shaped
+from gruhw.basics.files import PathLike, as_path, write_atomic
+from gruhw.basics.programs import in_parallel
+from gruhw.basics.values import at_least_one, instance, whole_number
+from gruhw.network.accuracy import Figure
+from gruhw.network.encoding import Saturation, rounded
+from gruhw.network.model import Network
+from gruhw.network.sequences import Split
 from gruhw_hw.identifiers import check_top
 from gruhw_hw.top import TOP, generate_verilog
 from gruhw_sim.comparison import Comparison

@@ -9,15 +9,15 @@ from typing import Any, TypeAlias
 
 from rich.table import Table
 
-from gruhw.accuracy import Figure
-from gruhw.architecture import Architecture, Stage
-from gruhw.cache import check_yosys_cache
+from gruhw.basics.cache import check_yosys_cache
 from gruhw.design import Design
 from gruhw.errors import GruhwError, ToolError
-from gruhw.genome import Genome
-from gruhw.reference import measure
-from gruhw.schedule import schedule_of
-from gruhw.tasks import Split
+from gruhw.learning.tasks import Split
+from gruhw.network.accuracy import Figure
+from gruhw.network.architecture import Architecture, Stage
+from gruhw.network.genome import Genome
+from gruhw.network.reference import measure
+from gruhw.network.schedule import schedule_of
 from gruhw_hw.synthesis import (
     Resources,
     SynthesisReport,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from bad_input import GENOME, HIDDEN, INPUTS, MODEL, Refused, edit, generate
 
-from gruhw.model import Model
+from gruhw.network.model import Model
 
 
 def test_missing_genome(refused: Refused) -> None:

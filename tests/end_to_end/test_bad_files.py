@@ -8,8 +8,8 @@ import pytest
 from bad_input import GENOME, MODEL, Refused, edit, generate
 from command_line import CommandLine
 
+from gruhw.basics.files import LARGEST_FILE
 from gruhw.errors import LONGEST_LINE
-from gruhw.files import LARGEST_FILE
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_file_that_does_not_fit_into_memory(
     def no_room(path: str, flags: int) -> int:
         raise MemoryError
 
-    monkeypatch.setattr("gruhw.files._open_at_once", no_room)
+    monkeypatch.setattr("gruhw.basics.files._open_at_once", no_room)
     refused(f"{GENOME}: cannot be read: it does not fit into memory", *generate())
 
 

@@ -12,7 +12,7 @@ from any_design import write_design, write_task
 from bad_input import GENOME, MODEL, Refused, edit, generate
 from safetensors.numpy import load, save
 
-from gruhw.architecture import Architecture
+from gruhw.network.architecture import Architecture
 
 DEEP = "dense:4:relu,gru:3"
 OTHER = Path("deep/genome.json")

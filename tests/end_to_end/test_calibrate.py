@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from command_line import CommandLine, contents
 
-from gruhw.tasks import TASKS
+from gruhw.learning.tasks import TASKS
 
 OUTLIER = 1e4
 
@@ -29,9 +29,10 @@ def write_task(path: Path, outlier: float = 0.0) -> None:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a task and a design of 8 bits for it."""
-    from gruhw.genes import homogeneous
-    from gruhw.tasks import load_task
-    from gruhw.training import Recipe, train_design
+    from gruhw.design.trained import train_design
+    from gruhw.learning.tasks import load_task
+    from gruhw.learning.training import Recipe
+    from gruhw.network.genes import homogeneous
 
     folder = tmp_path_factory.mktemp("calibrate")
     write_task(folder / "task.npz")

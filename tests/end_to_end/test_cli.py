@@ -16,11 +16,11 @@ from other_reference import OtherReference
 from tiny_task import CLASSES, STEPS, write_tiny_task
 
 from gruhw import __version__
-from gruhw.accuracy import Accuracy
 from gruhw.design import save_design
-from gruhw.genome import Genome
-from gruhw.model import Model, Network
-from gruhw.tasks import load_task
+from gruhw.learning.tasks import load_task
+from gruhw.network.accuracy import Accuracy
+from gruhw.network.genome import Genome
+from gruhw.network.model import Model, Network
 from gruhw_hw.top import Hardware, generate_verilog
 
 COMMANDS = ("tasks", "train", "generate", "simulate", "synth", "evaluate", "report", "search")

@@ -10,7 +10,7 @@ from random_networks import random_network
 from verilog_tools import lint
 
 from gruhw.design import Design
-from gruhw.genome import Output
+from gruhw.network.genome import Output
 from gruhw_hw.top import generate_verilog
 
 

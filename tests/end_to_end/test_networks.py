@@ -14,9 +14,9 @@ from command_line import CommandLine
 from numpy.typing import NDArray
 from other_reference import OtherReference
 
-from gruhw.architecture import Architecture, Initial
 from gruhw.design import Design, generate
-from gruhw.genome import Output
+from gruhw.network.architecture import Architecture, Initial
+from gruhw.network.genome import Output
 
 Arrays = dict[str, NDArray[Any]]
 

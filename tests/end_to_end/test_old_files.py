@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from command_line import REPOSITORY, CommandLine
 
+from gruhw.basics.files import sha256
 from gruhw.design import Design
 from gruhw.errors import GruhwWarning
-from gruhw.files import sha256
 from gruhw_hw.top import generate_verilog
 
 OLD = REPOSITORY / "tests" / "data" / "version-1"

@@ -12,15 +12,15 @@ from typing import get_args
 import pytest
 from command_line import SCRIPT, CommandLine, run_process
 
-from gruhw.architecture import ACTIVATIONS, DENSE, INITIALS
-from gruhw.cells import cells
 from gruhw.cli.search import _pace
 from gruhw.errors import InputError
-from gruhw.genes import PRESETS
-from gruhw.genome import Output
+from gruhw.learning.tasks import TASKS, TaskData
+from gruhw.network.architecture import ACTIVATIONS, DENSE, INITIALS
+from gruhw.network.cells import cells
+from gruhw.network.genes import PRESETS
+from gruhw.network.genome import Output
 from gruhw.search.front import Rule, Selection
 from gruhw.search.objectives import OBJECTIVES
-from gruhw.tasks import TASKS, TaskData
 from gruhw_hw.synthesis.targets import TARGETS
 from gruhw_sim.simulators import SimulatorName
 

@@ -10,13 +10,13 @@ from command_line import CommandLine, contents
 from toy_command import ARGUMENTS, SMALL
 from toy_search import ARCHITECTURE, STEPS, toy_model
 
-from gruhw.accuracy import Accuracy
-from gruhw.architecture import Architecture
 from gruhw.cli.request import QUICK
 from gruhw.design import save_design
 from gruhw.errors import ToolError
-from gruhw.genes import homogeneous
-from gruhw.genome import Genome
+from gruhw.network.accuracy import Accuracy
+from gruhw.network.architecture import Architecture
+from gruhw.network.genes import homogeneous
+from gruhw.network.genome import Genome
 from gruhw.search.store import FILE
 
 pytestmark = pytest.mark.usefixtures("toy")

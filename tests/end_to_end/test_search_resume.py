@@ -15,12 +15,12 @@ from tiny_task import write_tiny_task
 from toy_command import ARGUMENTS, SMALL, refuses
 from toy_search import toy_model
 
-from gruhw.architecture import Architecture
 from gruhw.cli import search as command
 from gruhw.cli.request import TRAINED, Request
 from gruhw.design import save_design
-from gruhw.genes import homogeneous
-from gruhw.genome import Genome
+from gruhw.network.architecture import Architecture
+from gruhw.network.genes import homogeneous
+from gruhw.network.genome import Genome
 from gruhw.search.store import FILE, Store
 
 SIZES = {"input": 3, "hidden": 4, "classes": 2}
@@ -279,7 +279,7 @@ def test_a_damaged_request(
 
 SCRIPT = """
 from toy_search import prepare_toy
-from gruhw.architecture import Architecture
+from gruhw.network.architecture import Architecture
 from gruhw.cli import search as command
 command._preparation = lambda: prepare_toy
 from gruhw.cli import main

@@ -10,11 +10,11 @@ import pytest
 from tiny_task import write_tiny_task
 
 import ship_design
-from gruhw.architecture import Architecture
 from gruhw.design import VECTORS, Design
-from gruhw.genes import homogeneous
-from gruhw.genome import Genome
-from gruhw.training.recipe import Recipe
+from gruhw.learning.training.recipe import Recipe
+from gruhw.network.architecture import Architecture
+from gruhw.network.genes import homogeneous
+from gruhw.network.genome import Genome
 from gruhw_hw.synthesis import Resources, SynthesisReport
 
 NETWORK = Architecture(inputs=3, layers=("gru:4",), outputs=3)

@@ -13,14 +13,14 @@ import pytest
 from own_cells import TWO_STATES, installed_cell
 from random_networks import random_network_of
 
-from gruhw.architecture import Architecture
 from gruhw.errors import InputError
-from gruhw.fixed import Fixed, IntArray
-from gruhw.genes import homogeneous
-from gruhw.genome import OUTPUTS, Folding, Genome
-from gruhw.model import Model, Network, Normalisation
-from gruhw.quant import calibrate
-from gruhw.schedule import plan_phase, schedule_of
+from gruhw.learning.quant import calibrate
+from gruhw.network.architecture import Architecture
+from gruhw.network.fixed import Fixed, IntArray
+from gruhw.network.genes import homogeneous
+from gruhw.network.genome import OUTPUTS, Folding, Genome
+from gruhw.network.model import Model, Network, Normalisation
+from gruhw.network.schedule import plan_phase, schedule_of
 from gruhw_hw.area import AreaModel, Measures, measure, memory_bits
 from gruhw_hw.area.calibration import MODELLED
 from gruhw_hw.area.control import control_terms

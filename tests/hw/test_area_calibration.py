@@ -12,9 +12,9 @@ import pytest
 from amaranth.hdl import UnusedElaboratable
 
 from gruhw.errors import InputError, ToolError
-from gruhw.fixed import Fixed
-from gruhw.genes import SEARCHED_BITS
-from gruhw.schedule import plan_phase
+from gruhw.network.fixed import Fixed
+from gruhw.network.genes import SEARCHED_BITS
+from gruhw.network.schedule import plan_phase
 from gruhw_hw.area import AreaModel, Measures
 from gruhw_hw.area.calibrate import synthesise_batch
 from gruhw_hw.area.calibration import (

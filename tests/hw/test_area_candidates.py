@@ -8,12 +8,12 @@ from effort import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gruhw.architecture import Architecture
 from gruhw.errors import InputError
-from gruhw.genes import SEARCHED_BITS, Genes, homogeneous
-from gruhw.genome import OUTPUTS, Folding, Genome, Output
-from gruhw.model import Model, Network, Normalisation
-from gruhw.schedule import schedule_of
+from gruhw.network.architecture import Architecture
+from gruhw.network.genes import SEARCHED_BITS, Genes, homogeneous
+from gruhw.network.genome import OUTPUTS, Folding, Genome, Output
+from gruhw.network.model import Model, Network, Normalisation
+from gruhw.network.schedule import schedule_of
 from gruhw_hw.area import Candidates, measure
 from gruhw_hw.area.calibration import MODELLED
 from gruhw_hw.area.samples import random_layers

@@ -8,8 +8,8 @@ import pytest
 from amaranth.hdl import Const, Module, Shape, Signal, Value, signed
 from amaranth.sim import Simulator
 
-from gruhw.fixed import Fixed
-from gruhw.fixed import requantise as reference
+from gruhw.network.fixed import Fixed
+from gruhw.network.fixed import requantise as reference
 from gruhw_hw.arithmetic import (
     add_with_carry,
     booth_product,

@@ -22,14 +22,14 @@ from random_networks import (
     random_sequences,
 )
 
-from gruhw.architecture import Architecture, Initial
-from gruhw.cells import Cell
-from gruhw.fixed import IntArray
-from gruhw.genome import OUTPUTS, Output
-from gruhw.graph import Graph, Step
-from gruhw.model import Network
-from gruhw.reference import Reference, run_reference
-from gruhw.schedule import Core, schedule_of
+from gruhw.network.architecture import Architecture, Initial
+from gruhw.network.cells import Cell
+from gruhw.network.fixed import IntArray
+from gruhw.network.genome import OUTPUTS, Output
+from gruhw.network.graph import Graph, Step
+from gruhw.network.model import Network
+from gruhw.network.reference import Reference, run_reference
+from gruhw.network.schedule import Core, schedule_of
 from gruhw_hw.core import CoreUnit
 from gruhw_hw.top import Accelerator
 

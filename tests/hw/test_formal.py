@@ -22,13 +22,13 @@ from random_networks import (
     random_pe,
 )
 
-from gruhw.architecture import Architecture, Initial
-from gruhw.fixed import Fixed, IntArray, requantise
-from gruhw.genome import Output
-from gruhw.graph import Multiply, Table
-from gruhw.model import Network
-from gruhw.schedule import Core, schedule_of
-from gruhw.typed import Typed
+from gruhw.network.architecture import Architecture, Initial
+from gruhw.network.fixed import Fixed, IntArray, requantise
+from gruhw.network.genome import Output
+from gruhw.network.graph import Multiply, Table
+from gruhw.network.model import Network
+from gruhw.network.schedule import Core, schedule_of
+from gruhw.network.typed import Typed
 from gruhw_hw import (
     arithmetic,
     core,

@@ -11,10 +11,10 @@ from engines import EITHER
 from random_networks import random_network_of, random_sequences
 from tiny_liberty import LIBERTY
 
-from gruhw.architecture import Architecture, Initial
 from gruhw.errors import InputError
-from gruhw.genome import Output
-from gruhw.model import Network
+from gruhw.network.architecture import Architecture, Initial
+from gruhw.network.genome import Output
+from gruhw.network.model import Network
 from gruhw_hw.synthesis import netlist, operator_modules
 from gruhw_hw.top import TOP, generate_verilog
 from gruhw_sim import read_inside, simulate

@@ -18,11 +18,11 @@ from random_networks import (
     random_sequences,
 )
 
-from gruhw.architecture import Architecture
-from gruhw.fixed import IntArray
-from gruhw.graph import Linear, Multiply, State
-from gruhw.model import BoundStage, Network
-from gruhw.reference import initial_states, run_reference
+from gruhw.network.architecture import Architecture
+from gruhw.network.fixed import IntArray
+from gruhw.network.graph import Linear, Multiply, State
+from gruhw.network.model import BoundStage, Network
+from gruhw.network.reference import initial_states, run_reference
 from gruhw_hw.formal import reach
 from gruhw_hw.formal.reach import possible_operands
 

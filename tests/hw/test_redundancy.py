@@ -10,9 +10,9 @@ from amaranth.sim import Simulator
 from own_cells import TWO_STATES, installed_cell
 from random_networks import random_network_of, random_sequences
 
-from gruhw.architecture import Architecture, Initial
-from gruhw.graph import Linear, Table
-from gruhw.model import Network
+from gruhw.network.architecture import Architecture, Initial
+from gruhw.network.graph import Linear, Table
+from gruhw.network.model import Network
 from gruhw_hw import core
 from gruhw_hw.datapath import datapath
 from gruhw_hw.formal import surroundings

@@ -15,10 +15,10 @@ from random_networks import random_network_of
 from rich.console import Console
 from tiny_liberty import LIBERTY
 
-from gruhw.architecture import Architecture
 from gruhw.errors import InputError, ToolError
-from gruhw.genome import Output
-from gruhw.model import Network
+from gruhw.network.architecture import Architecture
+from gruhw.network.genome import Output
+from gruhw.network.model import Network
 from gruhw_hw.synthesis import (
     REST,
     TARGETS,

@@ -17,16 +17,16 @@ from odd_cells import ODD_CELLS, SHARED
 from random_networks import random_network, random_network_of, random_sequences
 from verilog_tools import compile_with_icarus, simulate_with_icarus
 
-from gruhw.architecture import Architecture
-from gruhw.graph import Graph, Step
-from gruhw.model import Network
+from gruhw.network.architecture import Architecture
+from gruhw.network.graph import Graph, Step
+from gruhw.network.model import Network
 from gruhw_hw.top import TOP, generate_verilog
 from gruhw_sim.plain_testbench import TESTBENCH, plain_testbench
 
 GENERATE = """
 import sys
 import numpy as np
-from gruhw.architecture import Architecture
+from gruhw.network.architecture import Architecture
 from gruhw_hw.top import generate_verilog
 from random_networks import random_network_of
 architecture = Architecture(inputs=3, layers=sys.argv[1], outputs=4, initial="constant")

@@ -28,13 +28,13 @@ from fuzz import (
 )
 from random_designs import KINDS, Design, random_designs
 
-from gruhw.architecture import Architecture
 from gruhw.errors import InputError
-from gruhw.genes import homogeneous
-from gruhw.genome import Folding, Genome
-from gruhw.model import Network
-from gruhw.quant import functional, operators
-from gruhw.reference import run_reference
+from gruhw.learning.quant import functional, operators
+from gruhw.network.architecture import Architecture
+from gruhw.network.genes import homogeneous
+from gruhw.network.genome import Folding, Genome
+from gruhw.network.model import Network
+from gruhw.network.reference import run_reference
 from gruhw_sim.runner import work_folder
 
 SCRIPT = Path(__file__).parents[2] / "bench" / "fuzz.py"

@@ -13,11 +13,11 @@ from random_networks import (
     random_sequences,
 )
 
-from gruhw.architecture import Architecture
-from gruhw.cells import cells
 from gruhw.design import parameter_arrays
-from gruhw.model import Network
-from gruhw.reference import run_reference
+from gruhw.network.architecture import Architecture
+from gruhw.network.cells import cells
+from gruhw.network.model import Network
+from gruhw.network.reference import run_reference
 
 
 def check(network: Network, inputs: np.ndarray, lengths: np.ndarray) -> None:

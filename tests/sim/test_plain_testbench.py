@@ -15,9 +15,9 @@ from verilog_tools import (
     simulate_with_icarus,
 )
 
-from gruhw.architecture import Architecture, Initial
-from gruhw.genome import Output
-from gruhw.model import Network
+from gruhw.network.architecture import Architecture, Initial
+from gruhw.network.genome import Output
+from gruhw.network.model import Network
 from gruhw_hw.top import generate_verilog
 from gruhw_sim.plain_testbench import EXPECTED, STIMULUS, TESTBENCH, plain_testbench
 from gruhw_sim.runner import work_folder

@@ -18,11 +18,11 @@ from broken_verilog import (
 from engines import EITHER
 from random_networks import random_network, random_network_of, random_sequences
 
-from gruhw.accuracy import Accuracy, MeanSquaredError
-from gruhw.architecture import Architecture, Initial
 from gruhw.errors import InputError, ToolError
-from gruhw.genome import Output
-from gruhw.reference import run_reference
+from gruhw.network.accuracy import Accuracy, MeanSquaredError
+from gruhw.network.architecture import Architecture, Initial
+from gruhw.network.genome import Output
+from gruhw.network.reference import run_reference
 from gruhw_hw.top import generate_verilog
 from gruhw_sim import simulate
 from gruhw_sim.report import SimulationReport

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from random_networks import random_network, random_network_of, random_sequences
 
-from gruhw.architecture import Architecture
-from gruhw.genome import OUTPUTS, Output
-from gruhw.model import Network
-from gruhw.reference import run_reference
+from gruhw.network.architecture import Architecture
+from gruhw.network.genome import OUTPUTS, Output
+from gruhw.network.model import Network
+from gruhw.network.reference import run_reference
 from gruhw_sim import EXTREME_SEQUENCES, stimuli
 from gruhw_sim.expectations import PROBED_SEQUENCES, Scenario
 from gruhw_sim.stimuli import STEPS, extreme_sequences

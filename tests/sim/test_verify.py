@@ -8,13 +8,13 @@ import pytest
 from broken_verilog import accepts_every_second_cycle, replaced, wrong_operator
 from random_networks import random_network, random_network_of, random_sequences
 
-from gruhw.accuracy import Accuracy
-from gruhw.architecture import Architecture
 from gruhw.errors import InputError, ToolError
-from gruhw.genome import OUTPUTS, Output
-from gruhw.model import Network
-from gruhw.reference import measure
-from gruhw.tasks import Split
+from gruhw.learning.tasks import Split
+from gruhw.network.accuracy import Accuracy
+from gruhw.network.architecture import Architecture
+from gruhw.network.genome import OUTPUTS, Output
+from gruhw.network.model import Network
+from gruhw.network.reference import measure
 from gruhw_hw.top import TOP, generate_verilog
 from gruhw_sim.comparison import Comparison, Expected
 from gruhw_sim.expectations import Scenario

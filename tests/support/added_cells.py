@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
-from gruhw import architecture
-from gruhw.cells import ENTRY_POINT, cells
+from gruhw.network import architecture
+from gruhw.network.cells import ENTRY_POINT, cells
 
 
 class Point:
@@ -34,7 +34,7 @@ def added_cells(*found: object) -> Iterator[None]:
         cells.cache_clear()
         architecture._layer_graph.cache_clear()
 
-    with patch("gruhw.cells.entry_points", entry_points):
+    with patch("gruhw.network.cells.entry_points", entry_points):
         forget()
         yield
     forget()

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from gruhw.architecture import Architecture
 from gruhw.design import save_design
-from gruhw.fractions import Fractions
-from gruhw.genes import Genes, homogeneous
-from gruhw.genome import Folding, Genome
-from gruhw.model import Model, Normalisation
-from gruhw.tasks import load_task
+from gruhw.learning.tasks import load_task
+from gruhw.network.architecture import Architecture
+from gruhw.network.fractions import Fractions
+from gruhw.network.genes import Genes, homogeneous
+from gruhw.network.genome import Folding, Genome
+from gruhw.network.model import Model, Normalisation
 
 STEPS = 5
 BITS = 5

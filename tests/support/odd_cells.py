@@ -1,7 +1,7 @@
 """Cells that have what none of gruhw's own has, each in another way."""
 
-from gruhw.cells import Cell
-from gruhw.graph import Graph, Step
+from gruhw.network.cells import Cell
+from gruhw.network.graph import Graph, Step
 
 
 def leaky(inputs: int, units: int) -> Graph:

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gruhw.cells import ENTRY_POINT, cells
+from gruhw.network.cells import ENTRY_POINT, cells
 
 TWO_STATES = '''
 """Two states, a product of two signed results, and a result that is no gate and read twice."""
 
-from gruhw.cells import Cell
-from gruhw.graph import Graph, Step
+from gruhw.network.cells import Cell
+from gruhw.network.graph import Graph, Step
 
 
 def two_states(inputs: int, units: int) -> Graph:

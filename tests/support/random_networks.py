@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gruhw.architecture import ACTIVATIONS, DENSE, INITIALS, Architecture, Initial, Layer
-from gruhw.cells import cells
-from gruhw.fixed import FloatArray, IntArray
-from gruhw.genes import Genes
-from gruhw.genome import OUTPUTS, Folding, Genome, Output
-from gruhw.model import Model, Network, Normalisation
-from gruhw.typed import type_stages
+from gruhw.network.architecture import ACTIVATIONS, DENSE, INITIALS, Architecture, Initial, Layer
+from gruhw.network.cells import cells
+from gruhw.network.fixed import FloatArray, IntArray
+from gruhw.network.genes import Genes
+from gruhw.network.genome import OUTPUTS, Folding, Genome, Output
+from gruhw.network.model import Model, Network, Normalisation
+from gruhw.network.typed import type_stages
 
 FRACTION_SHIFTS = (-2, 2)
 """How far a tensor's fraction bits may lie from those that span -1 to 1."""

@@ -6,8 +6,8 @@ As a program of its own it writes them anew, for a change of the hardware that i
 import json
 from pathlib import Path
 
+from gruhw.basics.files import sha256, write_atomic
 from gruhw.design import Design
-from gruhw.files import sha256, write_atomic
 from gruhw_hw.top import generate_verilog
 
 REPOSITORY = Path(__file__).parents[2]

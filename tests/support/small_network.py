@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gruhw.architecture import Architecture
 from gruhw.errors import InputError
-from gruhw.genes import homogeneous
-from gruhw.genome import Genome
-from gruhw.model import Model, Network, Normalisation
-from gruhw.quant import calibrate
+from gruhw.learning.quant import calibrate
+from gruhw.network.architecture import Architecture
+from gruhw.network.genes import homogeneous
+from gruhw.network.genome import Genome
+from gruhw.network.model import Model, Network, Normalisation
 
 ARCHITECTURE = Architecture(inputs=3, layers=("gru:4",), outputs=2)
 WIDTHS = homogeneous(ARCHITECTURE, 6)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gruhw.download import PinnedFile
-from gruhw.tasks import Split, TaskData
+from gruhw.basics.download import PinnedFile
+from gruhw.learning.tasks import Split, TaskData
 
 
 @pytest.fixture

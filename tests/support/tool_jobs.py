@@ -12,8 +12,8 @@ from pathlib import Path
 
 from processes import FAMILY
 
-from gruhw.files import scratch_folder
-from gruhw.programs import run_program
+from gruhw.basics.files import scratch_folder
+from gruhw.basics.programs import run_program
 from gruhw.search import processes
 from gruhw.search.processes import Processes
 

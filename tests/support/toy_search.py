@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from gruhw.accuracy import Accuracy, Figure, MeanSquaredError
-from gruhw.architecture import Architecture
-from gruhw.genes import Genes, Preset, preset_of
-from gruhw.genome import Genome
-from gruhw.model import Model, Network, Normalisation
-from gruhw.parts import Target
+from gruhw.network.accuracy import Accuracy, Figure, MeanSquaredError
+from gruhw.network.architecture import Architecture
+from gruhw.network.genes import Genes, Preset, preset_of
+from gruhw.network.genome import Genome
+from gruhw.network.model import Model, Network, Normalisation
+from gruhw.network.sequences import Target
 from gruhw.search.accelerators import Accelerator
 from gruhw.search.evaluation import Preparation, Prepared, Refined
 from gruhw.search.front import Number

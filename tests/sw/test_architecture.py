@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gruhw.architecture import ACTIVATIONS, DENSE, INITIALS, Architecture, Layer
-from gruhw.cells import cells
 from gruhw.errors import InputError
-from gruhw.graph import INPUT
+from gruhw.network.architecture import ACTIVATIONS, DENSE, INITIALS, Architecture, Layer
+from gruhw.network.cells import cells
+from gruhw.network.graph import INPUT
 
 GRU = Architecture(inputs=3, layers=["gru:5"], outputs=4)
 DEEP = Architecture(

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gruhw.tasks import augment
-from gruhw.tasks.data import Augmentation, Split
+from gruhw.learning.tasks import augment
+from gruhw.learning.tasks.data import Augmentation
+from gruhw.network.sequences import Split
 
 COUNT, STEPS, ELEMENTS = 400, 20, 6
 

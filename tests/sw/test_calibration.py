@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gruhw.architecture import Architecture
 from gruhw.errors import InputError
-from gruhw.fixed import FloatArray, IntArray
-from gruhw.genes import homogeneous
-from gruhw.genome import Genome
-from gruhw.model import Model, Network, Normalisation
-from gruhw.outliers import BEYOND, RARE, bulk, outlier_limit
-from gruhw.quant import Calibration
-from gruhw.quant.calibration import best_fraction, float_activations
-from gruhw.reference import run_reference
+from gruhw.learning.outliers import BEYOND, RARE, bulk, outlier_limit
+from gruhw.learning.quant import Calibration
+from gruhw.learning.quant.calibration import best_fraction, float_activations
+from gruhw.network.architecture import Architecture
+from gruhw.network.fixed import FloatArray, IntArray
+from gruhw.network.genes import homogeneous
+from gruhw.network.genome import Genome
+from gruhw.network.model import Model, Network, Normalisation
+from gruhw.network.reference import run_reference
 
 NETWORK = Architecture(inputs=3, layers=("gru:6",), outputs=4)
 GENES = homogeneous(NETWORK, 8)
@@ -125,7 +125,7 @@ def test_padding_decides_nothing() -> None:
 
 
 def test_of_many_steps_an_even_choice_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gruhw.quant.calibration.RECORDED_STEPS", 1200)
+    monkeypatch.setattr("gruhw.learning.quant.calibration.RECORDED_STEPS", 1200)
     found = measured(sequences())
     assert {r.tensor: r.samples for r in found.report(GENES)}["W_in"] == 400 * 3 * 6
     first, _, last = found.activations["W_in"].reshape(3, 400, 6)
@@ -228,6 +228,6 @@ def test_only_what_tables_alone_read_is_measured_behind_them() -> None:
 
 
 def test_of_wide_networks_fewer_steps_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gruhw.quant.calibration.RECORDED_VALUES", 12 * 6 * 1200)
+    monkeypatch.setattr("gruhw.learning.quant.calibration.RECORDED_VALUES", 12 * 6 * 1200)
     found = measured(sequences())
     assert {r.tensor: r.samples for r in found.report(GENES)}["W_in"] == 400 * 3 * 6

@@ -12,13 +12,13 @@ from added_cells import added_cells
 from numpy.typing import NDArray
 from torch import nn
 
-from gruhw.architecture import DENSE, Architecture, Layer
-from gruhw.cells import ENTRY_POINT, Cell, cell_of, cells
-from gruhw.cells.gru import GRU
 from gruhw.errors import InputError
-from gruhw.genes import homogeneous
-from gruhw.graph import Graph, Step
-from gruhw.quant.calibration import float_activations
+from gruhw.learning.quant.calibration import float_activations
+from gruhw.network.architecture import DENSE, Architecture, Layer
+from gruhw.network.cells import ENTRY_POINT, Cell, cell_of, cells
+from gruhw.network.cells.gru import GRU
+from gruhw.network.genes import homogeneous
+from gruhw.network.graph import Graph, Step
 
 INPUTS, UNITS, COUNT, STEPS = 3, 5, 6, 7
 RANDOM = np.random.default_rng(1)

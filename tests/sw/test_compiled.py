@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from gruhw.architecture import Layer
-from gruhw.compiled import is_whole, keep
+from gruhw.basics.compiled import is_whole, keep
 from gruhw.errors import InputError
-from gruhw.quant.native.build import load_library
+from gruhw.learning.quant.native.build import load_library
+from gruhw.network.architecture import Layer
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from gruhw.cache import cache_folder
-from gruhw.download import PinnedFile, fetch, fetch_checked
+from gruhw.basics.cache import cache_folder
+from gruhw.basics.download import PinnedFile, fetch, fetch_checked
 from gruhw.errors import InputError, ToolError
 
 CONTENTS = b"what the file must hold" * 9000
@@ -196,7 +196,7 @@ def test_interrupting_keeps_what_arrived(server: Server) -> None:
 def test_two_processes_fetch_one_file(server: Server) -> None:
     script = (
         "import sys\n"
-        "from gruhw.download import PinnedFile, fetch\n"
+        "from gruhw.basics.download import PinnedFile, fetch\n"
         "data = fetch(PinnedFile('name.bin', (sys.argv[1],), sys.argv[2]))[1]\n"
         "print(len(data))\n"
     )
@@ -335,7 +335,7 @@ def test_a_full_disk_is_named(server: Server) -> None:
     """Also where what little has arrived is written at the end, when the file is closed."""
     script = (
         "import resource, sys\n"
-        "from gruhw.download import PinnedFile, fetch\n"
+        "from gruhw.basics.download import PinnedFile, fetch\n"
         "from gruhw.errors import InputError\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))\n"
         "try:\n"

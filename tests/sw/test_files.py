@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gruhw.errors import InputError
-from gruhw.files import (
+from gruhw.basics.files import (
     check_sha256,
     npz_bytes,
     read_bytes,
@@ -23,6 +22,7 @@ from gruhw.files import (
     unfinished,
     write_atomic,
 )
+from gruhw.errors import InputError
 
 ARRAYS = {
     "zeta": np.arange(12, dtype=np.int64).reshape(3, 4).T,
@@ -32,7 +32,7 @@ ARRAYS = {
 
 HASH_IN_NEW_PROCESS = """
 import numpy as np
-from gruhw.files import npz_bytes, sha256
+from gruhw.basics.files import npz_bytes, sha256
 names = sorted({"b", "a", "c"})
 print(sha256(npz_bytes({name: np.arange(1000) for name in names})))
 """
@@ -263,7 +263,7 @@ def test_archives_that_unpack_to_too_much(monkeypatch: pytest.MonkeyPatch) -> No
     data = npz_bytes({"x": np.zeros(1000)})
     size = 8 * 1000 + 128
     read_npz(Path("file.npz"), data)
-    monkeypatch.setattr("gruhw.files.LARGEST_FILE", size - 1)
+    monkeypatch.setattr("gruhw.basics.files.LARGEST_FILE", size - 1)
     assert error_of(read_npz, Path("file.npz"), data) == (
         f"file.npz: must unpack to at most {size - 1:,} bytes, not {size:,}"
     )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gruhw.errors import InputError
-from gruhw.fixed import Fixed, quantise, requantise
+from gruhw.network.fixed import Fixed, quantise, requantise
 
 SMALL_TYPES = [
     Fixed(bits, frac, signed)

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gruhw.architecture import Architecture
 from gruhw.errors import InputError
-from gruhw.genes import PRESETS, Genes, homogeneous, preset_of
-from gruhw.genome import FileReference, Folding, Genome
+from gruhw.network.architecture import Architecture
+from gruhw.network.genes import PRESETS, Genes, homogeneous, preset_of
+from gruhw.network.genome import FileReference, Folding, Genome
 
 SIZES = {"input": 4, "hidden": 6, "classes": 3}
 GRU = Architecture(inputs=4, layers=["gru:6"], outputs=3)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from gruhw.cells import cell_of, cells
 from gruhw.errors import InputError
-from gruhw.graph import (
+from gruhw.network.cells import cell_of, cells
+from gruhw.network.graph import (
     INPUT,
     OF_STATES,
     RESERVED,

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gruhw.tasks.log_mel import LogMel, hertz_to_mel, mel_to_hertz
-from gruhw.tasks.spoken_digits import front_end
+from gruhw.learning.tasks.log_mel import LogMel, hertz_to_mel, mel_to_hertz
+from gruhw.learning.tasks.spoken_digits import front_end
 
 EXCERPT = Path(__file__).parents[1] / "data" / "spoken_digits.npz"
 FOLDER = Path(os.environ.get("GRUHW_DATA", ""))

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
-from gruhw.architecture import Architecture
+from gruhw.basics.files import sha256
 from gruhw.errors import GruhwWarning, InputError
-from gruhw.files import sha256
-from gruhw.fractions import Fractions
-from gruhw.genes import homogeneous
-from gruhw.genome import FileReference, Genome
-from gruhw.model import (
+from gruhw.network.architecture import Architecture
+from gruhw.network.fractions import Fractions
+from gruhw.network.genes import homogeneous
+from gruhw.network.genome import FileReference, Genome
+from gruhw.network.model import (
     METADATA,
     Layers,
     Model,

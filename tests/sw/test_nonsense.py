@@ -12,15 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune
 
-from gruhw.architecture import Architecture
 from gruhw.design import Design
 from gruhw.errors import GruhwWarning, InputError
-from gruhw.fixed import Fixed, quantise
-from gruhw.genes import homogeneous
-from gruhw.genome import Folding, Genome
-from gruhw.model import Model, Network, Normalisation
-from gruhw.quant import QuantNetwork, calibrate, float_layers, from_float, network_of
-from gruhw.reference import run_reference
+from gruhw.learning.quant import QuantNetwork, calibrate, float_layers, from_float, network_of
+from gruhw.network.architecture import Architecture
+from gruhw.network.fixed import Fixed, quantise
+from gruhw.network.genes import homogeneous
+from gruhw.network.genome import Folding, Genome
+from gruhw.network.model import Model, Network, Normalisation
+from gruhw.network.reference import run_reference
 
 GRU = Architecture(inputs=3, layers=["gru:4"], outputs=2)
 LSTM = Architecture(inputs=3, layers=["lstm:4"], outputs=2)

@@ -9,19 +9,19 @@ import torch
 from own_cells import TWO_STATES, installed_cell
 from tiny_task import CLASSES, write_tiny_task
 
-from gruhw.architecture import Architecture
-from gruhw.cells import cells
 from gruhw.errors import InputError
-from gruhw.genes import homogeneous
-from gruhw.genome import Genome
-from gruhw.model import Network
-from gruhw.quant import QuantNetwork
-from gruhw.reference import measure, run_reference
-from gruhw.tasks import load_task
-from gruhw.training import Epoch, Recipe
-from gruhw.training.design import calibration_of
-from gruhw.training.floating import FloatNetwork, float_outputs, train_float
-from gruhw.training.quantised import train_quantised
+from gruhw.learning.quant import QuantNetwork
+from gruhw.learning.tasks import load_task
+from gruhw.learning.training import Epoch, Recipe
+from gruhw.learning.training.calibrate import calibration_of
+from gruhw.learning.training.floating import FloatNetwork, float_outputs, train_float
+from gruhw.learning.training.quantised import train_quantised
+from gruhw.network.architecture import Architecture
+from gruhw.network.cells import cells
+from gruhw.network.genes import homogeneous
+from gruhw.network.genome import Genome
+from gruhw.network.model import Network
+from gruhw.network.reference import measure, run_reference
 
 RECIPE = Recipe(float_epochs=20, quantised_epochs=4, batch=16, seed=3)
 

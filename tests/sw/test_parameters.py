@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_networks import random_architecture, random_network_of
 
-from gruhw.architecture import Architecture
-from gruhw.fixed import Fixed, quantise
-from gruhw.genes import homogeneous
-from gruhw.model import BoundStage
-from gruhw.parameters import (
+from gruhw.network.architecture import Architecture
+from gruhw.network.fixed import Fixed, quantise
+from gruhw.network.genes import homogeneous
+from gruhw.network.model import BoundStage
+from gruhw.network.parameters import (
     BIAS_BITS,
     Parameters,
     accumulator_type,
@@ -20,7 +20,7 @@ from gruhw.parameters import (
     product_sums,
     quantise_parameters,
 )
-from gruhw.typed import type_stages
+from gruhw.network.typed import type_stages
 
 rows = st.integers(1, 4).flatmap(
     lambda inputs: st.lists(

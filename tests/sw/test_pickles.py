@@ -21,7 +21,7 @@ FORBIDDEN = (
     *("marshal.load", "marshal.loads", "pd.read_pickle", "torch.jit.load", "torch.hub.load"),
 )
 
-ALLOWED = {("sw/gruhw/tasks/mnist1d.py", "pickle.Unpickler")}
+ALLOWED = {("sw/gruhw/learning/tasks/mnist1d.py", "pickle.Unpickler")}
 """A published file, read after its SHA-256 was found right, by an unpickler that calls nothing."""
 
 

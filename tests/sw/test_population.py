@@ -17,16 +17,16 @@ from random_networks import (
 )
 from torch import Tensor
 
-from gruhw.architecture import Architecture
 from gruhw.errors import ToolError
-from gruhw.genes import Genes
-from gruhw.genome import Genome
-from gruhw.model import Model, Network, Normalisation
-from gruhw.quant.native import build
-from gruhw.quant.network import Span, TrainedNetworks, compile_for
-from gruhw.quant.population import Population, states_in_range
-from gruhw.reference import run_reference
-from gruhw.training.floating import FloatNetwork
+from gruhw.learning.quant.native import build
+from gruhw.learning.quant.network import Span, TrainedNetworks, compile_for
+from gruhw.learning.quant.population import Population, states_in_range
+from gruhw.learning.training.floating import FloatNetwork
+from gruhw.network.architecture import Architecture
+from gruhw.network.genes import Genes
+from gruhw.network.genome import Genome
+from gruhw.network.model import Model, Network, Normalisation
+from gruhw.network.reference import run_reference
 
 Members = tuple[list[Genes], list[Model]]
 
@@ -243,8 +243,8 @@ def test_a_head_that_learns_values_of_any_size_computes_the_same() -> None:
 
 
 ODD_NAMES = """
-from gruhw.cells import Cell
-from gruhw.graph import Graph, Step
+from gruhw.network.cells import Cell
+from gruhw.network.graph import Graph, Step
 
 
 def odd(inputs: int, units: int) -> Graph:

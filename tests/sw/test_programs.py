@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from processes import FAMILY, assert_ended, started
 
+from gruhw.basics.programs import LIMIT_VARIABLE, USUAL_LIMIT, in_parallel, run_program, time_limit
 from gruhw.errors import InputError, ToolError
-from gruhw.programs import LIMIT_VARIABLE, USUAL_LIMIT, in_parallel, run_program, time_limit
 
 
 def test_a_program_runs_to_its_end(tmp_path: Path) -> None:

@@ -23,12 +23,13 @@ from small_network import (
 )
 
 from gruhw.design import Design, generate, save_design
-from gruhw.genes import homogeneous
-from gruhw.genome import Folding
-from gruhw.reference import classify, run_reference
-from gruhw.tasks import TASKS, Split, Task, TaskData, load_samples, load_task
-from gruhw.training import Recipe, recipe_for, train_design
-from gruhw.training.recalibrate import recalibrate
+from gruhw.design.recalibrated import recalibrate
+from gruhw.design.trained import train_design
+from gruhw.learning.tasks import TASKS, Split, Task, TaskData, load_samples, load_task
+from gruhw.learning.training import Recipe, recipe_for
+from gruhw.network.genes import homogeneous
+from gruhw.network.genome import Folding
+from gruhw.network.reference import classify, run_reference
 
 Y = np.arange(20) % 2
 LENGTHS = np.full(20, 5)
@@ -189,7 +190,7 @@ REFUSED: Refused = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_does_not_fit_is_refused(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gruhw.training.design.compile_for", pytest.fail)
+    monkeypatch.setattr("gruhw.design.trained.compile_for", pytest.fail)
     function, message = REFUSED[case]
     refuses(message, function)
 

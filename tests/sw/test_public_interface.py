@@ -25,17 +25,17 @@ from small_network import (
     refuses,
 )
 
-from gruhw.accuracy import Accuracy
-from gruhw.architecture import Architecture, Layer
-from gruhw.fixed import Fixed, quantise, requantise
-from gruhw.fractions import Fractions
-from gruhw.genes import Genes, check_width, homogeneous, preset_of
-from gruhw.genome import Folding, Genome
-from gruhw.model import Layers, Model, Network, Normalisation, load_model, weight_bits
-from gruhw.quant import QuantNetwork
-from gruhw.reference import run_reference
-from gruhw.schedule import plan, schedule_of
-from gruhw.typed import type_stages
+from gruhw.learning.quant import QuantNetwork
+from gruhw.network.accuracy import Accuracy
+from gruhw.network.architecture import Architecture, Layer
+from gruhw.network.fixed import Fixed, quantise, requantise
+from gruhw.network.fractions import Fractions
+from gruhw.network.genes import Genes, check_width, homogeneous, preset_of
+from gruhw.network.genome import Folding, Genome
+from gruhw.network.model import Layers, Model, Network, Normalisation, load_model, weight_bits
+from gruhw.network.reference import run_reference
+from gruhw.network.schedule import plan, schedule_of
+from gruhw.network.typed import type_stages
 
 NAMES = ARCHITECTURE.gene_names
 SCHEDULE = schedule_of(NETWORK)

@@ -23,9 +23,7 @@ from small_network import (
 from torch import Tensor, nn
 
 from gruhw.errors import InputError
-from gruhw.genes import homogeneous
-from gruhw.model import Network, Normalisation
-from gruhw.quant import (
+from gruhw.learning.quant import (
     Calibration,
     QuantNetwork,
     calibrate,
@@ -33,7 +31,9 @@ from gruhw.quant import (
     from_float,
     network_of,
 )
-from gruhw.reference import run_reference
+from gruhw.network.genes import homogeneous
+from gruhw.network.model import Network, Normalisation
+from gruhw.network.reference import run_reference
 
 
 class Called(nn.GRU):

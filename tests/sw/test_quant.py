@@ -19,17 +19,24 @@ from random_networks import (
 )
 from torch import nn
 
-from gruhw.architecture import Architecture
 from gruhw.errors import InputError
-from gruhw.fixed import Fixed, IntArray
-from gruhw.fractions import FRACTION_BITS
-from gruhw.genes import homogeneous
-from gruhw.genome import OUTPUTS, Genome, Output
-from gruhw.model import Model, Network, Normalisation
-from gruhw.quant import QuantGRU, QuantNetwork, calibrate, float_layers, from_float, network_of
-from gruhw.quant.calibration import FINER_CANDIDATES, best_fraction, float_activations
-from gruhw.quant.functional import Grid, fake_quantise, tabulated
-from gruhw.reference import run_reference
+from gruhw.learning.quant import (
+    QuantGRU,
+    QuantNetwork,
+    calibrate,
+    float_layers,
+    from_float,
+    network_of,
+)
+from gruhw.learning.quant.calibration import FINER_CANDIDATES, best_fraction, float_activations
+from gruhw.learning.quant.functional import Grid, fake_quantise, tabulated
+from gruhw.network.architecture import Architecture
+from gruhw.network.fixed import Fixed, IntArray
+from gruhw.network.fractions import FRACTION_BITS
+from gruhw.network.genes import homogeneous
+from gruhw.network.genome import OUTPUTS, Genome, Output
+from gruhw.network.model import Model, Network, Normalisation
+from gruhw.network.reference import run_reference
 
 SINGLE_BITS = 4
 """Genes up to this width are computed in single precision for the sizes of this test."""

@@ -18,16 +18,16 @@ from random_networks import (
     random_sequences,
 )
 
-from gruhw import reference
-from gruhw.accuracy import Accuracy, MeanSquaredError
-from gruhw.architecture import Architecture
 from gruhw.errors import InputError
-from gruhw.fixed import Fixed
-from gruhw.graph import INPUT, Add, Complement, Linear, Multiply, Table
-from gruhw.model import BoundStage, Network
-from gruhw.reference import classes_of, classify, head_results, measure, run_reference
-from gruhw.schedule import schedule_of
-from gruhw.tasks import Split
+from gruhw.learning.tasks import Split
+from gruhw.network import reference
+from gruhw.network.accuracy import Accuracy, MeanSquaredError
+from gruhw.network.architecture import Architecture
+from gruhw.network.fixed import Fixed
+from gruhw.network.graph import INPUT, Add, Complement, Linear, Multiply, Table
+from gruhw.network.model import BoundStage, Network
+from gruhw.network.reference import classes_of, classify, head_results, measure, run_reference
+from gruhw.network.schedule import schedule_of
 
 INPUTS = 3
 WHOLE, WIDE = np.zeros((2, 6, INPUTS)), np.zeros((2, 6, INPUTS + 1))

@@ -23,13 +23,13 @@ from random_networks import (
     random_sequences,
 )
 
-from gruhw.architecture import Architecture
-from gruhw.fixed import Fixed
-from gruhw.genes import Genes, homogeneous
-from gruhw.genome import OUTPUTS, Folding, Genome, Output
-from gruhw.graph import Input, Linear, Multiply, State
-from gruhw.reference import run_reference
-from gruhw.schedule import (
+from gruhw.network.architecture import Architecture
+from gruhw.network.fixed import Fixed
+from gruhw.network.genes import Genes, homogeneous
+from gruhw.network.genome import OUTPUTS, Folding, Genome, Output
+from gruhw.network.graph import Input, Linear, Multiply, State
+from gruhw.network.reference import run_reference
+from gruhw.network.schedule import (
     LAUNCH_CYCLES,
     LEAST_DEPTH,
     STREAM_CYCLES,
@@ -41,7 +41,7 @@ from gruhw.schedule import (
     plan_phase,
     schedule_of,
 )
-from gruhw.typed import type_stages
+from gruhw.network.typed import type_stages
 
 ACCUMULATE_CYCLES = 3
 """From the cycle that addresses a term to the first one whose accumulator holds its product."""

@@ -17,17 +17,17 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from task_files import absent, assert_same_data, data_folder, pin
 
-from gruhw.architecture import Architecture
-from gruhw.download import PinnedFile
+from gruhw.basics.download import PinnedFile
+from gruhw.basics.files import npz_bytes
 from gruhw.errors import InputError, ToolError
-from gruhw.files import npz_bytes
-from gruhw.fixed import Fixed, quantise
-from gruhw.genome import Output
-from gruhw.model import Normalisation
-from gruhw.parts import Target
-from gruhw.tasks import TASKS, Split, TaskData, load_task
-from gruhw.tasks.data import Task, hold_out, joined, standardise
-from gruhw.tasks.mnist import ARCHIVE, PARTS, load_mnist, parse_idx
+from gruhw.learning.tasks import TASKS, Split, TaskData, load_task
+from gruhw.learning.tasks.data import Task, hold_out, joined, standardise
+from gruhw.learning.tasks.mnist import ARCHIVE, PARTS, load_mnist, parse_idx
+from gruhw.network.architecture import Architecture
+from gruhw.network.fixed import Fixed, quantise
+from gruhw.network.genome import Output
+from gruhw.network.model import Normalisation
+from gruhw.network.sequences import Target
 
 __all__ = ["data_folder"]
 

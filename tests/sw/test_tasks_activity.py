@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from task_files import absent, assert_same_data, data_folder, pin, zip_archive
 
+from gruhw.basics.files import npz_bytes
 from gruhw.errors import InputError
-from gruhw.files import npz_bytes
-from gruhw.tasks.activity import load_activity, read_windows
+from gruhw.learning.tasks.activity import load_activity, read_windows
 
 __all__ = ["data_folder"]
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from gruhw.basics.files import npz_bytes, write_atomic
 from gruhw.errors import InputError
-from gruhw.files import npz_bytes, write_atomic
-from gruhw.tasks import TaskData, load_samples, load_task, sample_arrays
+from gruhw.learning.tasks import TaskData, load_samples, load_task, sample_arrays
 
 Arrays = dict[str, NDArray[Any]]
 

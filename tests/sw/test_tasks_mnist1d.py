@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from task_files import absent, assert_same_data, data_folder, pin
 
+from gruhw.basics.files import npz_bytes
 from gruhw.errors import InputError
-from gruhw.files import npz_bytes
-from gruhw.tasks.mnist1d import PUBLISHED, load_mnist1d, parse_pickle
+from gruhw.learning.tasks.mnist1d import PUBLISHED, load_mnist1d, parse_pickle
 
 __all__ = ["data_folder"]
 

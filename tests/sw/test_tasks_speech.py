@@ -10,19 +10,19 @@ import pytest
 from numpy.typing import NDArray
 from task_files import absent, assert_same_data, data_folder, pin, tar_gz, wav
 
+from gruhw.basics.files import npz_bytes
 from gruhw.errors import InputError, ToolError
-from gruhw.files import npz_bytes
-from gruhw.tasks import keyword_spotting, spoken_digits
-from gruhw.tasks.data import TaskData
-from gruhw.tasks.files import git_tree
-from gruhw.tasks.keyword_spotting import (
+from gruhw.learning.tasks import keyword_spotting, spoken_digits
+from gruhw.learning.tasks.data import TaskData
+from gruhw.learning.tasks.files import git_tree
+from gruhw.learning.tasks.keyword_spotting import (
     CLASSES,
     divide_clips,
     load_keyword_spotting,
     percentage,
     read_clips,
 )
-from gruhw.tasks.spoken_digits import ARCHIVE, load_spoken_digits
+from gruhw.learning.tasks.spoken_digits import ARCHIVE, load_spoken_digits
 
 __all__ = ["data_folder"]
 

@@ -11,21 +11,14 @@ import pytest
 import torch
 from tiny_task import CLASSES, write_tiny_task
 
-from gruhw.accuracy import Accuracy, MeanSquaredError
-from gruhw.architecture import Architecture
 from gruhw.errors import InputError
-from gruhw.genes import SEARCHED_BITS, Genes, homogeneous
-from gruhw.genome import Genome
-from gruhw.model import Model, Network, Normalisation
-from gruhw.parts import Target
-from gruhw.quant.network import Span
-from gruhw.quant.population import states_in_range
-from gruhw.reference import head_results, measure
-from gruhw.tasks import Split, Task, TaskData, load_task
-from gruhw.training import Epoch, Recipe, recipe_for
-from gruhw.training.design import calibration_of
-from gruhw.training.fit import Batches, Progress, clip_gradients, one_cycle
-from gruhw.training.floating import (
+from gruhw.learning.quant.network import Span
+from gruhw.learning.quant.population import states_in_range
+from gruhw.learning.tasks import Split, Task, TaskData, load_task
+from gruhw.learning.training import Epoch, Recipe, recipe_for
+from gruhw.learning.training.calibrate import calibration_of
+from gruhw.learning.training.fit import Batches, Progress, clip_gradients, one_cycle
+from gruhw.learning.training.floating import (
     LARGEST_INPUT,
     FloatNetwork,
     bounded,
@@ -33,9 +26,16 @@ from gruhw.training.floating import (
     float_outputs,
     train_float,
 )
-from gruhw.training.losses import Objective, distilled_loss
-from gruhw.training.quantised import train_quantised
-from gruhw.training.shared import draw_genes, sandwich, train_shared
+from gruhw.learning.training.losses import Objective, distilled_loss
+from gruhw.learning.training.quantised import train_quantised
+from gruhw.learning.training.shared import draw_genes, sandwich, train_shared
+from gruhw.network.accuracy import Accuracy, MeanSquaredError
+from gruhw.network.architecture import Architecture
+from gruhw.network.genes import SEARCHED_BITS, Genes, homogeneous
+from gruhw.network.genome import Genome
+from gruhw.network.model import Model, Network, Normalisation
+from gruhw.network.reference import head_results, measure
+from gruhw.network.sequences import Target
 
 RECIPE = Recipe(
     float_epochs=6, quantised_epochs=4, shared_epochs=4, batch=16, distillation=0.5, seed=3

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gruhw.architecture import Architecture
 from gruhw.errors import InputError
-from gruhw.fixed import Fixed
-from gruhw.fractions import Fractions
-from gruhw.genes import Genes, homogeneous
-from gruhw.graph import INPUT
-from gruhw.typed import Typed, tabulate, type_stages, worst_case_accumulator
+from gruhw.network.architecture import Architecture
+from gruhw.network.fixed import Fixed
+from gruhw.network.fractions import Fractions
+from gruhw.network.genes import Genes, homogeneous
+from gruhw.network.graph import INPUT
+from gruhw.network.typed import Typed, tabulate, type_stages, worst_case_accumulator
 
 INPUTS, UNITS, CLASSES = 3, 5, 4
 GRU = Architecture(inputs=INPUTS, layers=[f"gru:{UNITS}"], outputs=CLASSES)

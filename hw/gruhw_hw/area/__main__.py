@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.progress import Progress as Bar
 
-from gruhw.files import write_atomic
+from gruhw.basics.files import write_atomic
 from gruhw_hw.area.calibrate import calibrate
 from gruhw_hw.area.calibration import MODELLED, format_calibration, tools_of
 from gruhw_hw.area.fit import Prices

@@ -7,9 +7,9 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from gruhw.cache import cache_folder, writing_cache
+from gruhw.basics.cache import cache_folder, writing_cache
+from gruhw.basics.files import MALFORMED, exists, read_bytes, write_atomic
 from gruhw.errors import InputError
-from gruhw.files import MALFORMED, exists, read_bytes, write_atomic
 from gruhw_hw.area.fit import AMOUNTS, Prices
 from gruhw_hw.area.kept import Progress, Tools
 from gruhw_hw.pdk import Liberty

@@ -10,17 +10,17 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from operator import itemgetter
 
-from gruhw.architecture import HEAD, Architecture, Stage
+from gruhw.basics.values import instance
 from gruhw.errors import InputError
-from gruhw.fixed import Fixed, IntArray
-from gruhw.genes import SEARCHED_BITS, Genes, homogeneous
-from gruhw.genome import Genome, Output
-from gruhw.graph import INPUT, Input, Linear, Multiply, State
-from gruhw.model import Model
-from gruhw.parameters import Parameters, fit_accumulators, quantise_parameters
-from gruhw.schedule import Core, Scheduled, plan
-from gruhw.typed import Typed
-from gruhw.values import instance
+from gruhw.network.architecture import HEAD, Architecture, Stage
+from gruhw.network.fixed import Fixed, IntArray
+from gruhw.network.genes import SEARCHED_BITS, Genes, homogeneous
+from gruhw.network.genome import Genome, Output
+from gruhw.network.graph import INPUT, Input, Linear, Multiply, State
+from gruhw.network.model import Model
+from gruhw.network.parameters import Parameters, fit_accumulators, quantise_parameters
+from gruhw.network.schedule import Core, Scheduled, plan
+from gruhw.network.typed import Typed
 from gruhw_hw.area.control import carrying_registers, control_cycles
 from gruhw_hw.area.measure import Measures, between, buffer_parts, control_part, operator_parts
 from gruhw_hw.area.terms import Needs, needs

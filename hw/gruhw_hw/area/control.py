@@ -5,8 +5,8 @@ from functools import lru_cache
 
 from amaranth.utils import bits_for, ceil_log2
 
-from gruhw.graph import Linear
-from gruhw.schedule import MULTIPLY_CYCLES, Core, Phase
+from gruhw.network.graph import Linear
+from gruhw.network.schedule import MULTIPLY_CYCLES, Core, Phase
 from gruhw_hw.area.priced import Terms, general
 from gruhw_hw.area.terms import Needs
 from gruhw_hw.core import emitted_type

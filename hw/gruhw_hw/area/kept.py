@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from gruhw.cache import cache_folder
+from gruhw.basics.cache import cache_folder
+from gruhw.basics.files import MALFORMED, read_bytes, sha256, write_atomic
 from gruhw.errors import InputError
-from gruhw.files import MALFORMED, read_bytes, sha256, write_atomic
 from gruhw_hw.pdk import Liberty
 from gruhw_hw.synthesis import run_yosys
 from gruhw_hw.synthesis.hierarchy import Hierarchy

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from gruhw.architecture import HEAD
-from gruhw.fixed import Fixed, IntArray
-from gruhw.graph import INPUT
-from gruhw.model import Network
-from gruhw.schedule import Core, schedule_of
-from gruhw.values import instance
+from gruhw.basics.values import instance
+from gruhw.network.architecture import HEAD
+from gruhw.network.fixed import Fixed, IntArray
+from gruhw.network.graph import INPUT
+from gruhw.network.model import Network
+from gruhw.network.schedule import Core, schedule_of
 from gruhw_hw.area.control import carried_needs, carrying_registers, control_terms
 from gruhw_hw.area.memory import (
     ConstantRom,

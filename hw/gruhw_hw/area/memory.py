@@ -9,9 +9,9 @@ from typing import TypeAlias
 import numpy as np
 from amaranth.utils import ceil_log2
 
-from gruhw.fixed import Fixed, IntArray
-from gruhw.graph import INPUT, Function, Linear, Multiply, State
-from gruhw.schedule import Core
+from gruhw.network.fixed import Fixed, IntArray
+from gruhw.network.graph import INPUT, Function, Linear, Multiply, State
+from gruhw.network.schedule import Core
 from gruhw_hw.area.priced import Terms, add_terms, exact, general, specific
 from gruhw_hw.core import emitted_type
 from gruhw_hw.linear_plan import LinearPlan

@@ -11,8 +11,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from gruhw.files import sha256
-from gruhw.model import Network
+from gruhw.basics.files import sha256
+from gruhw.network.model import Network
 from gruhw_hw.area.calibration import find_calibration
 from gruhw_hw.area.fit import AMOUNTS, Prices
 from gruhw_hw.area.kept import Progress

@@ -6,12 +6,12 @@ from itertools import count
 
 import numpy as np
 
-from gruhw.architecture import ACTIVATIONS, DENSE, Architecture, Layer
-from gruhw.fixed import FloatArray
-from gruhw.genes import SEARCHED_BITS, Genes
-from gruhw.genome import Folding, Genome, Output
-from gruhw.model import Model, Network, Normalisation
-from gruhw.quant import calibrate
+from gruhw.learning.quant import calibrate
+from gruhw.network.architecture import ACTIVATIONS, DENSE, Architecture, Layer
+from gruhw.network.fixed import FloatArray
+from gruhw.network.genes import SEARCHED_BITS, Genes
+from gruhw.network.genome import Folding, Genome, Output
+from gruhw.network.model import Model, Network, Normalisation
 from gruhw_hw.area.measure import measure
 
 LANE_BITS = 160

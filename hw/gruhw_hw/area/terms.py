@@ -13,11 +13,11 @@ from typing import TypeAlias
 
 import numpy as np
 
-from gruhw.fixed import Fixed
-from gruhw.graph import Add, Complement, Linear, Multiply, Node, Table
-from gruhw.parameters import Parameters
-from gruhw.schedule import Phase, Scheduled
-from gruhw.typed import tabulate
+from gruhw.network.fixed import Fixed
+from gruhw.network.graph import Add, Complement, Linear, Multiply, Node, Table
+from gruhw.network.parameters import Parameters
+from gruhw.network.schedule import Phase, Scheduled
+from gruhw.network.typed import tabulate
 from gruhw_hw.area.memory import ConstantRom, Memory, Rom, TableRom, memory_terms
 from gruhw_hw.area.priced import Terms, add_terms, exact, general, specific
 from gruhw_hw.linear_plan import LinearPlan

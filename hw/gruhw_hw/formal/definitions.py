@@ -7,12 +7,12 @@ its own.
 
 from amaranth.hdl import Mux, Value
 
-from gruhw.fixed import Fixed
+from gruhw.network.fixed import Fixed
 from gruhw_hw.arithmetic import as_signed, booth_product
 
 
 def requantised(value: Value, from_frac: int, to: Fixed) -> Value:
-    """:func:`gruhw.fixed.requantise`: round half up, saturate."""
+    """:func:`gruhw.network.fixed.requantise`: round half up, saturate."""
     shift = from_frac - to.frac
     scaled = (value + (1 << (shift - 1))) >> shift if shift > 0 else value << -shift
     at_most = Mux(scaled > to.maximum, to.maximum, scaled)

@@ -4,7 +4,7 @@ import itertools
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 
-from gruhw.schedule import Core, Phase
+from gruhw.network.schedule import Core, Phase
 from gruhw_hw.formal.solver import Property
 from gruhw_hw.pipeline import Pipeline
 

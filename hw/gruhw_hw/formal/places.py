@@ -10,7 +10,7 @@ from functools import reduce
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
-from gruhw.schedule import Phase
+from gruhw.network.schedule import Phase
 from gruhw_hw.core import CoreUnit
 from gruhw_hw.formal.pipelining import numbered_until
 from gruhw_hw.formal.sequencing import Sequence

@@ -8,9 +8,9 @@ from typing import Any
 
 from rich.table import Table
 
-from gruhw.model import Network
-from gruhw.programs import in_parallel
-from gruhw.values import instance, whole_number
+from gruhw.basics.programs import in_parallel
+from gruhw.basics.values import instance, whole_number
+from gruhw.network.model import Network
 from gruhw_hw.formal.control import control_properties
 from gruhw_hw.formal.operators import operator_properties
 from gruhw_hw.formal.solver import Outcome, problem, prove

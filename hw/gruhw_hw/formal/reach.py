@@ -8,10 +8,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from gruhw.fixed import IntArray, requantise
-from gruhw.graph import INPUT, Graph, Linear, Node
-from gruhw.model import BoundStage, Network
-from gruhw.reference import evaluate
+from gruhw.network.fixed import IntArray, requantise
+from gruhw.network.graph import INPUT, Graph, Linear, Node
+from gruhw.network.model import BoundStage, Network
+from gruhw.network.reference import evaluate
 
 MOST_COMBINATIONS = 1 << 24
 """Of the operands of an operator: with more, its result is taken to have any value."""

@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Const, Mux, Signal, Value
 
-from gruhw.schedule import Core, Phase
+from gruhw.network.schedule import Core, Phase
 from gruhw_hw.formal.solver import Property
 from gruhw_hw.sequencer import Sequencer
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from amaranth.hdl import Array, Cat, Const, Mux, Signal, Value
 from amaranth.utils import ceil_log2
 
-from gruhw.graph import INPUT
-from gruhw.schedule import Core
+from gruhw.network.graph import INPUT
+from gruhw.network.schedule import Core
 from gruhw_hw.core import emitted_type
 from gruhw_hw.datapath import Chain
 from gruhw_hw.formal.solver import Property

@@ -25,10 +25,10 @@ from amaranth.hdl import (
 )
 from amaranth.utils import ceil_log2
 
-from gruhw.fixed import Fixed, IntArray
-from gruhw.graph import Input, Linear, Multiply, State
-from gruhw.model import Network
-from gruhw.schedule import Scheduled
+from gruhw.network.fixed import Fixed, IntArray
+from gruhw.network.graph import Input, Linear, Multiply, State
+from gruhw.network.model import Network
+from gruhw.network.schedule import Scheduled
 from gruhw_hw.arithmetic import shape_of
 from gruhw_hw.formal.reach import possible_operands
 from gruhw_hw.pipeline import delayed

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from gruhw.basics.files import PathLike
+from gruhw.basics.values import instance, truth
 from gruhw.errors import InputError
-from gruhw.files import PathLike
-from gruhw.values import instance, truth
 from gruhw_hw.identifiers import check_top
 from gruhw_hw.pdk import Liberty
 from gruhw_hw.synthesis.hierarchy import (

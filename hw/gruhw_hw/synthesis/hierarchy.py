@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from gruhw.graph import RESERVED
+from gruhw.network.graph import RESERVED
 
 # The command line offers the targets of synthesis: what brings NumPy and Amaranth is imported late.
 if TYPE_CHECKING:
-    from gruhw.model import Network
+    from gruhw.network.model import Network
 
 REST = "control and streams"
 """The row for everything that belongs to no operator."""

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from gruhw.basics.files import PathLike
+from gruhw.basics.values import instance, truth
 from gruhw.errors import InputError
-from gruhw.files import PathLike
-from gruhw.values import instance, truth
 from gruhw_hw.identifiers import check_top
 from gruhw_hw.pdk import Liberty
 from gruhw_hw.synthesis.flow import check_target, library_blamed

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from gruhw.frozen import FrozenMapping
+from gruhw.basics.frozen import FrozenMapping
 from gruhw_hw.synthesis.hierarchy import REST
 from gruhw_hw.synthesis.resources import COUNTS, Resources
 from gruhw_hw.synthesis.targets import TARGETS

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gruhw.basics.files import PathLike
 from gruhw.errors import InputError
-from gruhw.files import PathLike
 from gruhw_hw.pdk import Liberty, load_liberty
 from gruhw_hw.synthesis.resources import Resources
 

@@ -16,10 +16,10 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+from gruhw.basics.files import scratch_folder
+from gruhw.basics.frozen import FrozenMapping
+from gruhw.basics.programs import run_program
 from gruhw.errors import ToolError
-from gruhw.files import scratch_folder
-from gruhw.frozen import FrozenMapping
-from gruhw.programs import run_program
 
 _RUNNER = """
 import sys

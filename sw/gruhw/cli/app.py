@@ -15,12 +15,12 @@ from pydantic import ValidationError
 from typer.exceptions import TyperException
 
 from gruhw import __version__
+from gruhw.basics.files import describe
+from gruhw.basics.strict import first_problem
 from gruhw.cli import hardware, learning, search
 from gruhw.cli.console import errors
 from gruhw.cli.network import NamingCells
 from gruhw.errors import GruhwError, GruhwWarning, InputError, one_line
-from gruhw.files import describe
-from gruhw.strict import first_problem
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C, as shells have it, and after SIGTERM."""

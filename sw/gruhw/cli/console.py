@@ -11,14 +11,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from gruhw.basics.files import describe, output_folder, write_atomic
 from gruhw.cli.choices import Part
 from gruhw.errors import InputError
-from gruhw.files import describe, output_folder, write_atomic
-from gruhw.parts import VALIDATION_SEEN
+from gruhw.network.sequences import VALIDATION_SEEN
 
 if TYPE_CHECKING:
     from gruhw.design import Design
-    from gruhw.tasks import Task
+    from gruhw.learning.tasks import Task
 
 
 class _Lines:

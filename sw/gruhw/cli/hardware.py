@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gruhw.cache import cache_folder, check_yosys_cache, writing_cache
+from gruhw.basics.cache import cache_folder, check_yosys_cache, writing_cache
 from gruhw.cli.choices import OneOfTargets, OutputKind, SimulatedTarget, Simulator, Target
 from gruhw.cli.console import (
     GenomePath,
@@ -259,7 +259,7 @@ def verify(
     """Send a whole data set through the Verilog, value and cycle."""
     import numpy as np
 
-    from gruhw.files import read_text
+    from gruhw.basics.files import read_text
     from gruhw_hw.top import top_of
     from gruhw_sim.verify import verify_samples
 
@@ -317,7 +317,7 @@ def prove(
     json: JsonPath = None,
 ) -> None:
     """Prove operators, buffers and control right for all inputs."""
-    from gruhw.files import write_atomic
+    from gruhw.basics.files import write_atomic
     from gruhw_hw.formal import prove_network
 
     design = _design(genome, pe, output)
@@ -368,8 +368,8 @@ def report(
     All inputs are checked first. What is measured is shown and written even if a part fails, which
     ends the command with status 1.
     """
+    from gruhw.basics.files import write_atomic
     from gruhw.design import Design
-    from gruhw.files import write_atomic
     from gruhw.report import compare
 
     paths = [genome, *([baseline] if baseline else [])]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 from rich.table import Table
 
+from gruhw.basics.values import LARGEST_SEED
 from gruhw.cli.console import (
     GenomePath,
     JsonPath,
@@ -32,12 +33,11 @@ from gruhw.cli.network import (
     network_for,
 )
 from gruhw.errors import InputError
-from gruhw.genes import LEGAL_BITS, Genes, homogeneous
-from gruhw.genome import Genome
-from gruhw.values import LARGEST_SEED
+from gruhw.network.genes import LEGAL_BITS, Genes, homogeneous
+from gruhw.network.genome import Genome
 
 if TYPE_CHECKING:
-    from gruhw.training import Epoch
+    from gruhw.learning.training import Epoch
 
 OutlierOption: TypeAlias = Annotated[
     bool,
@@ -50,7 +50,7 @@ OutlierOption: TypeAlias = Annotated[
 
 def tasks(json: JsonPath = None) -> None:
     """List the tasks that gruhw knows by name."""
-    from gruhw.tasks import TASKS
+    from gruhw.learning.tasks import TASKS
 
     table = Table(title="Tasks")
     table.add_column("name", no_wrap=True)
@@ -108,8 +108,9 @@ def train(
     json: JsonPath = None,
 ) -> None:
     """Train a network, then its quantised form, and save the design."""
-    from gruhw.tasks import load_task
-    from gruhw.training import recipe_for, train_design
+    from gruhw.design.trained import train_design
+    from gruhw.learning.tasks import load_task
+    from gruhw.learning.training import recipe_for
 
     check_unicode("task", task)
     template = Genome.load(genome) if genome else None
@@ -152,9 +153,9 @@ def calibrate(
     json: JsonPath = None,
 ) -> None:
     """Choose fraction bits for edited widths, without training."""
-    from gruhw.tasks import load_task
-    from gruhw.training import recipe_for
-    from gruhw.training.recalibrate import recalibrate
+    from gruhw.design.recalibrated import recalibrate
+    from gruhw.learning.tasks import load_task
+    from gruhw.learning.training import recipe_for
 
     chosen = task or Genome.load(genome).task
     if chosen is None:
@@ -200,9 +201,9 @@ def evaluate(
     json: JsonPath = None,
 ) -> None:
     """Measure accuracy or error in the integers of the hardware."""
-    from gruhw.accuracy import Accuracy
     from gruhw.design import Design
-    from gruhw.reference import measure
+    from gruhw.network.accuracy import Accuracy
+    from gruhw.network.reference import measure
 
     design = Design.load(genome)
     started = time.monotonic()

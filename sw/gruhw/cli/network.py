@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 from typer.core import TyperCommand, TyperOption
 
-from gruhw.architecture import ACTIVATIONS, DENSE, Architecture, Layer
-from gruhw.cells import cells
+from gruhw.basics.strict import MAXIMUM_SIZE
 from gruhw.cli.choices import InitialState, OutputKind
 from gruhw.errors import InputError
-from gruhw.strict import MAXIMUM_SIZE
+from gruhw.network.architecture import ACTIVATIONS, DENSE, Architecture, Layer
+from gruhw.network.cells import cells
 
 if TYPE_CHECKING:
-    from gruhw.genome import Genome
-    from gruhw.tasks import Task
+    from gruhw.learning.tasks import Task
+    from gruhw.network.genome import Genome
 
 CELLS = "{cells}"
 """Stands for the names of all cells in an option's help."""

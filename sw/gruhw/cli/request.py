@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from gruhw.architecture import Architecture
-from gruhw.cache import check_yosys_cache
+from gruhw.basics.cache import check_yosys_cache
+from gruhw.basics.files import exists
+from gruhw.basics.strict import first_problem
+from gruhw.basics.values import LARGEST_SEED
 from gruhw.cli.choices import InitialState, Objective, OutputKind, Preset, Target
 from gruhw.cli.console import check_unicode
 from gruhw.cli.network import check_like, layers_text, network_for
 from gruhw.errors import InputError
-from gruhw.files import exists
-from gruhw.genes import preset_of
-from gruhw.genome import Genome
+from gruhw.network.architecture import Architecture
+from gruhw.network.genes import preset_of
+from gruhw.network.genome import Genome
 from gruhw.search.folder import FLOAT_CHECKPOINT, FLOAT_MODEL
 from gruhw.search.objectives import DEFAULT_TARGET
-from gruhw.strict import first_problem
-from gruhw.values import LARGEST_SEED
 
 if TYPE_CHECKING:
     from gruhw.search.objectives import Cost
@@ -100,8 +100,8 @@ def _like_model(request: Request) -> Request:
     """The request with the network of its model, which is checked, if there is one."""
     if request.model is None:
         return request
-    from gruhw.model import read_model
-    from gruhw.tasks import load_task
+    from gruhw.learning.tasks import load_task
+    from gruhw.network.model import read_model
 
     path, task = Path(request.model), load_task(request.task)
     genome = Genome.load(path)
@@ -120,7 +120,7 @@ def _like_model(request: Request) -> Request:
 
 def network_of(request: Request) -> tuple[Architecture, OutputKind]:
     """The network that is asked for, and what it gives."""
-    from gruhw.tasks import load_task
+    from gruhw.learning.tasks import load_task
 
     return network_for(load_task(request.task), request.layers, request.output, request.initial)
 
@@ -191,10 +191,10 @@ def check_data(store: "Store", request: Request) -> None:
 
 def check(request: Request) -> list["Cost"]:
     """Find what is wrong before anything is written or takes time; the costs to minimise."""
+    from gruhw.learning.tasks import load_task
     from gruhw.search.evolve import check_population
     from gruhw.search.front import Selection
     from gruhw.search.objectives import make_costs
-    from gruhw.tasks import load_task
 
     Selection.parse(request.select)
     check_population(request.population)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gruhw.basics.values import LARGEST_SEED
 from gruhw.cli.choices import OneOfObjectives, Preset, Target
 from gruhw.cli.console import JsonPath, counting, errors, figures, progress, results, write_json
 from gruhw.cli.learning import OutlierOption
@@ -32,7 +33,6 @@ from gruhw.cli.request import (
     stored_request,
 )
 from gruhw.errors import GruhwError
-from gruhw.values import LARGEST_SEED
 
 if TYPE_CHECKING:
     from gruhw.search.evaluation import Prepare

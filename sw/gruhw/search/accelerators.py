@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from gruhw.genes import Genes
-from gruhw.genome import Genome
-from gruhw.model import Model, Network
+from gruhw.network.genes import Genes
+from gruhw.network.genome import Genome
+from gruhw.network.model import Model, Network
 
 if TYPE_CHECKING:
     from gruhw_hw.area import Candidates, Measures

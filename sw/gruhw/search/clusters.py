@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
 
-from gruhw.fixed import IntArray
-from gruhw.genome import Genome
+from gruhw.network.fixed import IntArray
+from gruhw.network.genome import Genome
 
 CLUSTERS = 3
 """Groups that a front is divided into: narrow, middle and wide ones at least."""

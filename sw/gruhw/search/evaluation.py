@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-from gruhw.accuracy import Figure
-from gruhw.architecture import Architecture
-from gruhw.genes import Genes
-from gruhw.genome import Genome
-from gruhw.model import Model
-from gruhw.parts import Target
+from gruhw.network.accuracy import Figure
+from gruhw.network.architecture import Architecture
+from gruhw.network.genes import Genes
+from gruhw.network.genome import Genome
+from gruhw.network.model import Model
+from gruhw.network.sequences import Target
 from gruhw.search.scores import read_figure
 
 
@@ -190,7 +190,7 @@ class Preparation:
     workers
         Processes that the refiner may use; results do not depend on it.
     keep_outliers
-        Whether calibration represents every sample: see :class:`gruhw.quant.Calibration`.
+        Whether calibration represents every sample: see :class:`gruhw.learning.quant.Calibration`.
     """
 
     task: str

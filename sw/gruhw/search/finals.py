@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from gruhw.basics.files import sha256
 from gruhw.errors import InputError, naming
-from gruhw.files import sha256
-from gruhw.genome import Genome
-from gruhw.model import Model, Network
+from gruhw.network.genome import Genome
+from gruhw.network.model import Model, Network
 from gruhw.search.accelerators import Accelerator
 from gruhw.search.evaluation import Evaluator, Refiner, by_widths, stored_figure, widths_text
 from gruhw.search.front import Candidate, Number

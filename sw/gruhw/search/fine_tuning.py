@@ -7,18 +7,18 @@ from multiprocessing import get_context
 from typing import Any, TypeAlias
 
 from gruhw import __version__
-from gruhw.files import sha256
-from gruhw.genome import Genome
-from gruhw.quant.population import Population
+from gruhw.basics.files import sha256
+from gruhw.learning.quant.population import Population
+from gruhw.learning.tasks import load_task
+from gruhw.learning.training.evaluate import EncodedSplit, member_figures
+from gruhw.learning.training.floating import FloatNetwork
+from gruhw.learning.training.quantised import train_quantised
+from gruhw.learning.training.recipe import Recipe
+from gruhw.network.genome import Genome
 from gruhw.search.evaluation import Refined
 from gruhw.search.folder import FINE_TUNING_CHECKPOINT
 from gruhw.search.processes import Processes
 from gruhw.search.shared import SharedWeights
-from gruhw.tasks import load_task
-from gruhw.training.evaluate import EncodedSplit, member_figures
-from gruhw.training.floating import FloatNetwork
-from gruhw.training.quantised import train_quantised
-from gruhw.training.recipe import Recipe
 
 TOGETHER = 4
 """Candidates that are trained at a time."""

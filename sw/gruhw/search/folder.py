@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from gruhw.files import output_folder, unfinished
+from gruhw.basics.files import output_folder, unfinished
 
 FLOAT_MODEL = "float.safetensors"
 """Holds the float network."""

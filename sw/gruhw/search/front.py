@@ -11,9 +11,9 @@ from typing import Literal, TypeAlias
 import moocore
 import numpy as np
 
-from gruhw.accuracy import Figure
 from gruhw.errors import InputError
-from gruhw.genome import Genome
+from gruhw.network.accuracy import Figure
+from gruhw.network.genome import Genome
 from gruhw.search.evaluation import genome_text
 from gruhw.search.scores import Score, score_of
 

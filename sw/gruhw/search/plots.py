@@ -11,7 +11,7 @@ from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from gruhw.architecture import Architecture
+from gruhw.network.architecture import Architecture
 from gruhw.search.clusters import cluster, widths_of
 from gruhw.search.front import Candidate, Number
 from gruhw.search.objectives import Cost, with_unit

@@ -5,13 +5,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from gruhw.architecture import Architecture
+from gruhw.basics.files import exists, write_atomic
 from gruhw.errors import InputError
-from gruhw.files import exists, write_atomic
-from gruhw.genes import SEARCHED_BITS, homogeneous
-from gruhw.genome import Genome
-from gruhw.model import Model, read_model
-from gruhw.quant.network import compile_for
+from gruhw.learning.quant.network import compile_for
+from gruhw.learning.tasks import Task, load_task
+from gruhw.learning.training.calibrate import calibration_of
+from gruhw.learning.training.fit import Epoch, Progress
+from gruhw.learning.training.floating import FloatNetwork, train_float
+from gruhw.learning.training.recipe import Recipe, recipe_for
+from gruhw.learning.training.shared import train_shared
+from gruhw.network.architecture import Architecture
+from gruhw.network.genes import SEARCHED_BITS, homogeneous
+from gruhw.network.genome import Genome
+from gruhw.network.model import Model, read_model
 from gruhw.search.evaluation import Preparation, Prepared
 from gruhw.search.fine_tuning import FineTuning
 from gruhw.search.folder import (
@@ -22,12 +28,6 @@ from gruhw.search.folder import (
     SHARED_MODEL,
 )
 from gruhw.search.shared import SharedFactory, SharedWeights
-from gruhw.tasks import Task, load_task
-from gruhw.training.design import calibration_of
-from gruhw.training.fit import Epoch, Progress
-from gruhw.training.floating import FloatNetwork, train_float
-from gruhw.training.recipe import Recipe, recipe_for
-from gruhw.training.shared import train_shared
 
 QUICK = 0.1
 """What a quick search does of everything."""

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from gruhw.frozen import FrozenMapping
-from gruhw.model import Model
+from gruhw.basics.frozen import FrozenMapping
+from gruhw.network.model import Model
 from gruhw.search.descent import NARROWED
 from gruhw.search.front import Candidate, Number, Reference, Selection, non_dominated
 from gruhw.search.objectives import Cost

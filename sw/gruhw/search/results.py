@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gruhw.files import sha256, write_atomic
-from gruhw.genome import FileReference
-from gruhw.parts import VALIDATION_SEEN
+from gruhw.basics.files import sha256, write_atomic
+from gruhw.network.genome import FileReference
+from gruhw.network.sequences import VALIDATION_SEEN
 from gruhw.search.clusters import cluster
 from gruhw.search.folder import (
     BEST,

@@ -6,9 +6,9 @@ from functools import partial
 
 import numpy as np
 
-from gruhw.accuracy import Figure
 from gruhw.errors import InputError, naming
-from gruhw.genome import Genome
+from gruhw.network.accuracy import Figure
+from gruhw.network.genome import Genome
 from gruhw.search.descent import descend
 from gruhw.search.evaluation import (
     Prepared,

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any, TypeAlias
 
-from gruhw.accuracy import Accuracy, Figure, MeanSquaredError
 from gruhw.errors import InputError
-from gruhw.parts import Target
+from gruhw.network.accuracy import Accuracy, Figure, MeanSquaredError
+from gruhw.network.sequences import Target
 
 Stored: TypeAlias = int | Sequence[float]
 """A figure as a search's memory keeps it: sequences classified right, or numbers."""
@@ -280,7 +280,7 @@ def read_figure(stored: Any, target: Target, total: int, times: int) -> Figure:
     target
         What the task's data say of a sequence.
     total, times
-        As of :class:`gruhw.accuracy.Figure`.
+        As of :class:`gruhw.network.accuracy.Figure`.
 
     Raises
     ------

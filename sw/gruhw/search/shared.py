@@ -7,19 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
-from gruhw.accuracy import Figure
+from gruhw.basics.files import parse_json, read_bytes, sha256
 from gruhw.errors import InputError, naming
-from gruhw.files import parse_json, read_bytes, sha256
-from gruhw.fractions import Fractions, check_fraction
-from gruhw.genes import Genes
-from gruhw.genome import Genome
-from gruhw.model import Model
-from gruhw.parts import Target
-from gruhw.quant.population import Population, states_in_range
+from gruhw.learning.quant.population import Population, states_in_range
+from gruhw.learning.tasks import Split, Task, TaskData, load_task
+from gruhw.learning.tasks.data import joined
+from gruhw.learning.training.evaluate import EncodedSplit, member_figures
+from gruhw.network.accuracy import Figure
+from gruhw.network.fractions import Fractions, check_fraction
+from gruhw.network.genes import Genes
+from gruhw.network.genome import Genome
+from gruhw.network.model import Model
+from gruhw.network.sequences import Target
 from gruhw.search.folder import FLOAT_MODEL, FRACTIONS, SHARED_MODEL
-from gruhw.tasks import Split, Task, TaskData, load_task
-from gruhw.tasks.data import joined
-from gruhw.training.evaluate import EncodedSplit, member_figures
 
 MEMBERS = 8
 """Candidates that are evaluated at a time."""

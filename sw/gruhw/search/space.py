@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
 
-from gruhw.architecture import Architecture
+from gruhw.basics.values import instance, whole
 from gruhw.errors import InputError
-from gruhw.genes import LEGAL_BITS, SEARCHED_BITS, Preset
-from gruhw.genome import OUTPUTS, Folding, Genome, Output
-from gruhw.values import instance, whole
+from gruhw.network.architecture import Architecture
+from gruhw.network.genes import LEGAL_BITS, SEARCHED_BITS, Preset
+from gruhw.network.genome import OUTPUTS, Folding, Genome, Output
 
 Vector: TypeAlias = tuple[int, ...]
 """A candidate: the widths of the preset's free genes, then ``pe`` if that is searched too."""

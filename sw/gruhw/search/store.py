@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from gruhw.basics.files import exists, output_folder
 from gruhw.errors import InputError, ToolError
-from gruhw.files import exists, output_folder
 from gruhw.search.front import Number
 from gruhw.search.scores import Stored
 

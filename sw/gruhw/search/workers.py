@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from gruhw.accuracy import Figure
-from gruhw.genome import Genome
-from gruhw.model import Network
+from gruhw.network.accuracy import Figure
+from gruhw.network.genome import Genome
+from gruhw.network.model import Network
 from gruhw.search.accelerators import Accelerators
 from gruhw.search.evaluation import Evaluator, EvaluatorFactory
 from gruhw.search.front import Number

@@ -12,7 +12,12 @@ from hostile.running import judge, run
 
 COMMANDS = (
     *("gruhw.report", "gruhw.search.prepare", "gruhw.search.results", "gruhw.search.run"),
-    *("gruhw.training", "gruhw_sim.verify", "gruhw_hw.area.calibrate", "gruhw_hw.synthesis"),
+    *(
+        "gruhw.learning.training",
+        "gruhw_sim.verify",
+        "gruhw_hw.area.calibrate",
+        "gruhw_hw.synthesis",
+    ),
     *("torch._dynamo", "matplotlib.font_manager", "gruhw.search.plots"),
 )
 """Modules that commands import."""

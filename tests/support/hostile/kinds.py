@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gruhw.tasks.spoken_digits import ARCHIVE as SPOKEN_DIGITS
+from gruhw.learning.tasks.spoken_digits import ARCHIVE as SPOKEN_DIGITS
 from hostile.archives import NPZ
 from hostile.damage import CONTENTS, NO_FILES, Mutation
 from hostile.libraries import ARCHIVE, LIBERTY, VERILOG

@@ -38,8 +38,11 @@ PROGRESS = re.compile(
     r"(generated|evaluated|verified) in [\d.]+ s"
     r"| *(float|shared|quantised|fine-tuning|fine-tuned)( training, epoch)? .*|generation \d.*"
     r"|written: .*|[\w., ]*(best\.json|best\.safetensors|genomes\.png)[\w., ]*"
+    r"|gruhw: warning: one sample of .* decides the fraction bits of .*"
 )
-"""Lines that commands print on standard error while they work."""
+"""Lines that commands print on standard error while they work: of so few sequences, one may well
+decide.
+"""
 
 ELSEWHERE = "/tmp"
 """Where cases run: a path that every tool takes, and that is not part of any world."""

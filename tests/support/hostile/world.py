@@ -20,11 +20,11 @@ from tiny_liberty import LIBERTY
 from tiny_task import write_tiny_task
 from webassembly import link_webassembly
 
-from gruhw.architecture import Architecture
 from gruhw.cli import main
 from gruhw.errors import InputError
-from gruhw.tasks.spoken_digits import ARCHIVE
-from gruhw.training import fit
+from gruhw.learning.tasks.spoken_digits import ARCHIVE
+from gruhw.learning.training import fit
+from gruhw.network.architecture import Architecture
 from gruhw_hw.area import calibration
 
 TASK = "task.npz"

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from toy_search import ARCHITECTURE, TinySpace
 
-from gruhw.accuracy import Accuracy
-from gruhw.genes import preset_of
+from gruhw.network.accuracy import Accuracy
+from gruhw.network.genes import preset_of
 from gruhw.search.descent import descend
 from gruhw.search.front import Candidate
 from gruhw.search.space import SearchSpace, Vector

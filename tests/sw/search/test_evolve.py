@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from toy_search import ARCHITECTURE, TOTAL, TinySpace, toy_correct
 
-from gruhw.accuracy import Accuracy
 from gruhw.errors import InputError
-from gruhw.genes import preset_of
-from gruhw.genome import Genome
+from gruhw.network.accuracy import Accuracy
+from gruhw.network.genes import preset_of
+from gruhw.network.genome import Genome
 from gruhw.search.evolve import Generation, evolve
 from gruhw.search.front import Candidate, non_dominated
 from gruhw.search.selection import SharedGenerators

@@ -9,9 +9,9 @@ import pytest
 from deap import base, tools
 from toy_search import ARCHITECTURE, TinySpace
 
-from gruhw.accuracy import Accuracy
 from gruhw.errors import InputError
-from gruhw.genome import Genome
+from gruhw.network.accuracy import Accuracy
+from gruhw.network.genome import Genome
 from gruhw.search.front import (
     Candidate,
     Number,

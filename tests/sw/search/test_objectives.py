@@ -8,13 +8,13 @@ import pytest
 from random_networks import random_network
 from toy_search import ARCHITECTURE, DEEP, STEPS, Estimate, toy_model
 
-from gruhw.architecture import Architecture
 from gruhw.errors import InputError
-from gruhw.genes import Genes, homogeneous
-from gruhw.genome import Folding, Genome
-from gruhw.graph import Node
-from gruhw.model import Model, Network
-from gruhw.schedule import schedule_of
+from gruhw.network.architecture import Architecture
+from gruhw.network.genes import Genes, homogeneous
+from gruhw.network.genome import Folding, Genome
+from gruhw.network.graph import Node
+from gruhw.network.model import Model, Network
+from gruhw.network.schedule import schedule_of
 from gruhw.search import objectives
 from gruhw.search.accelerators import Accelerator, Accelerators
 from gruhw.search.objectives import OBJECTIVES, make_costs, with_unit

@@ -12,11 +12,11 @@ import pytest
 from matplotlib.figure import Figure
 from toy_search import ARCHITECTURE, DEEP, PAPER_SPACE, STEPS, TOTAL, Estimate, lines, toy_prepared
 
-from gruhw.accuracy import Accuracy
 from gruhw.errors import InputError
-from gruhw.genes import preset_of
-from gruhw.genome import Genome
-from gruhw.model import Model, Network
+from gruhw.network.accuracy import Accuracy
+from gruhw.network.genes import preset_of
+from gruhw.network.genome import Genome
+from gruhw.network.model import Model, Network
 from gruhw.search.clusters import CLUSTERS, cluster, widths_of
 from gruhw.search.front import Number, Selection, non_dominated
 from gruhw.search.objectives import make_costs

@@ -11,13 +11,17 @@ from command_line import contents
 from tiny_task import write_tiny_task
 from toy_search import ARCHITECTURE, toy_model
 
-from gruhw.architecture import Architecture
 from gruhw.design import save_design
 from gruhw.errors import GruhwWarning, InputError
-from gruhw.genes import homogeneous
-from gruhw.genome import Folding, Genome
-from gruhw.model import Network
-from gruhw.reference import measure
+from gruhw.learning.tasks import Split, Task, TaskData, load_task
+from gruhw.learning.tasks.data import joined
+from gruhw.learning.training import Recipe
+from gruhw.learning.training.shared import draw_genes
+from gruhw.network.architecture import Architecture
+from gruhw.network.genes import homogeneous
+from gruhw.network.genome import Folding, Genome
+from gruhw.network.model import Network
+from gruhw.network.reference import measure
 from gruhw.search import fine_tuning
 from gruhw.search import prepare as preparation
 from gruhw.search.evaluation import Preparation, Prepared
@@ -25,10 +29,6 @@ from gruhw.search.fine_tuning import FineTuning
 from gruhw.search.folder import FLOAT_MODEL, FRACTIONS, SHARED_MODEL, remove_leftovers
 from gruhw.search.prepare import prepare
 from gruhw.search.shared import VALIDATION, SharedEvaluator, SharedWeights, validation_of
-from gruhw.tasks import Split, Task, TaskData, load_task
-from gruhw.tasks.data import joined
-from gruhw.training import Recipe
-from gruhw.training.shared import draw_genes
 
 RECIPE = Recipe(float_epochs=4, shared_epochs=3, fine_tuning_epochs=2, batch=64)
 TINY = Architecture(inputs=3, layers=("gru:5",), outputs=3)

@@ -5,10 +5,10 @@ import random
 import pytest
 from toy_search import ARCHITECTURE, DEEP, TINY_FREE, TinySpace
 
-from gruhw.architecture import Architecture
 from gruhw.errors import InputError
-from gruhw.genes import Genes, Preset, homogeneous, preset_of
-from gruhw.genome import Genome
+from gruhw.network.architecture import Architecture
+from gruhw.network.genes import Genes, Preset, homogeneous, preset_of
+from gruhw.network.genome import Genome
 from gruhw.search.space import SearchSpace, Vector
 
 GENES = ARCHITECTURE.gene_names

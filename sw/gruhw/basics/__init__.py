@@ -1,0 +1,1 @@
+"""What any program needs: checked values and arrays, files, downloads, a cache, other programs."""

@@ -1,0 +1,188 @@
+"""A saved design: a genome, bound to a trained model, and sample sequences, in a folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gruhw.basics.files import (
+    PathLike,
+    as_path,
+    npz_bytes,
+    sha256,
+    write_atomic,
+)
+from gruhw.basics.values import instance, whole_number
+from gruhw.errors import InputError, naming
+from gruhw.learning.tasks import Split, Task, load_samples, load_task, sample_arrays
+from gruhw.network.genome import FileReference, Folding, Genome, Output
+from gruhw.network.model import Model, Network, load_model, read_reference
+from gruhw.network.sequences import PARTS, PartName
+
+
+@dataclass(frozen=True)
+class Design:
+    """A genome file, bound to its model.
+
+    Parameters
+    ----------
+    path
+        The genome file.
+    genome
+        Its contents, with what the command line changed.
+    network
+        Bound to the model.
+    trained_on
+        As of :class:`gruhw.network.model.Model`.
+    """
+
+    path: Path
+    genome: Genome
+    network: Network
+    trained_on: str | None = None
+
+    @classmethod
+    def load(
+        cls,
+        path: PathLike,
+        *,
+        pe: int | tuple[int, ...] | None = None,
+        output: Output | None = None,
+    ) -> "Design":
+        """Load the genome at ``path`` and its model, optionally with another folding or output.
+
+        Raises
+        ------
+        InputError
+            If a file is wrong, or the folding or the output does not suit the network.
+        """
+        path = as_path(path)
+        genome = Genome.load(path)
+        changes: dict[str, Any] = {}
+        if pe is not None:
+            changes["folding"] = Folding.checked(pe, genome.network)
+        if output is not None:
+            changes["output"] = output
+        with naming(path):
+            genome = genome.model_copy(update=changes)
+        model = load_model(genome, path)
+        with naming(path):
+            network = Network.build(genome, model)
+        return cls(path, genome, network, model.trained_on)
+
+    @property
+    def name(self) -> str:
+        """What people call the design: the name of its folder."""
+        return self.path.resolve().parent.name
+
+    def samples(self, data: PathLike | None = None, *, wanted: int = 1) -> Split:
+        """Real test sequences: from ``data``, from the design's own samples, or from its task.
+
+        The task's are used where the design's own are fewer than ``wanted``.
+
+        Raises
+        ------
+        InputError
+            If there are none, or they do not fit the network.
+        """
+        if data is not None:
+            found = load_samples(data)
+            self.check(found, str(data))
+            return found
+        reference, task = self.genome.samples, self.genome.task
+        if reference is not None:
+            path, contents = read_reference(self.path.parent, reference.file, reference.sha256)
+            found = load_samples(path, contents)
+            self.check(found, str(path))
+            if len(found) >= whole_number("wanted", wanted, 0) or task is None:
+                return found
+        if task is None:
+            raise InputError(f"{self.path}: samples or task is required, but missing")
+        return self.part("test", self.task(task))
+
+    def task(self, name: str | None = None) -> Task:
+        """The task of this name, or the genome's if it is None.
+
+        Raises
+        ------
+        InputError
+            If there is no such task, or neither names one.
+        """
+        chosen = name or self.genome.task
+        if chosen is None:
+            raise InputError(f"{self.path}: task is required, but missing: give --task")
+        try:
+            return load_task(chosen)
+        except InputError as error:
+            if chosen != self.genome.task:
+                raise
+            raise InputError(f"{self.path}: {error}") from error
+
+    def part(self, name: PartName, task: Task) -> Split:
+        """A whole part of the data of ``task``; :class:`InputError` if it does not fit."""
+        if name not in PARTS:
+            raise InputError(f"part must be one of {', '.join(PARTS)}, not {name!r}")
+        found: Split = getattr(instance("task", task, Task).load(), name)
+        self.check(found, f"task {task.name}")
+        return found
+
+    def check(self, split: Split, source: str) -> None:
+        """Raise :class:`InputError` unless the sequences of ``split`` fit the network."""
+        check_split(split, self.genome, source, str(self.path))
+
+
+def check_split(split: Split, genome: Genome, source: str, like: str) -> None:
+    """Raise :class:`InputError` unless sequences from ``source`` fit the network of ``genome``.
+
+    ``like`` says whose network it is.
+    """
+    network = genome.network
+    elements = instance("samples", split, Split).x.shape[2]
+    if elements != network.inputs:
+        raise InputError(
+            f"{source}: elements of a time step must be {network.inputs}, as in {like}, "
+            f"not {elements}"
+        )
+    if split.target == "values":
+        if genome.output == "class":
+            raise InputError(f"{source}: y must be classes, for output class of {like}, not values")
+        if (values := split.y.shape[1]) != network.outputs:
+            raise InputError(
+                f"{source}: values of a sequence must be {network.outputs}, as in {like}, "
+                f"not {values}"
+            )
+        return
+    classes = max(network.outputs, 2)  # a single logit stands for two classes
+    if len(split) and split.y.max() >= classes:
+        raise InputError(
+            f"{source}: labels must be 0 to {classes - 1}, as in {like}, not {split.y.max()}"
+        )
+
+
+def save_design(out: PathLike, genome: Genome, model: Model, samples: Split | None) -> Genome:
+    """Write ``genome.json``, the model and, if given, the samples into the folder ``out``.
+
+    Returns
+    -------
+    Genome
+        With the references to the files.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be written, or model or samples do not fit the genome.
+    """
+    genome, model = instance("genome", genome, Genome), instance("model", model, Model)
+    model.check_network(genome.network)
+    model.typed(genome.genes)  # its fraction bits are those of these widths
+    if samples is not None:
+        check_split(samples, genome, "samples", "the genome")
+    contents = {"model": ("model.safetensors", model.to_bytes())}
+    if samples is not None:
+        contents["samples"] = ("samples.npz", npz_bytes(sample_arrays(samples)))
+    references, out = {}, as_path(out)
+    for kind, (name, data) in contents.items():
+        write_atomic(out / name, data)
+        references[kind] = FileReference(file=name, sha256=sha256(data))
+    complete = genome.model_copy(update=references)
+    write_atomic(out / "genome.json", complete.to_json())
+    return complete

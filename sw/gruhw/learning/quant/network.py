@@ -1,0 +1,172 @@
+"""What quantised and float networks have in common: their parameters, and who computes them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gruhw.basics.values import instance
+from gruhw.learning.quant.named import Named
+from gruhw.learning.quant.native.build import load_library
+from gruhw.learning.quant.stages import StageTensors, outputs
+from gruhw.network.architecture import HEAD, Architecture, Stage
+from gruhw.network.fixed import FloatArray
+
+
+def stepping(network: Architecture) -> tuple[Stage, ...]:
+    """The stages that compute every time step for what is asked at a sequence's end."""
+    every = network.every_step("class")
+    return tuple(stage for stage, steps in zip(network.stages, every, strict=True) if steps)
+
+
+def compile_for(network: Architecture) -> None:
+    """Compile the time steps of a network, rounded and not, unless the cache has them compiled.
+
+    Raises
+    ------
+    InputError
+        If the cache cannot be written.
+    ToolError
+        If there is no C++ compiler, or it fails.
+    """
+    for stage in stepping(network):
+        for rounded in (False, True):
+            load_library(stage.graph, rounded=rounded)
+
+
+@dataclass(frozen=True)
+class Span:
+    """The mean and the standard deviation of each value that a head learns, shape [outputs]."""
+
+    mean: FloatArray
+    deviation: FloatArray
+
+    @classmethod
+    def of(cls, values: FloatArray) -> "Span":
+        """That of values of shape [N, outputs]; of what is constant the deviation is 1."""
+        deviation = values.std(0)
+        return cls(values.mean(0), np.where(deviation > 0, deviation, 1.0))
+
+    def tensors(self) -> tuple[Tensor, Tensor]:
+        """Both, in single precision."""
+        return torch.tensor(self.mean).float(), torch.tensor(self.deviation).float()
+
+
+class Arrays(NamedTuple):
+    """What was trained of a network, as a :class:`gruhw.network.model.Model` has it."""
+
+    weights: dict[str, FloatArray]
+    biases: dict[str, FloatArray]
+    initial: dict[str, FloatArray]
+
+
+class TrainedNetworks(nn.Module):
+    """The parameters of G networks of one architecture.
+
+    Parameters
+    ----------
+    network
+        What they compute.
+    weights, biases
+        By linear operator, as files name them: shape [G, outputs, inputs] and [G, outputs].
+    initial
+        What states begin with, if it is a constant: shape [G, units].
+
+    Attributes
+    ----------
+    weights, biases, initial : Named
+        The same as parameters.
+    span
+        If it is not None, the parameters of the head are relative to it, as if what it learns had
+        mean 0 and deviation 1. So values of any size are learnt at the same rate.
+    compiled
+        Whether time steps are computed by compiled C++.
+    """
+
+    rounded: ClassVar[bool]
+    """Whether results are rounded to types."""
+
+    def __init__(
+        self,
+        network: Architecture,
+        weights: Mapping[str, Tensor],
+        biases: Mapping[str, Tensor],
+        initial: Mapping[str, Tensor],
+    ) -> None:
+        super().__init__()
+        self.network = instance("network", network, Architecture)
+        self.weights, self.biases, self.initial = map(Named, (weights, biases, initial))
+        self.span: Span | None = None
+        self.compiled = False
+        self._stepping = len(stepping(network))
+        self.freeze_merged_biases()
+
+    def freeze_merged_biases(self) -> None:
+        """Leave biases that are zero so where another operator's have the same effect.
+
+        Hardware then needs none.
+        """
+        for name in self.network.merged_biases:
+            self.biases[name].requires_grad_(bool(self.biases[name].any()))
+
+    def compile_steps(self) -> None:
+        """Compute time steps with compiled C++: the same results, many times faster.
+
+        Needs a C++ compiler, and a few seconds for layers that were not compiled before.
+
+        Raises
+        ------
+        InputError
+            If the cache cannot be written.
+        ToolError
+            If there is no C++ compiler, or it fails.
+        """
+        for stage in stepping(self.network):
+            load_library(stage.graph, rounded=self.rounded)
+        self.compiled = True
+
+    @torch.no_grad()
+    def learn(self, span: Span) -> None:
+        """Train the head relative to ``span`` from now on; what it computes stays the same."""
+        mean, deviation = span.tensors()
+        self.biases[HEAD].sub_(mean).div_(deviation)
+        self.weights[HEAD].div_(deviation[:, None])
+        self.span = span
+
+    def layer(self, name: str) -> tuple[Tensor, Tensor]:
+        """The weights [G, outputs, inputs] and biases [G, outputs] that an operator has."""
+        weight, bias = self.weights[name], self.biases[name]
+        if self.span is None or name != HEAD:
+            return weight, bias
+        mean, deviation = self.span.tensors()
+        return weight * deviation[:, None], bias * deviation + mean
+
+    def arrays(self, row: int) -> Arrays:
+        """Weights, biases and initial states of a network."""
+        layers = {name: self.layer(name) for name in self.network.layer_shapes}
+        return Arrays(
+            {name: _array(weight[row]) for name, (weight, _) in layers.items()},
+            {name: _array(bias[row]) for name, (_, bias) in layers.items()},
+            {name: _array(self.initial[name][row]) for name in self.initial},
+        )
+
+    def states_of(self, stage: Stage) -> dict[str, Tensor]:
+        """What the states of a stage begin with, [G, units], by their names in its graph."""
+        spelled = {state.name: stage.spell(state.name) for state in stage.graph.states}
+        return {name: self.initial[file] for name, file in spelled.items() if file in self.initial}
+
+    def outputs(
+        self, stages: Sequence[StageTensors], inputs: Tensor, lengths: Tensor | None
+    ) -> Tensor:
+        """What the head gives for every sequence, as :func:`.stages.outputs` says."""
+        compiled = self.compiled and inputs.dtype == torch.float32
+        return outputs(stages, self._stepping, inputs, lengths, compiled=compiled)
+
+
+def _array(tensor: Tensor) -> FloatArray:
+    """A copy, which later training does not change."""
+    found: FloatArray = tensor.detach().cpu().numpy().copy()
+    return found

@@ -1,0 +1,167 @@
+"""Stages as PyTorch computes them: a time step after the other, or with compiled C++."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from gruhw.learning.quant.native import CompiledSteps
+from gruhw.learning.quant.native.steps import lanes_of, to_blocks
+from gruhw.learning.quant.operators import Layers
+from gruhw.network.architecture import Stage
+from gruhw.network.graph import INPUT, Graph, Node
+from gruhw.network.typed import Typed
+
+Results = dict[str, Tensor]
+"""The result of every node of a stage, by its name in the graph, shape [G, N, elements]."""
+
+
+@dataclass(frozen=True)
+class StageTensors:
+    """What a stage computes with in G networks.
+
+    Parameters
+    ----------
+    stage
+        Its names and its graph.
+    layers
+        Weights and biases, by their names in the graph.
+    initial
+        What states begin with, shape [G, 1, units]; zero where nothing is given.
+    compute
+        The result of a node, from those of its operands.
+    typed
+        The stage's types in each network; None if nothing is rounded.
+    """
+
+    stage: Stage
+    layers: Layers
+    initial: Mapping[str, Tensor]
+    compute: Callable[[Node, Sequence[Tensor]], Tensor]
+    typed: Sequence[Typed] | None = None
+
+    @property
+    def graph(self) -> Graph:
+        """Its time step."""
+        return self.stage.graph
+
+    def results(self, known: Mapping[str, Tensor]) -> Results:
+        """All results of a time step, from its input and its states."""
+        found = dict(known)
+        for node in self.graph.operators:
+            found[node.name] = self.compute(node, [found[name] for name in node.operands])
+        return found
+
+    def once(self, vector: Tensor) -> Results:
+        """All results of a stage without a state, or of a first step."""
+        return self.results({INPUT: vector, **self.first_states(vector)})
+
+    def first_states(self, vector: Tensor) -> Results:
+        """What states are in the first step, where the input is ``vector``."""
+        members, count, _ = vector.shape
+        return {
+            state.name: self.initial[state.name].expand(members, count, state.size)
+            if state.name in self.initial
+            else vector.new_zeros(members, count, state.size)
+            for state in self.graph.states
+        }
+
+
+class Step(NamedTuple):
+    """A time step of all stages that compute every one.
+
+    ``results`` are those of each stage, of which those of a sequence that has ended mean nothing.
+    ``emitted`` is what the last stage gave, in a sequence that has ended in its last step.
+    """
+
+    results: dict[str, Results]
+    emitted: Tensor
+
+
+def time_steps(
+    stages: Sequence[StageTensors], vectors: Iterable[Tensor], lengths: Tensor | None
+) -> Iterator[Step]:
+    """Compute one time step after the other, by PyTorch alone.
+
+    Parameters
+    ----------
+    vectors
+        The input of each step, shape [G, N, inputs].
+    lengths
+        Steps of each sequence, shape [N], at least 1; all of them if absent.
+    """
+    states: dict[str, Results] = {}
+    emitted: Tensor | None = None
+    for step, vector in enumerate(vectors):
+        results: dict[str, Results] = {}
+        alive = None if lengths is None else (step < lengths)[:, None]
+
+        def held(after: Tensor, before: Tensor, alive: Tensor | None = alive) -> Tensor:
+            return after if alive is None else torch.where(alive, after, before)
+
+        for stage in stages:
+            name, graph = stage.stage.name, stage.graph
+            before = stage.first_states(vector) if step == 0 else states[name]
+            found = stage.results({INPUT: vector, **before})
+            states[name] = {s.name: held(found[s.source], found[s.name]) for s in graph.states}
+            vector, results[name] = found[graph.emits], found
+        emitted = vector if emitted is None else held(vector, emitted)
+        yield Step(results, emitted)
+
+
+def compiled_steps(
+    stages: Sequence[StageTensors], inputs: Tensor, lengths: Tensor | None
+) -> Tensor:
+    """What the last of some stages emits in the last step of each sequence: [G, N, units].
+
+    Parameters
+    ----------
+    inputs
+        Shape [G, N, T, inputs], single precision.
+    lengths
+        As of :func:`time_steps`.
+    """
+    count, steps = inputs.shape[1:3]
+    blocks = to_blocks(inputs, lanes_of(stages[0].graph, rounded=stages[0].typed is not None))
+    if lengths is None:
+        lengths = torch.full((count,), steps)
+    lengths = pad(lengths.int(), (0, -count % blocks.shape[-1]))
+    for stage in stages:
+        run = CompiledSteps(stage.graph, stage.typed)
+        every = stage is not stages[-1]
+        blocks = run(stage.layers, stage.initial, blocks, lengths, every=every)
+    return blocks.transpose(2, 3).flatten(1, 2)[:, :count]
+
+
+def outputs(
+    stages: Sequence[StageTensors],
+    stepping: int,
+    inputs: Tensor,
+    lengths: Tensor | None,
+    *,
+    compiled: bool,
+) -> Tensor:
+    """What the last stage gives at the end of every sequence, shape [G, N, outputs].
+
+    Parameters
+    ----------
+    stepping
+        How many stages compute every step; the others compute the last.
+    inputs
+        Shape [G, N, T, inputs].
+    lengths
+        As of :func:`time_steps`.
+    compiled
+        Whether to use compiled C++, which computes in single precision.
+    """
+    if compiled:
+        emitted = compiled_steps(stages[:stepping], inputs, lengths)
+    else:
+        for step in time_steps(stages[:stepping], inputs.unbind(2), lengths):
+            emitted = step.emitted
+    for stage in stages[stepping:]:
+        emitted = stage.once(emitted)[stage.graph.emits]
+    return emitted

@@ -1,0 +1,37 @@
+"""Tasks to train and search on: those that gruhw knows by name, and users' own ``.npz`` files."""
+
+from gruhw.basics.files import PathLike, as_path, exists
+from gruhw.errors import InputError
+from gruhw.learning.tasks.activity import ACTIVITY
+from gruhw.learning.tasks.custom import load_npz_task, load_samples, sample_arrays
+from gruhw.learning.tasks.data import Task, TaskData
+from gruhw.learning.tasks.keyword_spotting import KEYWORD_SPOTTING
+from gruhw.learning.tasks.mnist import MNIST_ROWS
+from gruhw.learning.tasks.mnist1d import MNIST_1D
+from gruhw.learning.tasks.spoken_digits import SPOKEN_DIGITS
+from gruhw.network.sequences import Split
+
+__all__ = ["TASKS", "Split", "Task", "TaskData", "load_samples", "load_task", "sample_arrays"]
+
+TASKS = {
+    task.name: task for task in (MNIST_ROWS, MNIST_1D, SPOKEN_DIGITS, KEYWORD_SPOTTING, ACTIVITY)
+}
+"""The tasks that gruhw knows by name."""
+
+
+def load_task(name_or_path: PathLike) -> Task:
+    """The task of this name, or the one in the ``.npz`` file at this path.
+
+    Raises
+    ------
+    InputError
+        If it is neither, or the file is wrong.
+    """
+    path = as_path(name_or_path, "task")
+    if (known := TASKS.get(str(name_or_path))) is not None:
+        return known
+    if path.suffix != ".npz" and not exists(path):
+        raise InputError(
+            f"task must be {', '.join(TASKS)} or the path of an .npz file, not '{name_or_path}'"
+        )
+    return load_npz_task(path)

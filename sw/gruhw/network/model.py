@@ -1,0 +1,496 @@
+"""The trained model of a design: ``model.safetensors``, and its binding to a genome."""
+
+import json
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load as parse_safetensors
+from safetensors.numpy import save as format_safetensors
+
+from gruhw.basics.arrays import Shape, frozen, real_values, shaped
+from gruhw.basics.files import PathLike, as_path, check_sha256, parse_json, read_bytes
+from gruhw.basics.frozen import FrozenMapping
+from gruhw.basics.strict import first_problem
+from gruhw.basics.values import instance, mapping, truth
+from gruhw.errors import GruhwWarning, InputError, naming
+from gruhw.network.architecture import Architecture, Layer, Stage
+from gruhw.network.encoding import encode
+from gruhw.network.fixed import Fixed, FloatArray, IntArray
+from gruhw.network.fractions import Fractions
+from gruhw.network.genes import Genes
+from gruhw.network.genome import SHA256, Genome, Sha256
+from gruhw.network.graph import INPUT, Graph
+from gruhw.network.normalisation import Normalisation as Normalisation
+from gruhw.network.parameters import Parameters, fit_accumulators, quantise_parameters
+from gruhw.network.typed import Typed, type_stages
+
+METADATA = "gruhw"
+"""The name of the model file's only metadata entry."""
+
+
+class _Header(BaseModel):
+    """What the model file holds besides tensors.
+
+    Version 1 has no widths: ``fractions`` are numbers. In version 2 each says for which width it
+    was chosen. Without ``trained_on``, nobody knows what the weights were trained on. The network
+    is one GRU that begins with zero, unless version 3 says what it is.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    format: Literal["gruhw-model"] = "gruhw-model"
+    version: Literal["1", "2", "3"] = "2"
+    network: dict[str, Any] | None = None
+    fractions: dict[str, Any]
+    input_signed: bool
+    trained_on: Sha256 | None = None
+
+    @classmethod
+    def of(cls, network: Architecture, fractions: Fractions, **others: Any) -> "_Header":
+        names, widths = sorted(fractions), fractions.widths
+        described: dict[str, Any] = {name: fractions[name] for name in names}
+        if widths is not None:
+            described = {n: {"bits": widths[n], "frac": fractions[n]} for n in names}
+        if network != _one_gru(network.inputs, network.most_units, network.outputs):
+            content = network.model_dump(mode="json")
+            return cls(version="3", network=content, fractions=described, **others)
+        return cls(version="1" if widths is None else "2", fractions=described, **others)
+
+    def chosen(self) -> Fractions:
+        """The fraction bits, and for which widths they were chosen.
+
+        Raises
+        ------
+        InputError
+            If an entry has another form than the version requires, or a value is out of range.
+        """
+        if self.version == "1" or (self.version == "3" and self._plain()):
+            return Fractions(self.fractions)
+        for name, entry in self.fractions.items():
+            if not isinstance(entry, dict) or entry.keys() != {"bits", "frac"}:
+                raise InputError(f"fractions.{name} must have bits and frac, not {entry!r}")
+        return Fractions(
+            {name: entry["frac"] for name, entry in self.fractions.items()},
+            {name: entry["bits"] for name, entry in self.fractions.items()},
+        )
+
+    def _plain(self) -> bool:
+        return all(isinstance(entry, int) for entry in self.fractions.values())
+
+    def architecture(self, tensors: Mapping[str, Any]) -> Architecture:
+        """What the model computes; where the file does not say it, its shapes do."""
+        if self.version == "3":
+            if self.network is None:
+                raise InputError("network is required, but missing")
+            return Architecture.model_validate(self.network)
+        if self.network is not None:
+            raise InputError("network is a field of version 3 of a model file")
+        names = [f"{layer}.weight" for layer in ("W_in", "head")]
+        shapes = [shaped(name, tensors[name], RANKS["weight"]).shape for name in names]
+        (hidden, inputs), (outputs, _) = shapes
+        return _one_gru(inputs, hidden, outputs)
+
+
+def _one_gru(inputs: int, hidden: int, outputs: int) -> Architecture:
+    return Architecture(inputs=inputs, layers=(Layer("gru", hidden),), outputs=outputs)
+
+
+ArrayKind: TypeAlias = Literal["weight", "bias", "initial"]
+
+RANKS: Mapping[ArrayKind, Shape] = {
+    "weight": ("outputs", "inputs"),
+    "bias": ("outputs",),
+    "initial": ("units",),
+}
+"""The dimensions of a model's arrays: of weights and biases, and of what states begin with."""
+
+
+class Layers(FrozenMapping[FloatArray]):
+    """The weights or the biases of every linear operator of a network, copied and checked.
+
+    So are the initial states, if ``kind`` says so. They are rounded to single precision, as in
+    files and in training: a model that is saved, or trained further, has the weights that were
+    evaluated. Larger numbers saturate.
+
+    Raises
+    ------
+    InputError
+        If a layer is unknown, missing, has another shape than the network requires, or holds a
+        value that is not finite.
+    """
+
+    def __init__(
+        self, network: Architecture, kind: ArrayKind, arrays: Mapping[str, ArrayLike]
+    ) -> None:
+        self.network, self.kind = instance("network", network, Architecture), kind
+        shapes = array_shapes(network, kind)
+        plural = {"weight": "weights", "bias": "biases", "initial": "initial states"}[kind]
+        what = "state" if kind == "initial" else "layer"
+        for name in mapping(plural, arrays):
+            if name not in shapes:
+                known = ", ".join(shapes) or "none: states begin with zero"
+                raise InputError(f"{what} must be one of {known}, not {name!r}")
+        for name in shapes:
+            if name not in arrays:
+                raise InputError(f"{name}.{kind} is required, but missing")
+        found = {name: _single(f"{name}.{kind}", arrays[name], RANKS[kind]) for name in shapes}
+        for name, shape in shapes.items():
+            if found[name].shape != shape:
+                raise InputError(
+                    f"shape of {name}.{kind} must be {list(shape)} for {network}, "
+                    f"not {list(found[name].shape)}"
+                )
+        super().__init__(found)
+
+    @classmethod
+    def of(
+        cls, network: Architecture, kind: ArrayKind, arrays: Mapping[str, ArrayLike]
+    ) -> "Layers":
+        """``arrays`` themselves if they were checked for this network; else others of these."""
+        known = isinstance(arrays, cls) and (arrays.network, arrays.kind) == (network, kind)
+        return arrays if isinstance(arrays, cls) and known else cls(network, kind, arrays)
+
+
+def array_shapes(network: Architecture, kind: ArrayKind) -> Mapping[str, tuple[int, ...]]:
+    """The shape of each array of a kind, by layer or state."""
+    if kind == "initial":
+        return network.initial_shapes
+    shapes = network.layer_shapes
+    return shapes if kind == "weight" else {name: shape[:1] for name, shape in shapes.items()}
+
+
+def _single(name: str, array: ArrayLike, shape: Shape) -> FloatArray:
+    largest = np.finfo(np.float32).max
+    return frozen(np.clip(real_values(name, array, shape), -largest, largest).astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Model:
+    """Float weights, the fraction bits that calibration chose, and the input normalisation.
+
+    Arrays are copied, so that a model stays what it was when a network is trained further.
+
+    Parameters
+    ----------
+    network
+        What it computes.
+    weights
+        By linear operator, as files name them; shape [outputs, inputs].
+    biases
+        By linear operator; shape [outputs].
+    fractions
+        The fraction bits of every tensor. Of plain numbers nobody knows the widths that they
+        were chosen for: see :class:`gruhw.network.fractions.Fractions`.
+    input_signed
+        Whether input elements are two's complement.
+    normalisation
+        Of raw samples.
+    trained_on
+        The :attr:`~gruhw.network.sequences.Split.fingerprint` of the sequences that the weights
+        were trained on, if they were trained on no others; None if that is not known.
+    initial
+        What each state begins with, shape [units], if the network says that it is a constant.
+
+    Raises
+    ------
+    InputError
+        If a layer is missing, a value is not finite, a shape does not fit the network, or something
+        is of another type.
+    """
+
+    network: Architecture
+    weights: Mapping[str, FloatArray]
+    biases: Mapping[str, FloatArray]
+    fractions: Mapping[str, int]
+    input_signed: bool
+    normalisation: Normalisation
+    trained_on: str | None = None
+    initial: Mapping[str, FloatArray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        network = instance("network", self.network, Architecture)
+        # What was checked before is not checked again where only something else is replaced.
+        object.__setattr__(self, "weights", Layers.of(network, "weight", self.weights))
+        object.__setattr__(self, "biases", Layers.of(network, "bias", self.biases))
+        object.__setattr__(self, "initial", Layers.of(network, "initial", self.initial))
+        object.__setattr__(self, "fractions", Fractions.of(self.fractions))
+        object.__setattr__(self, "input_signed", truth("input_signed", self.input_signed))
+        instance("normalisation", self.normalisation, Normalisation)
+        known = self.trained_on
+        if known is not None and re.fullmatch(SHA256, instance("trained_on", known, str)) is None:
+            raise InputError(f"trained_on must be a SHA-256 in hexadecimal, not {known!r}")
+        elements = self.normalisation.scale.shape
+        if elements != (network.inputs,):
+            raise InputError(
+                f"shape of input.scale must be {[network.inputs]} for {network}, "
+                f"not {list(elements)}"
+            )
+
+    def check_network(self, network: Architecture) -> None:
+        """Raise :class:`InputError` unless this is a model of ``network``."""
+        if self.network != network:
+            raise InputError(f"the model must be of {network}, not of {self.network}")
+
+    def typed(self, genes: Mapping[str, int]) -> tuple[Typed, ...]:
+        """The types of every stage at the widths of ``genes``: see :func:`type_stages`."""
+        genes = Genes.of(self.network, genes)
+        return type_stages(genes, self.fractions, input_signed=self.input_signed)
+
+    def parameters(self, stage: Stage, typed: Typed) -> Parameters:
+        """The integers of a stage at the widths of ``typed``."""
+        initial = {
+            state.name: self.initial[stage.spell(state.name)]
+            for state in stage.graph.states
+            if stage.spell(state.name) in self.initial
+        }
+        for name, values in initial.items():
+            _check_initial(stage.spell(name), values, typed[name])
+        return quantise_parameters(
+            typed,
+            stage.graph.linears,
+            stage.of_layers(self.weights),
+            stage.of_layers(self.biases),
+            initial,
+        )
+
+    def to_bytes(self) -> bytes:
+        """The model as a safetensors file, single precision."""
+        tensors = {
+            f"{name}.{kind}": array
+            for kind, source in (
+                ("weight", self.weights),
+                ("bias", self.biases),
+                ("initial", self.initial),
+            )
+            for name, array in source.items()
+        }
+        tensors["input.scale"] = np.asarray(self.normalisation.scale, dtype=np.float64)
+        tensors["input.offset"] = np.asarray(self.normalisation.offset, dtype=np.float64)
+        header = _Header.of(
+            self.network,
+            Fractions.of(self.fractions),
+            input_signed=self.input_signed,
+            trained_on=self.trained_on,
+        )
+        # All under one name: safetensors writes several in random order.
+        return format_safetensors(
+            tensors, metadata={METADATA: header.model_dump_json(exclude_none=True)}
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes, source: Path) -> "Model":
+        """Parse a model file's contents.
+
+        Raises
+        ------
+        InputError
+            If it is not a whole model file, or holds a value that is not finite.
+        """
+        with naming(source):
+            return cls._parsed(instance("data", data, bytes))
+
+    @classmethod
+    def _parsed(cls, data: bytes) -> "Model":
+        try:
+            tensors = parse_safetensors(data)
+            described = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+            metadata = parse_json(described["__metadata__"][METADATA], METADATA)
+            header = _Header.model_validate(metadata)
+            for name, tensor in tensors.items():
+                if tensor.dtype.kind != "f":
+                    raise InputError(f"{name} must hold floating-point numbers, not {tensor.dtype}")
+            network = header.architecture(tensors)
+
+            def arrays(kind: ArrayKind) -> Layers:
+                names = array_shapes(network, kind)
+                return Layers(network, kind, {name: tensors[f"{name}.{kind}"] for name in names})
+
+            return cls(
+                network,
+                arrays("weight"),
+                arrays("bias"),
+                header.chosen(),
+                header.input_signed,
+                Normalisation(tensors["input.scale"], tensors["input.offset"]),
+                header.trained_on,
+                arrays("initial"),
+            )
+        except SafetensorError as error:
+            raise InputError(f"must be a whole safetensors file: {error}") from error
+        except KeyError as error:
+            raise InputError(f"must be a gruhw model, but {error} is missing") from error
+        except ValidationError as error:
+            raise InputError(first_problem(error)) from error
+
+
+def _check_initial(name: str, values: FloatArray, kind: Fixed) -> None:
+    """Raise :class:`InputError` if an initial state is beyond the range of the state's type."""
+    low, high = (kind.minimum - 0.5) * kind.scale, (kind.maximum + 0.5) * kind.scale
+    beyond = values[(values < low) | (values >= high)]
+    if beyond.size:
+        raise InputError(
+            f"initial state of {name} must be {kind.minimum * kind.scale:g} to "
+            f"{kind.maximum * kind.scale:g}, which {kind.bits} bits reach, not {beyond[0]:g}"
+        )
+
+
+@dataclass(frozen=True)
+class BoundStage:
+    """A stage with its types and integers.
+
+    Parameters
+    ----------
+    stage
+        Its names and its graph.
+    typed
+        The graph's types, with accumulators that the weights just fit into.
+    parameters
+        Weights, biases and initial states.
+    """
+
+    stage: Stage
+    typed: Typed
+    parameters: Parameters
+
+    @property
+    def name(self) -> str:
+        """Of the stage."""
+        return self.stage.name
+
+    @property
+    def graph(self) -> Graph:
+        """Its time step."""
+        return self.stage.graph
+
+
+@dataclass(frozen=True)
+class Network:
+    """A genome bound to its trained model: all that hardware and reference are made from.
+
+    Parameters
+    ----------
+    genome
+        Widths, folding and output.
+    stages
+        The layers, then the head.
+    normalisation
+        Of raw samples.
+    """
+
+    genome: Genome
+    stages: tuple[BoundStage, ...]
+    normalisation: Normalisation
+
+    @classmethod
+    def build(cls, genome: Genome, model: Model) -> "Network":
+        """Quantise ``model`` to the widths of ``genome`` and fit the accumulators.
+
+        Raises
+        ------
+        InputError
+            If the networks differ, an initial state is out of range, or fraction bits are missing
+            or were chosen for other widths.
+        """
+        genome = instance("genome", genome, Genome)
+        instance("model", model, Model).check_network(genome.network)
+        stages = []
+        for stage, typed in zip(genome.network.stages, model.typed(genome.genes), strict=True):
+            parameters = model.parameters(stage, typed)
+            stages.append(BoundStage(stage, fit_accumulators(typed, parameters), parameters))
+        return cls(genome, tuple(stages), model.normalisation)
+
+    @property
+    def architecture(self) -> Architecture:
+        """What it computes."""
+        return self.genome.network
+
+    @property
+    def layers(self) -> tuple[BoundStage, ...]:
+        """All stages but the head."""
+        return self.stages[:-1]
+
+    @property
+    def head(self) -> BoundStage:
+        """The last stage."""
+        return self.stages[-1]
+
+    @property
+    def input_type(self) -> Fixed:
+        """The type of an input element."""
+        return self.stages[0].typed[INPUT]
+
+    @property
+    def weight_bits(self) -> int:
+        """The size of all weight matrices, head included, in bits."""
+        return weight_bits(self.genome)
+
+    def encode(self, raw: ArrayLike, lengths: ArrayLike | None = None) -> IntArray:
+        """Raw samples as the hardware takes them: see :func:`gruhw.network.encoding.encode`."""
+        return encode(self.normalisation, self.input_type, raw, lengths)
+
+
+def weight_bits(genome: Genome) -> int:
+    """The size of all weight matrices of a genome's network, head included, in bits."""
+    shapes = instance("genome", genome, Genome).network.layer_shapes
+    return sum(genome.genes[f"{layer}.weight"] * prod(shape) for layer, shape in shapes.items())
+
+
+def read_reference(folder: Path, file: str, sha256: str) -> tuple[Path, bytes]:
+    """Read a file that a genome in ``folder`` names, checking its SHA-256."""
+    path = folder / file
+    data = read_bytes(path)
+    check_sha256(path, data, sha256)
+    return path, data
+
+
+def load_model(genome: Genome, genome_path: PathLike) -> Model:
+    """The model of :func:`read_model`, to be bound to its genome.
+
+    Warns if its file does not say for which widths its fraction bits were chosen.
+    """
+    model = read_model(genome, genome_path)
+    if Fractions.of(model.fractions).widths is None and genome.model is not None:
+        warnings.warn(
+            f"{as_path(genome_path).parent / genome.model.file}: does not say for which widths its "
+            "fraction bits were chosen: if widths were changed since, calibrate with gruhw "
+            "calibrate",
+            GruhwWarning,
+            stacklevel=2,
+        )
+    return model
+
+
+def read_model(genome: Genome, genome_path: PathLike) -> Model:
+    """The model that the genome at ``genome_path`` names, whose fraction bits may be of others.
+
+    Raises
+    ------
+    InputError
+        If the genome names no model, or the file is missing, altered, damaged or does not fit.
+    """
+    genome = instance("genome", genome, Genome)
+    if genome.model is None:
+        raise InputError(f"{genome_path}: model is required, but missing: train one first")
+    folder = as_path(genome_path).parent
+    path, data = read_reference(folder, genome.model.file, genome.model.sha256)
+    model = Model.from_bytes(data, path)
+    with naming(path):
+        model.check_network(genome.network)
+    return model
+
+
+def load_network(genome_path: PathLike) -> Network:
+    """The network of the genome at ``genome_path``; :class:`InputError` if a file is wrong."""
+    genome = Genome.load(genome_path)
+    model = load_model(genome, genome_path)
+    with naming(genome_path):
+        return Network.build(genome, model)

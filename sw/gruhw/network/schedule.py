@@ -1,0 +1,585 @@
+"""The schedule: the clock cycle of every operation, as a table that one function plans.
+
+Nothing else counts cycles. The datapath builds its control from the table, area model and proofs
+read it, and the reference predicts its cycles with it. None of them knows how it came about:
+another folding is another table, made by :func:`plan`.
+
+A network becomes *cores*, which run at the same time. Each computes a stage, and a head rides on
+the core of the only layer if it can read the layer's results there. A core works in *phases*: one
+computes the units of a time step, the other, if it has a head, the outputs at the end of a
+sequence. ``lanes`` units of a phase are computed at a time. Each such *group* spends one cycle on
+each term of its dot products and one more to clear the accumulators; the accumulators then leave
+one by one, a *unit interval* apart, through a pipeline that every unit of the phase shares::
+
+    cycle of the group   0 .. terms-1             a term's operand and weight are addressed
+                         2 .. terms+1             its product stands in a register
+                         accumulator_cycle        the first lane's accumulator is complete
+    slots[op].ready later                         the operator's result stands in its register
+
+All cores begin a time step every ``step_interval`` cycles, which suits the slowest of them, so that
+none ever waits for another. Cycles are counted from the one in which the first element of a
+sequence is accepted by an idle accelerator, which is cycle 0.
+"""
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, singledispatch
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gruhw.basics.arrays import IntArray, whole_values
+from gruhw.basics.frozen import FrozenMapping
+from gruhw.basics.values import instance, whole_number
+from gruhw.network.fixed import Fixed
+from gruhw.network.genome import Genome, Output
+from gruhw.network.graph import Add, Complement, Graph, Input, Linear, Multiply, Node, State, Table
+from gruhw.network.model import Network
+from gruhw.network.typed import Typed
+
+MULTIPLY_CYCLES = 2
+"""From the cycle in which a term is addressed to the one in which its product is registered."""
+
+LAUNCH_CYCLES = 2
+"""From the cycle that accepts a step's last element to the first term of an idle core."""
+
+STREAM_CYCLES = 2
+"""From the cycle that pushes an element to the one that offers it on the stream."""
+
+
+LEAST_DEPTH = 2
+"""Elements of the smallest buffer that takes so long."""
+
+
+@singledispatch
+def latency(node: Node, typed: Typed, serial: bool) -> int:
+    """Cycles from the one in which ``node`` reads its operands to that of its result.
+
+    ``serial`` selects products that take a cycle for each bit of their first operand.
+    """
+    raise TypeError(f"no latency for {type(node).__name__}")
+
+
+@latency.register
+def _(node: Linear, typed: Typed, serial: bool) -> int:
+    return 1  # bias, rounding and saturation; the products are counted by the phase
+
+
+@latency.register
+def _(node: Add, typed: Typed, serial: bool) -> int:
+    return 1
+
+
+@latency.register
+def _(node: Multiply, typed: Typed, serial: bool) -> int:
+    # The product, or the first operand, is registered; then rounding and saturation.
+    return 2 + (typed[node.left].bits if serial else 0)
+
+
+@latency.register
+def _(node: Complement, typed: Typed, serial: bool) -> int:
+    return 1
+
+
+@latency.register
+def _(node: Table, typed: Typed, serial: bool) -> int:
+    return 1
+
+
+@dataclass(frozen=True)
+class Phase:
+    """``units`` dot products of ``terms`` terms, ``lanes`` at a time.
+
+    Parameters
+    ----------
+    units, terms, lanes
+        How many there are.
+    groups
+        How often the lanes are used.
+    unit_interval
+        Cycles between the units of a group in the pipeline behind the accumulators.
+    group_cycles
+        Cycles from the first term of a group to that of the next.
+    accumulator_cycle
+        The cycle of the group in which the first lane's accumulator enters the pipeline.
+    """
+
+    units: int
+    terms: int
+    lanes: int
+    groups: int
+    unit_interval: int
+    group_cycles: int
+    accumulator_cycle: int
+
+    @property
+    def last_lanes(self) -> int:
+        """Lanes that the last group uses; those beyond it hold no unit."""
+        return self.units - (self.groups - 1) * self.lanes
+
+    @property
+    def cycles(self) -> int:
+        """Cycles of all groups."""
+        return self.groups * self.group_cycles
+
+    def unit_cycle(self, unit: int) -> int:
+        """The cycle of the phase in which the accumulator of ``unit`` enters the pipeline."""
+        group, lane = divmod(unit, self.lanes)
+        return group * self.group_cycles + self.accumulator_cycle + lane * self.unit_interval
+
+
+@dataclass(frozen=True)
+class Slot:
+    """When an operator works, in cycles from its unit's accumulator.
+
+    Parameters
+    ----------
+    read
+        When it reads its operands.
+    ready
+        When its result stands in its register.
+    """
+
+    read: int
+    ready: int
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """An operator of a core: what it computes, for which units, and when.
+
+    Parameters
+    ----------
+    node
+        The operator.
+    typed
+        The time step that it belongs to, with types.
+    phase
+        The phase in which it works.
+    slot
+        When it works in that phase.
+    serial
+        Whether products are computed bit by bit.
+    """
+
+    node: Node
+    typed: Typed
+    phase: Phase
+    slot: Slot
+    serial: bool
+
+    @property
+    def operands(self) -> tuple[Fixed, ...]:
+        """The types of what it reads."""
+        return tuple(self.typed[name] for name in self.node.operands)
+
+    @property
+    def result(self) -> Fixed:
+        """The type of its result."""
+        return self.typed[self.node.name]
+
+
+@dataclass(frozen=True)
+class Core:
+    """A row of the schedule: everything that one sequencer drives, and when.
+
+    Parameters
+    ----------
+    name
+        Of its stage.
+    typed
+        The time step of its stage, with types.
+    head
+        The head that rides on it, if one does.
+    step
+        The phase that computes the units of a time step.
+    outputs
+        The phase that computes the outputs at the end of a sequence; None if no head rides on it.
+    slots
+        When each operator works, by name.
+    serial_products
+        Whether products are computed bit by bit.
+    step_interval
+        Cycles from the first term of a step to that of the next step, or of the head.
+    first_term
+        The cycle of a sequence's first term, if the accelerator was idle.
+    every_step
+        Whether it computes every time step, or the last one of a sequence alone.
+    emits_every_step
+        Whether it emits what every step gives, or that of a sequence's last one.
+    classifies
+        Whether the index of the largest element follows what it emits.
+    """
+
+    name: str
+    typed: Typed
+    head: Typed | None
+    step: Phase
+    outputs: Phase | None
+    slots: Mapping[str, Slot]
+    serial_products: bool
+    step_interval: int
+    first_term: int
+    every_step: bool
+    emits_every_step: bool
+    classifies: bool
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "slots", FrozenMapping(self.slots))
+
+    @property
+    def head_node(self) -> Linear | None:
+        """The operator of the head that rides on it."""
+        return self.head.graph.linears[0] if self.head else None
+
+    @property
+    def emitting(self) -> Phase:
+        """The phase whose results leave the core."""
+        return self.outputs or self.step
+
+    @property
+    def emitted(self) -> tuple[Typed, str]:
+        """The results that leave the core: of which operator, and its types."""
+        found = self.head or self.typed
+        return found, found.graph.emits
+
+    @cached_property
+    def operators(self) -> tuple[Scheduled, ...]:
+        """Every operator, those of the head that rides on it last."""
+        found = [(node, self.typed, self.step) for node in self.typed.graph.operators]
+        if self.head and self.outputs:
+            found += [(node, self.head, self.outputs) for node in self.head.graph.operators]
+        return tuple(
+            Scheduled(node, typed, phase, self.slots[node.name], self.serial_products)
+            for node, typed, phase in found
+        )
+
+    def operator(self, name: str) -> Scheduled | None:
+        """The operator of this name; None if there is none."""
+        return next((each for each in self.operators if each.node.name == name), None)
+
+    @property
+    def drain_cycles(self) -> int:
+        """Idle cycles after the last group of a step, until the next step may begin."""
+        return self.step_interval - self.step.cycles
+
+    def kept(self, state: State) -> int:
+        """The cycle of a unit in which a state is written: nobody reads the one before any more."""
+        return _kept(self.typed.graph, self.slots, state)
+
+    @property
+    def numbered_until(self) -> int:
+        """The last cycle of a step's unit in which something asks for its number."""
+        graph = self.typed.graph
+        found = [self.kept(state) for state in graph.states]
+        # A result that leaves through the head is read there, out of the state's memory.
+        return max([*found, *([] if self.outputs else [self.slots[graph.emits].ready])])
+
+    @property
+    def least_interval(self) -> int:
+        """Cycles that a time step would take if no other core were slower."""
+        indexed = self.classifies and self.outputs is None
+        return _least_interval(self.typed, self.step, self.slots, indexed=indexed)
+
+    @property
+    def sequence_cycles(self) -> int:
+        """Cycles from the last step of a sequence to the first step of the next, at least."""
+        return self.outputs.cycles if self.outputs else 0
+
+    def cycle(self, name: str, step: int, unit: int) -> int:
+        """The cycle in which an operator of a time step has its result for ``unit``."""
+        start = self.first_term + step * self.step_interval
+        return start + self.step.unit_cycle(unit) + self.slots[name].ready
+
+    def pushes(self, length: int) -> list[int]:
+        """The cycles in which a sequence's elements enter the output buffer."""
+        _, name = self.emitted
+        ready = self.slots[name].ready
+        if self.outputs:
+            start = self.first_term + length * self.step_interval
+            found = [start + self.outputs.unit_cycle(u) + ready for u in range(self.outputs.units)]
+        else:
+            first = 0 if self.emits_every_step else max(0, length - 1)
+            found = [
+                self.cycle(name, step, unit)
+                for step in range(first, length)
+                for unit in range(self.step.units)
+            ]
+        return [*found, found[-1] + 1] if self.classifies and found else found
+
+    def group_outputs(self, group: int) -> int:
+        """How many elements a group of the emitting phase gives."""
+        phase = self.emitting
+        if group < phase.groups - 1:
+            return phase.lanes
+        return phase.last_lanes + self.classifies
+
+    @cached_property
+    def output_depth(self) -> int:
+        """Elements that the output buffer must hold so that an unstalled stream never waits.
+
+        A group is launched only once all its output elements have a place. A buffer for a single
+        one would be a register, which offers it a cycle earlier than others.
+        """
+        phase = self.emitting
+        # Sequences of one step are those that emit most often.
+        period = self.step_interval + self.sequence_cycles
+        start = self.first_term + (self.step_interval if self.outputs else 0)
+        pushes = self.pushes(1)
+        # Those that have been launched before the first one's last element is offered, and one.
+        rounds = 2 + (pushes[-1] + STREAM_CYCLES - start) // period
+        cycles = [
+            push + STREAM_CYCLES + number * period for number in range(rounds) for push in pushes
+        ]
+        depth, launched = LEAST_DEPTH, 0
+        for number in range(rounds):
+            for group in range(phase.groups):
+                launch = start + number * period + group * phase.group_cycles - 1
+                launched += self.group_outputs(group)
+                depth = max(depth, launched - bisect_left(cycles, launch))
+        # Amaranth's buffer of two elements loses one that comes in the cycle after another.
+        close = any(later - earlier == 1 for earlier, later in pairwise(cycles))
+        return 3 if depth == 2 and close else depth
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The table: every cycle of a network, for a folding and a kind of output stream.
+
+    Parameters
+    ----------
+    cores
+        In the order of the data.
+    output
+        What the last one gives.
+    """
+
+    cores: tuple[Core, ...]
+    output: Output
+
+    def core_of(self, stage: str) -> Core | None:
+        """The core that computes a stage; None if no hardware does, as a head beside states."""
+        for core in self.cores:
+            if core.name == stage or (core.head and stage == "head"):
+                return core
+        return None
+
+    @property
+    def first(self) -> Core:
+        """The core that takes the network's input."""
+        return self.cores[0]
+
+    @property
+    def last(self) -> Core:
+        """The core that gives the network's output."""
+        return self.cores[-1]
+
+    @property
+    def step_interval(self) -> int:
+        """Cycles from a time step to the next, in every core."""
+        return self.first.step_interval
+
+    @cached_property
+    def stepping(self) -> Core:
+        """The last core that computes every time step."""
+        return next(core for core in reversed(self.cores) if core.every_step)
+
+    def state_cycles(self, lengths: ArrayLike) -> IntArray:
+        """The cycle in which the last unit of each time step is computed; shape [N, T].
+
+        It is that of the last core that computes every step. -1 past the end of a sequence.
+        """
+        lengths = whole_values("lengths", lengths, ("sequences",), 0)
+        steps = np.arange(int(lengths.max(initial=0)))
+        core = self.stepping
+        last = core.cycle(core.typed.graph.emits, 0, core.step.units - 1)
+        cycles = last + steps * core.step_interval
+        return np.where(steps[None, :] < lengths[:, None], cycles[None, :], -1)
+
+    def sequence_interval(self, length: int) -> int:
+        """Cycles from the first term of a sequence to that of the next, if no stream stalls."""
+        found = whole_number("length", length, 0) * self.step_interval
+        return found + self.first.sequence_cycles
+
+    def output_cycles(self, length: int) -> list[int]:
+        """The cycles in which a sequence's output elements are offered, if no stream stalls.
+
+        In their order: logits and then the class; values; or the states of every step.
+        """
+        length = whole_number("length", length, 0)
+        return [cycle + STREAM_CYCLES for cycle in self.last.pushes(length)]
+
+
+def plan_phase(units: int, terms: int, lanes: int) -> Phase:
+    """The phase of so many dot products, of so many terms each, on so many lanes."""
+    unit_interval = max(1, (terms + 1) // lanes)
+    return Phase(
+        units,
+        terms,
+        lanes,
+        groups=-(-units // lanes),
+        unit_interval=unit_interval,
+        group_cycles=max(terms + 1, lanes * unit_interval),
+        # Several lanes are first copied aside, because the accumulators are needed again.
+        accumulator_cycle=terms + MULTIPLY_CYCLES + (lanes > 1),
+    )
+
+
+def plan(genome: Genome, stages: Sequence[Typed]) -> Schedule:
+    """Plan the cores of a network, and the cycle of everything in them.
+
+    This is where other foldings belong: several products of a dot product at a time, one
+    multiplier for several layers, interleaved sequences. Everybody else reads the table.
+
+    Parameters
+    ----------
+    genome
+        Says the network, its folding and its output.
+    stages
+        The types of its stages, the head last.
+    """
+    network, output = instance("genome", genome, Genome).network, genome.output
+    every = network.every_step(output)
+    lanes = genome.folding.lanes(network)
+    *layers, head = stages
+    rides = len(layers) == 1 and output != "states" and keeps_emitted(layers[0].graph)
+    cores = []
+    for index, stage in enumerate(network.stages):
+        if stage.name == "head" and (rides or output == "states"):
+            continue
+        following = every[index + 1 : len(every) - (output == "states")]
+        last = not following or rides
+        cores.append(
+            _plan_core(
+                stage.name,
+                stages[index],
+                head if rides else None,
+                lanes[index],
+                every_step=every[index],
+                emits_every_step=output == "states" if last else following[0],
+                classifies=last and output == "class",
+                outputs=(lanes[-1],) if rides else (),
+            )
+        )
+    return Schedule(_joined(cores), output)
+
+
+def keeps_emitted(graph: Graph) -> bool:
+    """Whether what a stage emits is a state that a linear operator reads, so that a head can, too.
+
+    Of such a state all elements are kept until the step after the next one.
+    """
+    read = {node.operand for node in graph.linears}
+    return any(state.source == graph.emits and state.name in read for state in graph.states)
+
+
+def schedule_of(network: Network) -> Schedule:
+    """The schedule of a network."""
+    found = instance("network", network, Network)
+    return plan(found.genome, [stage.typed for stage in found.stages])
+
+
+def _plan_core(
+    name: str,
+    typed: Typed,
+    head: Typed | None,
+    lanes: int,
+    *,
+    outputs: Sequence[int],
+    **emission: bool,
+) -> Core:
+    """A core as if it were alone."""
+    graph = typed.graph
+    step = plan_phase(graph.units, max(node.inputs for node in graph.linears), lanes)
+    phase = None
+    if head:
+        (linear,) = head.graph.linears
+        phase = plan_phase(linear.outputs, linear.inputs, *outputs)
+    serial = _serial_products(typed, step)
+    slots = _slots(typed, serial)
+    if head:
+        slots |= _slots(head, serial)
+    return Core(
+        name,
+        typed,
+        head,
+        step,
+        phase,
+        slots,
+        serial,
+        _least_interval(typed, step, slots, indexed=emission["classifies"] and phase is None),
+        graph.input.size - 1 + LAUNCH_CYCLES,
+        **emission,
+    )
+
+
+def _serial_products(typed: Typed, step: Phase) -> bool:
+    """Whether units are so far apart that products can be computed bit by bit.
+
+    The pipeline then holds one unit at a time, and no operand changes while it is read.
+    """
+    products = [node for node in typed.graph.operators if isinstance(node, Multiply)]
+    unsigned = all(not typed[node.left].signed for node in products)
+    longest = max(slot.ready for slot in _slots(typed, serial=True).values())
+    return unsigned and longest < step.unit_interval
+
+
+def _slots(typed: Typed, serial: bool) -> dict[str, Slot]:
+    graph, found = typed.graph, dict[str, Slot]()
+    for node in graph.operators:
+        read = 0
+        if not isinstance(node, Linear):
+            waits = [name for name in node.operands if not isinstance(graph[name], Input | State)]
+            read = max((found[name].ready for name in waits), default=0)
+        found[node.name] = Slot(read, read + latency(node, typed, serial))
+    return found
+
+
+def _kept(graph: Graph, slots: Mapping[str, Slot], state: State) -> int:
+    """When a unit's state is written: once it is there, and its readers have read the one before.
+
+    Linear operators read the other half of the memory.
+    """
+    readers = [node for node in graph.operators if state.name in node.operands]
+    last = [slots[node.name].ready for node in readers if not isinstance(node, Linear)]
+    return max([slots[state.source].ready, *last])
+
+
+def _least_interval(typed: Typed, step: Phase, slots: Mapping[str, Slot], *, indexed: bool) -> int:
+    """Cycles that a time step takes until the next one can read its states.
+
+    A state element may be addressed in the cycle after that in which it is written, which is the
+    one in which it stands in its register. Where steps are ``indexed``, the index of the largest
+    result leaves in the cycle after the last result, in which none of the next step's may leave.
+    """
+    graph, found = typed.graph, step.cycles
+    if indexed:
+        found = max(found, step.unit_cycle(step.units - 1) + 2 - step.unit_cycle(0))
+    for state in graph.states:
+        ready = _kept(graph, slots, state)
+        for node in graph.operators:
+            if state.name in node.operands:
+                if isinstance(node, Linear):
+                    # Written at least a cycle apart, and read a cycle apart: the last is critical.
+                    last = step.units - 1
+                    found = max(found, step.unit_cycle(last) + ready + 1 - last)
+                else:
+                    # Of each unit, the step before has written it.
+                    found = max(found, ready + 1 - (slots[node.name].read - 1))
+    return found
+
+
+def _joined(cores: Sequence[Core]) -> tuple[Core, ...]:
+    """Cores that all run at the interval of the slowest, each begun by the one before."""
+    interval = max(core.step_interval for core in cores)
+    found: list[Core] = []
+    for core in cores:
+        first_term = core.first_term
+        if found:
+            before = found[-1]
+            whole = before.cycle(before.typed.graph.emits, 0, before.step.units - 1)
+            first_term = whole + STREAM_CYCLES + LAUNCH_CYCLES
+        found.append(replace(core, step_interval=interval, first_term=first_term))
+    return tuple(found)
