@@ -24,9 +24,10 @@ from scipy.stats import kendalltau
 from gruhw.basics.files import sha256, write_atomic
 from gruhw.learning.quant import calibrate
 from gruhw.network.architecture import DENSE, Architecture
+from gruhw.network.bound import Network
 from gruhw.network.genes import SEARCHED_BITS, Genes, homogeneous
 from gruhw.network.genome import Genome
-from gruhw.network.model import Model, Network, Normalisation
+from gruhw.network.model import Model, Normalisation
 from gruhw_hw.area import AreaModel, Candidates
 from gruhw_hw.area.calibration import MODELLED
 from gruhw_hw.area.samples import random_layers, random_network, random_stack

@@ -19,10 +19,11 @@ from rich.table import Table
 
 from gruhw.learning.tasks import Split
 from gruhw.network.architecture import Architecture, Layer
+from gruhw.network.bound import Network
 from gruhw.network.fixed import IntArray
 from gruhw.network.genes import homogeneous
 from gruhw.network.genome import Genome
-from gruhw.network.model import Model, Network, Normalisation
+from gruhw.network.model import Model, Normalisation
 from gruhw.network.reference import classify, run_reference
 from gruhw_hw.area.samples import random_layers
 

@@ -25,7 +25,7 @@ from rich.table import Table
 from gruhw.basics.files import output_folder, sha256, write_atomic
 from gruhw.design import Design
 from gruhw.network.genome import OUTPUTS
-from gruhw.network.schedule import schedule_of
+from gruhw.network.planning import schedule_of
 from gruhw_hw.datapath import core_path
 from gruhw_hw.formal.redundancy import redundant
 from gruhw_hw.synthesis.mutation import Fault, cell_faults, content_faults

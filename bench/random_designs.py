@@ -14,14 +14,16 @@ from hypothesis import strategies as st
 from gruhw.learning.quant import calibrate
 from gruhw.learning.quant.population import states_in_range
 from gruhw.network.architecture import ACTIVATIONS, DENSE, INITIALS, Architecture, Layer
+from gruhw.network.bound import Network
 from gruhw.network.cells import cells
 from gruhw.network.fixed import Fixed, FloatArray, IntArray
 from gruhw.network.fractions import FRACTION_BITS
 from gruhw.network.genes import Genes
 from gruhw.network.genome import OUTPUTS, Folding, Genome
-from gruhw.network.model import Model, Network, Normalisation
+from gruhw.network.model import Model, Normalisation
 from gruhw.network.parameters import BIAS_BITS
-from gruhw.network.schedule import Schedule, plan
+from gruhw.network.planning import plan
+from gruhw.network.schedule import Schedule
 from gruhw.network.typed import Typed, type_stages
 from gruhw_sim.episodes import Episode, Regime
 from gruhw_sim.simulators import SIMULATORS, SimulatorName

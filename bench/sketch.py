@@ -20,9 +20,10 @@ from rich.table import Table
 
 from gruhw.learning.quant import calibrate
 from gruhw.network.architecture import Architecture, Layer
+from gruhw.network.bound import Network
 from gruhw.network.genes import Genes
 from gruhw.network.genome import Genome
-from gruhw.network.model import Model, Network, Normalisation
+from gruhw.network.model import Model, Normalisation
 from gruhw_hw.area.samples import random_layers
 from gruhw_hw.synthesis import synthesise
 from gruhw_hw.synthesis.yosys import run_yosys

@@ -35,9 +35,10 @@ from gruhw.learning.training.quantised import train_quantised
 from gruhw.learning.training.recipe import Recipe, recipe_for
 from gruhw.network.accuracy import Accuracy, Figure
 from gruhw.network.architecture import Architecture
+from gruhw.network.bound import Network
 from gruhw.network.genes import Genes, homogeneous
 from gruhw.network.genome import Folding, Genome
-from gruhw.network.model import Model, Network
+from gruhw.network.model import Model
 from gruhw.network.reference import measure
 from gruhw.report import compare
 from gruhw.search.shared import validation_of

@@ -10,7 +10,8 @@ from amaranth.utils import ceil_log2
 from gruhw.network.fixed import Fixed
 from gruhw.network.graph import INPUT, Multiply
 from gruhw.network.parameters import Parameters
-from gruhw.network.schedule import MULTIPLY_CYCLES, Core, Phase
+from gruhw.network.planning import MULTIPLY_CYCLES
+from gruhw.network.schedule import Core, Phase
 from gruhw_hw.linear import LinearUnit
 from gruhw_hw.linear_plan import LinearPlan
 from gruhw_hw.operators import SerialMultiplier, component
@@ -80,7 +81,7 @@ class CoreUnit(wiring.Component):
         results = self._compute_step(m, sequencer, step, unit, vectors.element, states)
         arrivals = self._arrivals(m, step, unit, results)
         for memory in states.values():
-            memory.write(arrivals[memory.state.source, core.kept(memory.state)])
+            memory.write(arrivals[memory.state.source, core.kept[memory.state.name]])
         if core.outputs:
             self._compute_outputs(m, core.outputs, sequencer, states, output)
         elif core.classifies:
@@ -192,7 +193,7 @@ class CoreUnit(wiring.Component):
         if len(found) == 1:
             found = dict.fromkeys(found, "state_written")
         for state in graph.states:
-            found.setdefault((state.source, core.kept(state)), f"state_kept_{state.name}")
+            found.setdefault((state.source, core.kept[state.name]), f"state_kept_{state.name}")
         return {
             (name, cycle): arrival(m, step, unit, core.step.units, results[name], cycle, flag)
             for (name, cycle), flag in found.items()

@@ -6,11 +6,12 @@ from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from gruhw.network.bound import Network
 from gruhw.network.fixed import Fixed
 from gruhw.network.graph import INPUT
-from gruhw.network.model import Network
 from gruhw.network.parameters import Parameters
-from gruhw.network.schedule import Core, Schedule, schedule_of
+from gruhw.network.planning import schedule_of
+from gruhw.network.schedule import Core, Schedule
 from gruhw_hw.core import CoreUnit, emitted_type
 from gruhw_hw.streams import element_layout
 

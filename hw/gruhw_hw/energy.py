@@ -10,9 +10,10 @@ it predicts no power meter. It never falls when a width rises.
 
 from functools import singledispatch
 
+from gruhw.network.bound import Network
 from gruhw.network.graph import Add, Complement, Linear, Multiply, Node, Table
-from gruhw.network.model import Network
-from gruhw.network.schedule import Phase, schedule_of
+from gruhw.network.planning import schedule_of
+from gruhw.network.schedule import Phase
 from gruhw.network.typed import Typed
 
 ADD_BIT = 0.03 / 8

@@ -1,7 +1,7 @@
 """A component for every operator of the graph, each exactly as wide as its genes.
 
 All results stand in registers that load when ``enable`` is high and hold until the next unit.
-Latencies are those of :func:`gruhw.network.schedule.latency`.
+Latencies are those of :func:`gruhw.network.planning.latency`.
 """
 
 from collections.abc import Mapping, Sequence

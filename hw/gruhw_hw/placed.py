@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from gruhw.network.bound import BoundStage, Network
 from gruhw.network.graph import Node
-from gruhw.network.model import BoundStage, Network
-from gruhw.network.schedule import Core, Scheduled, schedule_of
+from gruhw.network.planning import schedule_of
+from gruhw.network.schedule import Core, Scheduled
 from gruhw_hw.datapath import operator_path
 
 

@@ -110,7 +110,7 @@ class Sequencer(wiring.Component):
         with m.If(self.head_end & last_of_phase):
             m.d.sync += [in_head.eq(0), self.first_step.eq(1)]
 
-        waited = self._wait(m, last_term, of_phase(_extra_cycles))
+        waited = self._wait(m, last_term, of_phase(lambda phase: phase.extra_cycles))
         ready = Mux(in_head, self.output_available, self.vector_full)
         emits: Value | int = in_head if head else 1
         if not head:
@@ -127,8 +127,8 @@ class Sequencer(wiring.Component):
     def _wait(self, m: Module, last_term: Signal, after_group: Value | int) -> Value | int:
         """Whether the next group may follow; its first idle cycle suffices if no more are due."""
         step, head = self._core.step, self._core.outputs
-        after_step = _extra_cycles(step) + self._core.drain_cycles
-        longest = max(after_step, _extra_cycles(head or step))
+        after_step = step.extra_cycles + self._core.drain_cycles
+        longest = max(after_step, (head or step).extra_cycles)
         if longest == 0:
             return 1
         left = Signal(range(longest + 1))
@@ -139,8 +139,3 @@ class Sequencer(wiring.Component):
         with m.Elif(left.any()):
             m.d.sync += left.eq(left - 1)
         return ~left.any()
-
-
-def _extra_cycles(phase: Phase) -> int:
-    """Cycles of a group beyond its terms and the one that restarts the accumulators."""
-    return phase.group_cycles - phase.terms - 1

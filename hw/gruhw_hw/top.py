@@ -9,9 +9,9 @@ from amaranth.lib.wiring import In, Out
 
 from gruhw.basics.values import instance, truth
 from gruhw.errors import InputError
+from gruhw.network.bound import Network
 from gruhw.network.fixed import Fixed
-from gruhw.network.model import Network
-from gruhw.network.schedule import schedule_of
+from gruhw.network.planning import schedule_of
 from gruhw_hw.core import emitted_type
 from gruhw_hw.datapath import datapath
 from gruhw_hw.identifiers import TOP as TOP

@@ -13,11 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from gruhw.basics.arrays import IntArray, real_values, whole_values
 from gruhw.basics.values import at_least_one, instance
+from gruhw.network.bound import Network
 from gruhw.network.encoding import codes_and_lengths
 from gruhw.network.graph import INPUT
-from gruhw.network.model import Network
+from gruhw.network.planning import schedule_of
 from gruhw.network.reference import Reference, run_reference
-from gruhw.network.schedule import Core, Schedule, schedule_of
+from gruhw.network.schedule import Core, Schedule
 from gruhw_hw.datapath import output_type
 from gruhw_sim.inside import Operator, WrittenState, operators_of, states_of
 from gruhw_sim.stimuli import extreme_sequences

@@ -10,10 +10,11 @@ import numpy as np
 
 from gruhw.basics.arrays import IntArray
 from gruhw.network.architecture import HEAD
+from gruhw.network.bound import Network
 from gruhw.network.fixed import Fixed
 from gruhw.network.graph import State
-from gruhw.network.model import Network
-from gruhw.network.schedule import Core, Schedule, schedule_of
+from gruhw.network.planning import schedule_of
+from gruhw.network.schedule import Core, Schedule
 from gruhw_hw.datapath import core_path, operator_path
 
 DATAPATH = "datapath"

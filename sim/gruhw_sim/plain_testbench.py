@@ -15,8 +15,8 @@ from string import Template
 import numpy as np
 from numpy.typing import ArrayLike
 
+from gruhw.network.bound import Network
 from gruhw.network.fixed import IntArray
-from gruhw.network.model import Network
 from gruhw_hw.datapath import output_type
 from gruhw_hw.identifiers import check_top, verilog_file
 from gruhw_hw.top import TOP, axi_width

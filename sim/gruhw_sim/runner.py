@@ -26,8 +26,8 @@ from gruhw.basics.programs import run_program
 from gruhw.basics.values import LARGEST_SEED, instance, truth, whole_number
 from gruhw.errors import ToolError
 from gruhw.network.accuracy import Accuracy, Figure, MeanSquaredError
+from gruhw.network.bound import Network
 from gruhw.network.fixed import IntArray
-from gruhw.network.model import Network
 from gruhw.network.reference import classes_of
 from gruhw_hw.identifiers import check_top, verilog_file
 from gruhw_hw.top import TOP, generate_verilog

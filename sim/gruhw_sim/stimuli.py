@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from gruhw.network.bound import BoundStage, Network
 from gruhw.network.fixed import Fixed, IntArray
 from gruhw.network.graph import INPUT, Table
-from gruhw.network.model import BoundStage, Network
 from gruhw.network.reference import Reference, evaluate, initial_states, run_reference
 
 STEPS = 6

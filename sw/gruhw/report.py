@@ -16,8 +16,8 @@ from gruhw.learning.tasks import Split
 from gruhw.network.accuracy import Figure
 from gruhw.network.architecture import Architecture, Stage
 from gruhw.network.genome import Genome
+from gruhw.network.planning import schedule_of
 from gruhw.network.reference import measure
-from gruhw.network.schedule import schedule_of
 from gruhw_hw.synthesis import (
     Resources,
     SynthesisReport,

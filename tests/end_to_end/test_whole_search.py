@@ -10,8 +10,8 @@ from command_line import SCRIPT, CommandLine
 from killed_search import results
 from tiny_task import write_tiny_task
 
+from gruhw.network.bound import load_network
 from gruhw.network.genome import Genome
-from gruhw.network.model import load_network
 
 SEARCH = (
     *("search", "--task", "task.npz", "--quick", "--hidden", "2", "--seed", "3"),

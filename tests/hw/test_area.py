@@ -16,11 +16,12 @@ from random_networks import random_network_of
 from gruhw.errors import InputError
 from gruhw.learning.quant import calibrate
 from gruhw.network.architecture import Architecture
+from gruhw.network.bound import Network
 from gruhw.network.fixed import Fixed, IntArray
 from gruhw.network.genes import homogeneous
 from gruhw.network.genome import OUTPUTS, Folding, Genome
-from gruhw.network.model import Model, Network, Normalisation
-from gruhw.network.schedule import plan_phase, schedule_of
+from gruhw.network.model import Model, Normalisation
+from gruhw.network.planning import plan_phase, schedule_of
 from gruhw_hw.area import AreaModel, Measures, measure, memory_bits
 from gruhw_hw.area.calibration import MODELLED
 from gruhw_hw.area.control import control_terms

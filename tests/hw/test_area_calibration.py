@@ -14,7 +14,7 @@ from amaranth.hdl import UnusedElaboratable
 from gruhw.errors import InputError, ToolError
 from gruhw.network.fixed import Fixed
 from gruhw.network.genes import SEARCHED_BITS
-from gruhw.network.schedule import plan_phase
+from gruhw.network.planning import plan_phase
 from gruhw_hw.area import AreaModel, Measures
 from gruhw_hw.area.calibrate import synthesise_batch
 from gruhw_hw.area.calibration import (

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from gruhw.errors import InputError
 from gruhw.network.architecture import Architecture
+from gruhw.network.bound import Network
 from gruhw.network.genes import SEARCHED_BITS, Genes, homogeneous
 from gruhw.network.genome import OUTPUTS, Folding, Genome, Output
-from gruhw.network.model import Model, Network, Normalisation
-from gruhw.network.schedule import schedule_of
+from gruhw.network.model import Model, Normalisation
+from gruhw.network.planning import schedule_of
 from gruhw_hw.area import Candidates, measure
 from gruhw_hw.area.calibration import MODELLED
 from gruhw_hw.area.samples import random_layers

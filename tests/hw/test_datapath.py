@@ -23,13 +23,14 @@ from random_networks import (
 )
 
 from gruhw.network.architecture import Architecture, Initial
+from gruhw.network.bound import Network
 from gruhw.network.cells import Cell
 from gruhw.network.fixed import IntArray
 from gruhw.network.genome import OUTPUTS, Output
 from gruhw.network.graph import Graph, Step
-from gruhw.network.model import Network
+from gruhw.network.planning import schedule_of
 from gruhw.network.reference import Reference, run_reference
-from gruhw.network.schedule import Core, schedule_of
+from gruhw.network.schedule import Core
 from gruhw_hw.core import CoreUnit
 from gruhw_hw.top import Accelerator
 

@@ -23,11 +23,12 @@ from random_networks import (
 )
 
 from gruhw.network.architecture import Architecture, Initial
+from gruhw.network.bound import Network
 from gruhw.network.fixed import Fixed, IntArray, requantise
 from gruhw.network.genome import Output
 from gruhw.network.graph import Multiply, Table
-from gruhw.network.model import Network
-from gruhw.network.schedule import Core, schedule_of
+from gruhw.network.planning import schedule_of
+from gruhw.network.schedule import Core
 from gruhw.network.typed import Typed
 from gruhw_hw import (
     arithmetic,

@@ -13,8 +13,8 @@ from tiny_liberty import LIBERTY
 
 from gruhw.errors import InputError
 from gruhw.network.architecture import Architecture, Initial
+from gruhw.network.bound import Network
 from gruhw.network.genome import Output
-from gruhw.network.model import Network
 from gruhw_hw.synthesis import netlist, operator_modules
 from gruhw_hw.top import TOP, generate_verilog
 from gruhw_sim import read_inside, simulate

@@ -19,9 +19,9 @@ from random_networks import (
 )
 
 from gruhw.network.architecture import Architecture
+from gruhw.network.bound import BoundStage, Network
 from gruhw.network.fixed import IntArray
 from gruhw.network.graph import Linear, Multiply, State
-from gruhw.network.model import BoundStage, Network
 from gruhw.network.reference import initial_states, run_reference
 from gruhw_hw.formal import reach
 from gruhw_hw.formal.reach import possible_operands

@@ -11,8 +11,8 @@ from own_cells import TWO_STATES, installed_cell
 from random_networks import random_network_of, random_sequences
 
 from gruhw.network.architecture import Architecture, Initial
+from gruhw.network.bound import Network
 from gruhw.network.graph import Linear, Table
-from gruhw.network.model import Network
 from gruhw_hw import core
 from gruhw_hw.datapath import datapath
 from gruhw_hw.formal import surroundings

@@ -17,8 +17,8 @@ from tiny_liberty import LIBERTY
 
 from gruhw.errors import InputError, ToolError
 from gruhw.network.architecture import Architecture
+from gruhw.network.bound import Network
 from gruhw.network.genome import Output
-from gruhw.network.model import Network
 from gruhw_hw.synthesis import (
     REST,
     TARGETS,

@@ -18,8 +18,8 @@ from random_networks import random_network, random_network_of, random_sequences
 from verilog_tools import compile_with_icarus, simulate_with_icarus
 
 from gruhw.network.architecture import Architecture
+from gruhw.network.bound import Network
 from gruhw.network.graph import Graph, Step
-from gruhw.network.model import Network
 from gruhw_hw.top import TOP, generate_verilog
 from gruhw_sim.plain_testbench import TESTBENCH, plain_testbench
 

@@ -31,9 +31,9 @@ from random_designs import KINDS, Design, random_designs
 from gruhw.errors import InputError
 from gruhw.learning.quant import functional, operators
 from gruhw.network.architecture import Architecture
+from gruhw.network.bound import Network
 from gruhw.network.genes import homogeneous
 from gruhw.network.genome import Folding, Genome
-from gruhw.network.model import Network
 from gruhw.network.reference import run_reference
 from gruhw_sim.runner import work_folder
 

@@ -15,8 +15,8 @@ from random_networks import (
 
 from gruhw.design import parameter_arrays
 from gruhw.network.architecture import Architecture
+from gruhw.network.bound import Network
 from gruhw.network.cells import cells
-from gruhw.network.model import Network
 from gruhw.network.reference import run_reference
 
 

@@ -16,8 +16,8 @@ from verilog_tools import (
 )
 
 from gruhw.network.architecture import Architecture, Initial
+from gruhw.network.bound import Network
 from gruhw.network.genome import Output
-from gruhw.network.model import Network
 from gruhw_hw.top import generate_verilog
 from gruhw_sim.plain_testbench import EXPECTED, STIMULUS, TESTBENCH, plain_testbench
 from gruhw_sim.runner import work_folder

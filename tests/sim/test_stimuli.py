@@ -5,8 +5,8 @@ import pytest
 from random_networks import random_network, random_network_of, random_sequences
 
 from gruhw.network.architecture import Architecture
+from gruhw.network.bound import Network
 from gruhw.network.genome import OUTPUTS, Output
-from gruhw.network.model import Network
 from gruhw.network.reference import run_reference
 from gruhw_sim import EXTREME_SEQUENCES, stimuli
 from gruhw_sim.expectations import PROBED_SEQUENCES, Scenario

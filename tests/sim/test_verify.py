@@ -12,8 +12,8 @@ from gruhw.errors import InputError, ToolError
 from gruhw.learning.tasks import Split
 from gruhw.network.accuracy import Accuracy
 from gruhw.network.architecture import Architecture
+from gruhw.network.bound import Network
 from gruhw.network.genome import OUTPUTS, Output
-from gruhw.network.model import Network
 from gruhw.network.reference import measure
 from gruhw_hw.top import TOP, generate_verilog
 from gruhw_sim.comparison import Comparison, Expected

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from gruhw.basics.files import write_atomic
-from gruhw.network.model import Network, load_network
+from gruhw.network.bound import Network, load_network
 from gruhw_hw.area import AreaModel, memory_bits
 from gruhw_hw.area.calibration import MODELLED
 from gruhw_hw.area.samples import random_network, short_networks

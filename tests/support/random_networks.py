@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from gruhw.network.architecture import ACTIVATIONS, DENSE, INITIALS, Architecture, Initial, Layer
+from gruhw.network.bound import Network
 from gruhw.network.cells import cells
 from gruhw.network.fixed import FloatArray, IntArray
 from gruhw.network.genes import Genes
 from gruhw.network.genome import OUTPUTS, Folding, Genome, Output
-from gruhw.network.model import Model, Network, Normalisation
+from gruhw.network.model import Model, Normalisation
 from gruhw.network.typed import type_stages
 
 FRACTION_SHIFTS = (-2, 2)

@@ -10,9 +10,10 @@ import pytest
 from gruhw.errors import InputError
 from gruhw.learning.quant import calibrate
 from gruhw.network.architecture import Architecture
+from gruhw.network.bound import Network
 from gruhw.network.genes import homogeneous
 from gruhw.network.genome import Genome
-from gruhw.network.model import Model, Network, Normalisation
+from gruhw.network.model import Model, Normalisation
 
 ARCHITECTURE = Architecture(inputs=3, layers=("gru:4",), outputs=2)
 WIDTHS = homogeneous(ARCHITECTURE, 6)

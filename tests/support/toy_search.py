@@ -12,9 +12,10 @@ import numpy as np
 
 from gruhw.network.accuracy import Accuracy, Figure, MeanSquaredError
 from gruhw.network.architecture import Architecture
+from gruhw.network.bound import Network
 from gruhw.network.genes import Genes, Preset, preset_of
 from gruhw.network.genome import Genome
-from gruhw.network.model import Model, Network, Normalisation
+from gruhw.network.model import Model, Normalisation
 from gruhw.network.sequences import Target
 from gruhw.search.accelerators import Accelerator
 from gruhw.search.evaluation import Preparation, Prepared, Refined

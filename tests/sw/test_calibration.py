@@ -12,10 +12,11 @@ from gruhw.learning.outliers import BEYOND, RARE, bulk, outlier_limit
 from gruhw.learning.quant import Calibration
 from gruhw.learning.quant.calibration import best_fraction, float_activations
 from gruhw.network.architecture import Architecture
+from gruhw.network.bound import Network
 from gruhw.network.fixed import FloatArray, IntArray
 from gruhw.network.genes import homogeneous
 from gruhw.network.genome import Genome
-from gruhw.network.model import Model, Network, Normalisation
+from gruhw.network.model import Model, Normalisation
 from gruhw.network.reference import run_reference
 
 NETWORK = Architecture(inputs=3, layers=("gru:6",), outputs=4)

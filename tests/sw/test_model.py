@@ -13,19 +13,11 @@ from safetensors.numpy import load, save
 from gruhw.basics.files import sha256
 from gruhw.errors import GruhwWarning, InputError
 from gruhw.network.architecture import Architecture
+from gruhw.network.bound import Network, load_model, load_network
 from gruhw.network.fractions import Fractions
 from gruhw.network.genes import homogeneous
 from gruhw.network.genome import FileReference, Genome
-from gruhw.network.model import (
-    METADATA,
-    Layers,
-    Model,
-    Network,
-    Normalisation,
-    array_shapes,
-    load_model,
-    load_network,
-)
+from gruhw.network.model import METADATA, Layers, Model, Normalisation, array_shapes
 
 GRU = Architecture(inputs=3, layers=["gru:4"], outputs=2)
 LAYERS = ("W_ir", "W_iz", "W_in", "W_hr", "W_hz", "W_hn", "head")

@@ -16,10 +16,11 @@ from gruhw.design import Design
 from gruhw.errors import GruhwWarning, InputError
 from gruhw.learning.quant import QuantNetwork, calibrate, float_layers, from_float, network_of
 from gruhw.network.architecture import Architecture
+from gruhw.network.bound import Network
 from gruhw.network.fixed import Fixed, quantise
 from gruhw.network.genes import homogeneous
 from gruhw.network.genome import Folding, Genome
-from gruhw.network.model import Model, Network, Normalisation
+from gruhw.network.model import Model, Normalisation
 from gruhw.network.reference import run_reference
 
 GRU = Architecture(inputs=3, layers=["gru:4"], outputs=2)

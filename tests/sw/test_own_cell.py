@@ -17,10 +17,10 @@ from gruhw.learning.training.calibrate import calibration_of
 from gruhw.learning.training.floating import FloatNetwork, float_outputs, train_float
 from gruhw.learning.training.quantised import train_quantised
 from gruhw.network.architecture import Architecture
+from gruhw.network.bound import Network
 from gruhw.network.cells import cells
 from gruhw.network.genes import homogeneous
 from gruhw.network.genome import Genome
-from gruhw.network.model import Network
 from gruhw.network.reference import measure, run_reference
 
 RECIPE = Recipe(float_epochs=20, quantised_epochs=4, batch=16, seed=3)

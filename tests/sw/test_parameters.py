@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from random_networks import random_architecture, random_network_of
 
 from gruhw.network.architecture import Architecture
+from gruhw.network.bound import BoundStage
 from gruhw.network.fixed import Fixed, quantise
 from gruhw.network.genes import homogeneous
-from gruhw.network.model import BoundStage
 from gruhw.network.parameters import (
     BIAS_BITS,
     Parameters,

@@ -23,9 +23,10 @@ from gruhw.learning.quant.network import Span, TrainedNetworks, compile_for
 from gruhw.learning.quant.population import Population, states_in_range
 from gruhw.learning.training.floating import FloatNetwork
 from gruhw.network.architecture import Architecture
+from gruhw.network.bound import Network
 from gruhw.network.genes import Genes
 from gruhw.network.genome import Genome
-from gruhw.network.model import Model, Network, Normalisation
+from gruhw.network.model import Model, Normalisation
 from gruhw.network.reference import run_reference
 
 Members = tuple[list[Genes], list[Model]]

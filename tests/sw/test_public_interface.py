@@ -28,13 +28,14 @@ from small_network import (
 from gruhw.learning.quant import QuantNetwork
 from gruhw.network.accuracy import Accuracy
 from gruhw.network.architecture import Architecture, Layer
+from gruhw.network.bound import Network, load_model, weight_bits
 from gruhw.network.fixed import Fixed, quantise, requantise
 from gruhw.network.fractions import Fractions
 from gruhw.network.genes import Genes, check_width, homogeneous, preset_of
 from gruhw.network.genome import Folding, Genome
-from gruhw.network.model import Layers, Model, Network, Normalisation, load_model, weight_bits
+from gruhw.network.model import Layers, Model, Normalisation
+from gruhw.network.planning import plan, schedule_of
 from gruhw.network.reference import run_reference
-from gruhw.network.schedule import plan, schedule_of
 from gruhw.network.typed import type_stages
 
 NAMES = ARCHITECTURE.gene_names

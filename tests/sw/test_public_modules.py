@@ -31,8 +31,9 @@ from gruhw.learning.quant import (
     from_float,
     network_of,
 )
+from gruhw.network.bound import Network
 from gruhw.network.genes import homogeneous
-from gruhw.network.model import Network, Normalisation
+from gruhw.network.model import Normalisation
 from gruhw.network.reference import run_reference
 
 

@@ -31,11 +31,12 @@ from gruhw.learning.quant import (
 from gruhw.learning.quant.calibration import FINER_CANDIDATES, best_fraction, float_activations
 from gruhw.learning.quant.functional import Grid, fake_quantise, tabulated
 from gruhw.network.architecture import Architecture
+from gruhw.network.bound import Network
 from gruhw.network.fixed import Fixed, IntArray
 from gruhw.network.fractions import FRACTION_BITS
 from gruhw.network.genes import homogeneous
 from gruhw.network.genome import OUTPUTS, Genome, Output
-from gruhw.network.model import Model, Network, Normalisation
+from gruhw.network.model import Model, Normalisation
 from gruhw.network.reference import run_reference
 
 SINGLE_BITS = 4

@@ -23,11 +23,11 @@ from gruhw.learning.tasks import Split
 from gruhw.network import reference
 from gruhw.network.accuracy import Accuracy, MeanSquaredError
 from gruhw.network.architecture import Architecture
+from gruhw.network.bound import BoundStage, Network
 from gruhw.network.fixed import Fixed
 from gruhw.network.graph import INPUT, Add, Complement, Linear, Multiply, Table
-from gruhw.network.model import BoundStage, Network
+from gruhw.network.planning import schedule_of
 from gruhw.network.reference import classes_of, classify, head_results, measure, run_reference
-from gruhw.network.schedule import schedule_of
 
 INPUTS = 3
 WHOLE, WIDE = np.zeros((2, 6, INPUTS)), np.zeros((2, 6, INPUTS + 1))

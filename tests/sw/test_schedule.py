@@ -28,19 +28,9 @@ from gruhw.network.fixed import Fixed
 from gruhw.network.genes import Genes, homogeneous
 from gruhw.network.genome import OUTPUTS, Folding, Genome, Output
 from gruhw.network.graph import Input, Linear, Multiply, State
+from gruhw.network.planning import LAUNCH_CYCLES, latency, plan, plan_phase, schedule_of
 from gruhw.network.reference import run_reference
-from gruhw.network.schedule import (
-    LAUNCH_CYCLES,
-    LEAST_DEPTH,
-    STREAM_CYCLES,
-    Core,
-    Phase,
-    Schedule,
-    latency,
-    plan,
-    plan_phase,
-    schedule_of,
-)
+from gruhw.network.schedule import LEAST_DEPTH, STREAM_CYCLES, Core, Phase, Schedule
 from gruhw.network.typed import type_stages
 
 ACCUMULATE_CYCLES = 3
@@ -299,7 +289,7 @@ def test_states_are_kept_until_they_have_been_read(core: Core) -> None:
     last_read = max(cycle for cycle, _, _ in addressed(step))
     for state in core.typed.graph.states:
         new = written(core, state)
-        assert new == [step.unit_cycle(unit) + core.kept(state) for unit in range(step.units)]
+        assert new == [step.unit_cycle(unit) + core.kept[state.name] for unit in range(step.units)]
         if state.name in vectors(core):
             assert last_read < interval + new[0]
         for first, last in reads_of(core, state):
@@ -314,7 +304,7 @@ def test_states_are_kept_until_they_have_been_read(core: Core) -> None:
 
 @given(cores)
 def test_units_are_counted_until_nobody_asks(core: Core) -> None:
-    leaves = [core.kept(state) for state in core.typed.graph.states]
+    leaves = [core.kept[state.name] for state in core.typed.graph.states]
     if not core.outputs:
         leaves.append(core.slots[core.typed.graph.emits].ready)
     assert core.numbered_until == max(leaves)
@@ -564,7 +554,7 @@ def test_a_state_is_written_once_its_readers_have_read_it() -> None:
     before, h = core.typed.graph.states
     # W and V 1, tanh 2, shifted 3, gate 4, product 6, sum 7.
     assert (core.slots["product"].read, core.slots["product"].ready) == (4, 6)
-    assert (core.kept(before), core.kept(h)) == (6, 7)
+    assert (core.kept[before.name], core.kept[h.name]) == (6, 7)
     assert core.numbered_until == 8
 
 

@@ -5,7 +5,7 @@ from itertools import islice
 
 from amaranth.lib import wiring
 
-from gruhw.network.model import Network
+from gruhw.network.bound import Network
 from gruhw_hw.area.apart import Beside, LongPath
 from gruhw_hw.area.fit import AMOUNTS, Prices, Sample, fit_prices
 from gruhw_hw.area.kept import Progress, Tools, synthesised

@@ -19,7 +19,8 @@ from gruhw.network.genome import Genome, Output
 from gruhw.network.graph import INPUT, Input, Linear, Multiply, State
 from gruhw.network.model import Model
 from gruhw.network.parameters import Parameters, fit_accumulators, quantise_parameters
-from gruhw.network.schedule import Core, Scheduled, plan
+from gruhw.network.planning import plan
+from gruhw.network.schedule import Core, Scheduled
 from gruhw.network.typed import Typed
 from gruhw_hw.area.control import carrying_registers, control_cycles
 from gruhw_hw.area.measure import Measures, between, buffer_parts, control_part, operator_parts

@@ -6,7 +6,8 @@ from functools import lru_cache
 from amaranth.utils import bits_for, ceil_log2
 
 from gruhw.network.graph import Linear
-from gruhw.network.schedule import MULTIPLY_CYCLES, Core, Phase
+from gruhw.network.planning import MULTIPLY_CYCLES
+from gruhw.network.schedule import Core, Phase
 from gruhw_hw.area.priced import Terms, general
 from gruhw_hw.area.terms import Needs
 from gruhw_hw.core import emitted_type
@@ -25,7 +26,7 @@ def control_cycles(core: Core) -> Hashable:
     """
     _, emitted = core.emitted
     ready = core.slots[emitted].ready
-    return core.step, core.outputs, _last_arrival(core), ready, *_state_reads(core)
+    return core.step, core.outputs, core.numbered_until, ready, *_state_reads(core)
 
 
 def control_terms(core: Core) -> Terms:
@@ -34,7 +35,7 @@ def control_terms(core: Core) -> Terms:
     found: Counts = {"control": 1, "output bit": emitted_type(core).bits}
     _sequence(found, core, phases)
     _streams(found, core)
-    _pipeline(found, core.step, "step", _last_arrival(core))
+    _pipeline(found, core.step, "step", core.numbered_until)
     _positions(found, core)
     if core.head_node and core.outputs:
         ready = core.slots[core.head_node.name].ready
@@ -54,7 +55,7 @@ def _sequence(found: Counts, core: Core, phases: list[Phase]) -> None:
     terms = {phase.terms for phase in phases}
     addresses = {phase.groups * phase.terms for phase in phases}
     slot, address = bits_for(max(2, *terms) - 1), bits_for(max(2, *addresses) - 1)
-    extra = [phase.group_cycles - phase.terms - 1 for phase in phases]
+    extra = [phase.extra_cycles for phase in phases]
     longest = max(extra[0] + core.drain_cycles, *extra)
     found |= {
         "slot bit": slot,
@@ -109,7 +110,7 @@ def _pipeline(found: Counts, phase: Phase, name: str, ready: int) -> None:
 
 def _positions(found: Counts, core: Core) -> None:
     """The unit's number and flags, which are read after the next unit has overwritten them."""
-    interval, last = core.step.unit_interval, _last_arrival(core)
+    interval, last = core.step.unit_interval, core.numbered_until
     lead = core.step.accumulator_cycle - core.step.terms
     reads = _state_reads(core)
     held = _carried_numbers(core.step, last, max([last, *(cycle - 1 for cycle in reads)]))
@@ -126,14 +127,6 @@ def _positions(found: Counts, core: Core) -> None:
 def _pushes_last_step(core: Core) -> bool:
     """Whether only some of the results that leave the last operator are pushed."""
     return core.every_step and not core.outputs and not core.emits_every_step
-
-
-def _last_arrival(core: Core) -> int:
-    """The cycle in which the last of those results is there that leave the pipeline."""
-    graph = core.typed.graph
-    leaving = [state.source for state in graph.states]
-    leaving += [] if core.outputs else [graph.emits]
-    return max(core.slots[name].ready for name in leaving)
 
 
 def _state_reads(core: Core) -> list[int]:

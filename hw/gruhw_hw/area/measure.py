@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from gruhw.basics.values import instance
 from gruhw.network.architecture import HEAD
+from gruhw.network.bound import Network
 from gruhw.network.fixed import Fixed, IntArray
 from gruhw.network.graph import INPUT
-from gruhw.network.model import Network
-from gruhw.network.schedule import Core, schedule_of
+from gruhw.network.planning import schedule_of
+from gruhw.network.schedule import Core
 from gruhw_hw.area.control import carried_needs, carrying_registers, control_terms
 from gruhw_hw.area.memory import (
     ConstantRom,

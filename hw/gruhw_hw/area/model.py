@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gruhw.basics.files import sha256
-from gruhw.network.model import Network
+from gruhw.network.bound import Network
 from gruhw_hw.area.calibration import find_calibration
 from gruhw_hw.area.fit import AMOUNTS, Prices
 from gruhw_hw.area.kept import Progress

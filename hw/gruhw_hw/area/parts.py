@@ -7,12 +7,12 @@ from itertools import product
 import numpy as np
 from amaranth.lib import wiring
 
+from gruhw.network.bound import Network
 from gruhw.network.fixed import Fixed
 from gruhw.network.genes import SEARCHED_BITS
 from gruhw.network.graph import Add, Function, Multiply, Node
-from gruhw.network.model import Network
 from gruhw.network.parameters import Parameters, accumulator_type
-from gruhw.network.schedule import plan_phase, schedule_of
+from gruhw.network.planning import plan_phase, schedule_of
 from gruhw_hw.area.measure import Measures, measure_control
 from gruhw_hw.area.memory import USUAL_RANGES, TableRom
 from gruhw_hw.area.terms import (

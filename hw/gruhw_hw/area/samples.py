@@ -8,10 +8,11 @@ import numpy as np
 
 from gruhw.learning.quant import calibrate
 from gruhw.network.architecture import ACTIVATIONS, DENSE, Architecture, Layer
+from gruhw.network.bound import Network
 from gruhw.network.fixed import FloatArray
 from gruhw.network.genes import SEARCHED_BITS, Genes
 from gruhw.network.genome import Folding, Genome, Output
-from gruhw.network.model import Model, Network, Normalisation
+from gruhw.network.model import Model, Normalisation
 from gruhw_hw.area.measure import measure
 
 LANE_BITS = 160

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from gruhw.network.model import Network
-from gruhw.network.schedule import schedule_of
+from gruhw.network.bound import Network
+from gruhw.network.planning import schedule_of
 from gruhw_hw.core import CoreUnit
 from gruhw_hw.datapath import core_path, datapath
 from gruhw_hw.formal.pipelining import numbered_until, pipeline_property

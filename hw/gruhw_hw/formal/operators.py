@@ -11,9 +11,9 @@ from functools import singledispatch
 
 from amaranth.hdl import Array, Cat, Const, Mux, Signal, Value, signed
 
+from gruhw.network.bound import Network
 from gruhw.network.fixed import Fixed, IntArray
 from gruhw.network.graph import Add, Complement, Linear, Multiply, Node, Table
-from gruhw.network.model import Network
 from gruhw.network.schedule import Phase
 from gruhw_hw.arithmetic import as_signed, shape_of
 from gruhw_hw.formal.definitions import aligned_sum, product_in_digits, requantised

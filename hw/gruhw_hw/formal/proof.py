@@ -10,7 +10,7 @@ from rich.table import Table
 
 from gruhw.basics.programs import in_parallel
 from gruhw.basics.values import instance, whole_number
-from gruhw.network.model import Network
+from gruhw.network.bound import Network
 from gruhw_hw.formal.control import control_properties
 from gruhw_hw.formal.operators import operator_properties
 from gruhw_hw.formal.solver import Outcome, problem, prove

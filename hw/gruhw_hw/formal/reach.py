@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from gruhw.network.bound import BoundStage, Network
 from gruhw.network.fixed import IntArray, requantise
 from gruhw.network.graph import INPUT, Graph, Linear, Node
-from gruhw.network.model import BoundStage, Network
 from gruhw.network.reference import evaluate
 
 MOST_COMBINATIONS = 1 << 24

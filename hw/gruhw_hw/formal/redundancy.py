@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gruhw.network.bound import Network
 from gruhw.network.graph import Linear
-from gruhw.network.model import Network
 from gruhw_hw.formal.solver import failure
 from gruhw_hw.formal.surroundings import SURROUNDINGS, surroundings
 from gruhw_hw.placed import placed_operators

@@ -25,9 +25,9 @@ from amaranth.hdl import (
 )
 from amaranth.utils import ceil_log2
 
+from gruhw.network.bound import Network
 from gruhw.network.fixed import Fixed, IntArray
 from gruhw.network.graph import Input, Linear, Multiply, State
-from gruhw.network.model import Network
 from gruhw.network.schedule import Scheduled
 from gruhw_hw.arithmetic import shape_of
 from gruhw_hw.formal.reach import possible_operands
@@ -240,7 +240,7 @@ def _looks(placed: Placed) -> Set[int]:
     """
     scheduled, slots = placed.scheduled, placed.core.slots
     states = [state for state in scheduled.typed.graph.states if state.source == placed.node.name]
-    looks = {0} | {placed.core.kept(state) - scheduled.slot.ready for state in states}
+    looks = {0} | {placed.core.kept[state.name] - scheduled.slot.ready for state in states}
     for reader in scheduled.typed.graph.operators:
         if placed.node.name in reader.operands:
             first = last = slots[reader.name].read

@@ -4,8 +4,8 @@ import time
 
 from mpmath import mp, mpf
 
+from gruhw.network.bound import BoundStage
 from gruhw.network.graph import Table
-from gruhw.network.model import BoundStage
 from gruhw_hw.formal.solver import Outcome
 
 DIGITS = 60

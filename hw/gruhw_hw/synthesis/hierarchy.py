@@ -8,7 +8,7 @@ from gruhw.network.graph import RESERVED
 
 # The command line offers the targets of synthesis: what brings NumPy and Amaranth is imported late.
 if TYPE_CHECKING:
-    from gruhw.network.model import Network
+    from gruhw.network.bound import Network
 
 REST = "control and streams"
 """The row for everything that belongs to no operator."""

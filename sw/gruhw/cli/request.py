@@ -101,7 +101,7 @@ def _like_model(request: Request) -> Request:
     if request.model is None:
         return request
     from gruhw.learning.tasks import load_task
-    from gruhw.network.model import read_model
+    from gruhw.network.bound import read_model
 
     path, task = Path(request.model), load_task(request.task)
     genome = Genome.load(path)

@@ -22,8 +22,8 @@ from gruhw.basics.values import at_least_one, instance
 from gruhw.design.saved import Design
 from gruhw.errors import InputError
 from gruhw.learning.tasks import Split
+from gruhw.network.bound import Network
 from gruhw.network.graph import INPUT
-from gruhw.network.model import Network
 from gruhw.network.reference import run_reference
 from gruhw_hw.identifiers import check_top, verilog_file
 from gruhw_hw.interface import describe_interface

@@ -15,8 +15,8 @@ from gruhw.learning.quant.population import states_in_range
 from gruhw.learning.tasks import Task
 from gruhw.learning.training.floating import bounded
 from gruhw.network.accuracy import Figure
+from gruhw.network.bound import Network, read_model
 from gruhw.network.genome import Genome
-from gruhw.network.model import Network, read_model
 from gruhw.network.reference import measure
 from gruhw.network.sequences import VALIDATION_SEEN
 

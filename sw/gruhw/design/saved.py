@@ -14,8 +14,9 @@ from gruhw.basics.files import (
 from gruhw.basics.values import instance, whole_number
 from gruhw.errors import InputError, naming
 from gruhw.learning.tasks import Split, Task, load_samples, load_task, sample_arrays
+from gruhw.network.bound import Network, load_model, read_reference
 from gruhw.network.genome import FileReference, Folding, Genome, Output
-from gruhw.network.model import Model, Network, load_model, read_reference
+from gruhw.network.model import Model
 from gruhw.network.sequences import PARTS, PartName
 
 

@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from gruhw.basics.arrays import shaped
 from gruhw.basics.values import instance
 from gruhw.network.accuracy import Figure, figure_of
+from gruhw.network.bound import BoundStage, Network
 from gruhw.network.encoding import Saturation, codes_and_lengths, rounded
 from gruhw.network.fixed import IntArray, requantise
 from gruhw.network.graph import INPUT, Add, Complement, Linear, Multiply, Node, Table
-from gruhw.network.model import BoundStage, Network
 from gruhw.network.parameters import Parameters
-from gruhw.network.schedule import schedule_of
+from gruhw.network.planning import schedule_of
 from gruhw.network.sequences import Split
 from gruhw.network.typed import Typed
 

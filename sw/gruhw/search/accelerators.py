@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from gruhw.network.bound import Network
 from gruhw.network.genes import Genes
 from gruhw.network.genome import Genome
-from gruhw.network.model import Model, Network
+from gruhw.network.model import Model
 
 if TYPE_CHECKING:
     from gruhw_hw.area import Candidates, Measures

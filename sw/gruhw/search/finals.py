@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 
 from gruhw.basics.files import sha256
 from gruhw.errors import InputError, naming
+from gruhw.network.bound import Network
 from gruhw.network.genome import Genome
-from gruhw.network.model import Model, Network
+from gruhw.network.model import Model
 from gruhw.search.accelerators import Accelerator
 from gruhw.search.evaluation import Evaluator, Refiner, by_widths, stored_figure, widths_text
 from gruhw.search.front import Candidate, Number

@@ -10,7 +10,7 @@ from gruhw_hw.synthesis.targets import TARGETS
 
 # The command line offers the names below: what costs are computed with is imported late.
 if TYPE_CHECKING:
-    from gruhw.network.model import Network
+    from gruhw.network.bound import Network
     from gruhw.search.accelerators import Accelerator
     from gruhw.search.front import Number
     from gruhw_hw.area import AreaModel
@@ -179,7 +179,7 @@ def _synthesised(network: "Network", target: str) -> Any:
 
 
 def _size(accelerator: "Accelerator", steps: int) -> int:
-    from gruhw.network.model import weight_bits
+    from gruhw.network.bound import weight_bits
 
     return weight_bits(accelerator.genome)
 
@@ -189,7 +189,7 @@ def _memory(accelerator: "Accelerator", steps: int) -> int:
 
 
 def _cycles(accelerator: "Accelerator", steps: int) -> int:
-    from gruhw.network.schedule import schedule_of
+    from gruhw.network.planning import schedule_of
 
     return schedule_of(accelerator.network).sequence_interval(steps)
 

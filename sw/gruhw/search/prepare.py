@@ -15,9 +15,10 @@ from gruhw.learning.training.floating import FloatNetwork, train_float
 from gruhw.learning.training.recipe import Recipe, recipe_for
 from gruhw.learning.training.shared import train_shared
 from gruhw.network.architecture import Architecture
+from gruhw.network.bound import read_model
 from gruhw.network.genes import SEARCHED_BITS, homogeneous
 from gruhw.network.genome import Genome
-from gruhw.network.model import Model, read_model
+from gruhw.network.model import Model
 from gruhw.search.evaluation import Preparation, Prepared
 from gruhw.search.fine_tuning import FineTuning
 from gruhw.search.folder import (

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from gruhw.network.accuracy import Figure
+from gruhw.network.bound import Network
 from gruhw.network.genome import Genome
-from gruhw.network.model import Network
 from gruhw.search.accelerators import Accelerators
 from gruhw.search.evaluation import Evaluator, EvaluatorFactory
 from gruhw.search.front import Number

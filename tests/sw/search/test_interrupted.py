@@ -16,7 +16,8 @@ from killed_search import SETTINGS, results
 from processes import assert_ended
 from toy_search import ARCHITECTURE, PAPER_SPACE, STEPS, lines, toy_prepared
 
-from gruhw.network.model import Model, Network, load_network
+from gruhw.network.bound import Network, load_network
+from gruhw.network.model import Model
 from gruhw.search.folder import (
     FINE_TUNING_CHECKPOINT,
     FLOAT_CHECKPOINT,

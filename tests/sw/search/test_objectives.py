@@ -10,11 +10,12 @@ from toy_search import ARCHITECTURE, DEEP, STEPS, Estimate, toy_model
 
 from gruhw.errors import InputError
 from gruhw.network.architecture import Architecture
+from gruhw.network.bound import Network
 from gruhw.network.genes import Genes, homogeneous
 from gruhw.network.genome import Folding, Genome
 from gruhw.network.graph import Node
-from gruhw.network.model import Model, Network
-from gruhw.network.schedule import schedule_of
+from gruhw.network.model import Model
+from gruhw.network.planning import schedule_of
 from gruhw.search import objectives
 from gruhw.search.accelerators import Accelerator, Accelerators
 from gruhw.search.objectives import OBJECTIVES, make_costs, with_unit

@@ -14,9 +14,10 @@ from toy_search import ARCHITECTURE, DEEP, PAPER_SPACE, STEPS, TOTAL, Estimate, 
 
 from gruhw.errors import InputError
 from gruhw.network.accuracy import Accuracy
+from gruhw.network.bound import Network
 from gruhw.network.genes import preset_of
 from gruhw.network.genome import Genome
-from gruhw.network.model import Model, Network
+from gruhw.network.model import Model
 from gruhw.search.clusters import CLUSTERS, cluster, widths_of
 from gruhw.search.front import Number, Selection, non_dominated
 from gruhw.search.objectives import make_costs

@@ -18,9 +18,9 @@ from gruhw.learning.tasks.data import joined
 from gruhw.learning.training import Recipe
 from gruhw.learning.training.shared import draw_genes
 from gruhw.network.architecture import Architecture
+from gruhw.network.bound import Network
 from gruhw.network.genes import homogeneous
 from gruhw.network.genome import Folding, Genome
-from gruhw.network.model import Network
 from gruhw.network.reference import measure
 from gruhw.search import fine_tuning
 from gruhw.search import prepare as preparation
