@@ -187,7 +187,7 @@ def test_folding_that_is_no_number(text: str, command: str, refused: Refused) ->
 
 def test_foldings_of_layers_that_are_not_there(refused: Refused) -> None:
     refused(
-        "pe must be one number, or 1 for as many layers, not 2",
+        "pe must be one number, not 2",
         *("generate", "--genome", GENOME, "--out", "out", "--pe", "2,1"),
     )
 

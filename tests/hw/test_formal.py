@@ -138,6 +138,9 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "dense layers, states": {
         "layers": ("mgu:2", "dense:3"), "pe": (1, 3), "output": "states", "initial": "constant",
     },
+    "index right behind logits": {
+        "layers": ("gru:2", "dense:1"), "inputs": 2, "outputs": 20, "pe": (2, 1),
+    },
 }  # fmt: skip
 
 

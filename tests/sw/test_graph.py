@@ -186,7 +186,7 @@ H = State(name="h", size=UNITS, source="W")
 
 def node(name: str = "f", size: int = UNITS) -> Table:
     """An operator."""
-    return Table(name=name, size=size, operand="W", function="tanh")
+    return Table(name=name, size=size, rule="symmetric", operand="W", function="tanh")
 
 
 def plus(left: str, right: str = "W", size: int = UNITS) -> Add:
@@ -268,6 +268,16 @@ REFUSED: dict[str, tuple[tuple[Node, ...], str, str]] = {
         (X, Table(name="f", size=INPUTS, operand=INPUT, function="tanh")),
         "f",
         "f must not read the input, which only linear operators read",
+    ),
+    "table of another range": (
+        (X, W, Table(name="f", size=UNITS, operand="W", function="tanh")),
+        "f",
+        "rule of f must be symmetric, the range of its function tanh, not calibrated",
+    ),
+    "table of another function": (
+        (X, W, Table(name="f", size=UNITS, operand="W", function="exp")),  # type: ignore[arg-type]
+        "f",
+        "function of f must be sigmoid or tanh, not 'exp'",
     ),
     "sum of other sizes": (
         (X, W, plus("W", size=UNITS + 1)),

@@ -337,7 +337,7 @@ def test_a_genome_cannot_change() -> None:
         ),
         (
             lambda: Genome(network=GRU, genes=GENES, folding=Folding(pe=(4, 4))),
-            "folding.pe must be one number, or 1 for as many layers, not 2",
+            "folding.pe must be one number, not 2",
         ),
         (
             lambda: Genome(network=GRU, genes=homogeneous(LSTM, 6)),

@@ -28,7 +28,7 @@ from gruhw.design.trained import train_design
 from gruhw.learning.tasks import TASKS, Split, Task, TaskData, load_samples, load_task
 from gruhw.learning.training import Recipe, recipe_for
 from gruhw.network.genes import homogeneous
-from gruhw.network.genome import Folding
+from gruhw.network.genome import Folding, Genome
 from gruhw.network.reference import classify, run_reference
 
 Y = np.arange(20) % 2
@@ -43,6 +43,12 @@ MORE_INPUTS = ARCHITECTURE.model_copy(update={"inputs": 4})
 def own_task(data: Any = None) -> Task:
     parts = TaskData(SPLIT, SPLIT, SPLIT) if data is None else data
     return Task("own", "d", 2, 3, 5, "s", "l", lambda: parts)
+
+
+def regression() -> Task:
+    """A task of values for the network of :data:`GENOME_FILE`."""
+    network = Genome.load(GENOME_FILE).network
+    return replace(own_task(), inputs=network.inputs, outputs=network.outputs, target="values")
 
 
 def train(**changes: Any) -> object:
@@ -160,6 +166,13 @@ REFUSED: Refused = {
     "sequences to calibrate on": (
         lambda: recalibrate(GENOME_FILE, own_task(), "unused", sequences=0),
         "sequences must be a whole number of at least 1, not 0",
+    ),
+    "output to calibrate": (
+        lambda: recalibrate(GENOME_FILE, regression(), "unused", sequences=10),
+        (
+            f"{GENOME_FILE}: output must be values or states for task own, which has no classes, "
+            "not class"
+        ),
     ),
     "pe": (
         lambda: Design.load(GENOME_FILE, pe=anything("2")),

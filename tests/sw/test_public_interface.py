@@ -118,7 +118,7 @@ OTHER_TYPES: Refused = {
     ),
     "pe of layers": (
         lambda: Folding.checked((4, 4), ARCHITECTURE),
-        "pe must be one number, or 1 for as many layers, not 2",
+        "pe must be one number, not 2",
     ),
     "genome's text": (
         lambda: Genome.from_json(anything(None), "here"),

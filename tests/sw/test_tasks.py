@@ -354,6 +354,15 @@ def test_a_failure_is_not_remembered() -> None:
     assert len(own.load().train) == 2
 
 
+def test_data_have_the_target_of_the_task() -> None:
+    part = few()
+    values = Split(part.x, np.zeros((2, 1)), part.lengths)
+    with pytest.raises(InputError, match=r"^t: y_val must be class, the target .*, not values$"):
+        task(lambda: TaskData(part, values, part)).load()
+    with pytest.raises(InputError, match=r"^t: y_train must be values, the target .*, not class$"):
+        task(lambda: TaskData(part, values, part), target="values").load()
+
+
 def test_a_fixed_normalisation_needs_no_data() -> None:
     normalise = TASKS["mnist-rows"].fixed_normalisation
     assert normalise is not None

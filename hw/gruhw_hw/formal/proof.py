@@ -1,6 +1,6 @@
 """Everything that is proved of a network's hardware, and the report of it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
+from gruhw.basics.frozen import FrozenMapping
 from gruhw.basics.programs import in_parallel
 from gruhw.basics.values import instance, whole_number
 from gruhw.network.bound import Network
@@ -33,7 +34,10 @@ class Proof:
     """
 
     outcomes: tuple[Outcome, ...]
-    tools: dict[str, str]
+    tools: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tools", FrozenMapping(self.tools))
 
     @property
     def failures(self) -> tuple[Outcome, ...]:
@@ -68,7 +72,7 @@ class Proof:
             }
             for outcome in self.outcomes
         ]
-        return {"proved": not self.failures, "claims": claims, "tools": self.tools}
+        return {"proved": not self.failures, "claims": claims, "tools": dict(self.tools)}
 
 
 def prove_network(
@@ -92,7 +96,7 @@ def prove_network(
     """
     network = instance("network", network, Network)
     jobs = None if jobs is None else whole_number("jobs", jobs, 1)
-    tools = dict(tool_versions())
+    tools = tool_versions()
     tell = progress or (lambda done, total: None)
     claims = list(_claims(network))
     found = []

@@ -9,7 +9,7 @@ from gruhw.basics.files import PathLike, as_path, output_folder
 from gruhw.basics.values import instance, whole_number
 from gruhw.design.saved import save_design
 from gruhw.design.trained import SAMPLES, record_calibration
-from gruhw.errors import InputError
+from gruhw.errors import InputError, naming
 from gruhw.learning.quant import Calibration, TensorReport
 from gruhw.learning.quant.population import states_in_range
 from gruhw.learning.tasks import Task
@@ -90,13 +90,16 @@ def recalibrate(
     Raises
     ------
     InputError
-        If a file is wrong, the network does not suit the task, or ``out`` cannot be written.
+        If a file is wrong, the network or its output does not suit the task, or ``out`` cannot be
+        written.
     """
     path, out, task = as_path(path), as_path(out), instance("task", task, Task)
     sequences = whole_number("sequences", sequences, 1)
     genome = Genome.load(path)
     model = read_model(genome, path)
     task.check_network(genome.network, path)
+    with naming(path):
+        task.output_of(genome.network, genome.output)
     with output_folder(out):
         pass
     if out.resolve() == path.resolve().parent:

@@ -7,7 +7,7 @@ a stage, and so is the head, which reads the last vector of the last layer.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias, TypeVar, get_args
 
 from pydantic import BeforeValidator, ConfigDict, PlainSerializer, field_validator
 
@@ -232,6 +232,17 @@ class Architecture(Strict):
     ]
     outputs: Size
     initial: Initial = "zero"
+
+    if TYPE_CHECKING:  # what may be given is more than what is kept
+
+        def __init__(
+            self,
+            *,
+            inputs: int,
+            layers: str | Sequence[str | Layer],
+            outputs: int,
+            initial: Initial = "zero",
+        ) -> None: ...
 
     @field_validator("layers")
     @classmethod

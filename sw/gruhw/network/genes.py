@@ -133,6 +133,7 @@ class Preset:
     fixed: Mapping[str, int]
 
     def __post_init__(self) -> None:
+        instance("network", self.network, Architecture)
         object.__setattr__(self, "tied", FrozenMapping(self.tied))
         object.__setattr__(self, "fixed", FrozenMapping(self.fixed))
 

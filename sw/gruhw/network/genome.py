@@ -81,7 +81,9 @@ def _unsuitable(pe: Any, network: Architecture) -> str:
         suits = found is not None and 1 <= found <= most
         return "" if suits else f"pe must be 1 to the {most} {units}, not {pe}"
     if len(pe) != len(network.layers):
-        return f"pe must be one number, or {len(network.layers)} for as many layers, not {len(pe)}"
+        layers = len(network.layers)
+        each = f"one number, or {layers} for as many layers" if layers > 1 else "one number"
+        return f"pe must be {each}, not {len(pe)}"
     for index, (one, layer) in enumerate(zip(pe, network.layers, strict=True)):
         found = whole(one)
         if found is None or not 1 <= found <= layer.units:

@@ -31,6 +31,9 @@ Rule: TypeAlias = Literal["calibrated", "rectified", "unit", "symmetric", "exact
 RULES: tuple[Rule, ...] = get_args(Rule)
 """Every rule."""
 
+TABULATED: Mapping[Function, Rule] = {"sigmoid": "unit", "tanh": "symmetric"}
+"""The functions of tables, and the rule of the range that each has."""
+
 INPUT = "input"
 """The name of every graph's input."""
 
@@ -283,10 +286,24 @@ def _check_node(node: Node, known: Mapping[str, Node]) -> None:
                 f"{operand} must have {node.size} elements like {name}, which reads it, "
                 f"not {known[operand].size}"
             )
+    if isinstance(node, Table):
+        _check_table(node)
     if isinstance(node, Complement) and known[node.operand].rule != "unit":
         raise InputError(
             f"operand of {name} must be of rule unit, of which 1 - x is one too, "
             f"but {node.operand} is {known[node.operand].rule}"
+        )
+
+
+def _check_table(node: Table) -> None:
+    if node.function not in TABULATED:
+        raise InputError(
+            f"function of {node.name} must be {' or '.join(TABULATED)}, not {node.function!r}"
+        )
+    if node.rule != TABULATED[node.function]:
+        raise InputError(
+            f"rule of {node.name} must be {TABULATED[node.function]}, the range of its function "
+            f"{node.function}, not {node.rule}"
         )
 
 
@@ -355,17 +372,18 @@ class Step:
 
     def sigmoid(self, name: str, operand: str) -> str:
         """The logistic function, 0 to 1."""
-        return self._table(name, operand, "sigmoid", "unit")
+        return self._table(name, operand, "sigmoid")
 
     def tanh(self, name: str, operand: str) -> str:
         """The hyperbolic tangent, -1 to 1."""
-        return self._table(name, operand, "tanh", "symmetric")
+        return self._table(name, operand, "tanh")
 
     def graph(self, emits: str) -> Graph:
         """The graph, whose stage emits the results of ``emits``; see :class:`Graph` for errors."""
         return Graph(tuple(self._nodes), emits)
 
-    def _table(self, name: str, operand: str, function: Function, rule: Rule) -> str:
+    def _table(self, name: str, operand: str, function: Function) -> str:
+        rule = TABULATED[function]
         return self._add(
             Table(name=name, size=self._units, rule=rule, operand=operand, function=function)
         )

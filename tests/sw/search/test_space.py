@@ -198,6 +198,11 @@ def test_a_preset_must_give_every_gene() -> None:
     assert str(caught.value) == "result width of W_ir (gene W_ir) is required, but missing"
 
 
+def test_a_preset_is_of_a_network() -> None:
+    with pytest.raises(InputError, match=r"^network must be an Architecture, not str$"):
+        Preset("own", "gru:4", (), {}, {})  # type: ignore[arg-type]
+
+
 def test_a_single_logit_is_no_class() -> None:
     logit = Architecture(inputs=3, layers=("gru:4",), outputs=1)
     assert SearchSpace(preset_of("full", logit), output="values").network == logit

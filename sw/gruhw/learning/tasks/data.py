@@ -18,7 +18,7 @@ from gruhw.learning.outliers import outlier_limit
 from gruhw.network.architecture import Architecture, Initial, Layer
 from gruhw.network.genome import Output
 from gruhw.network.normalisation import Normalisation
-from gruhw.network.sequences import Split, Target, check_target_kind
+from gruhw.network.sequences import PARTS, Split, Target, check_target_kind
 
 SPLIT_SEED = 20240601
 """Seeds the choice of validation samples, so that every machine holds out the same ones."""
@@ -127,7 +127,7 @@ class Task:
         """
         return Architecture(
             inputs=self.inputs,
-            layers=(f"gru:{self.hidden}",) if layers is None else layers,  # type: ignore[arg-type]
+            layers=f"gru:{self.hidden}" if layers is None else layers,
             outputs=1 if output == "values" and self._logit else self.outputs,
             initial=initial,
         )
@@ -219,6 +219,12 @@ class Task:
     @cached_property
     def _data(self) -> TaskData:
         data = instance(f"data of task {self.name}", self.loader(), TaskData)
+        for name in PARTS:
+            if (target := getattr(data, name).target) != self.target:
+                raise InputError(
+                    f"{self.name}: y_{name} must be {self.target}, the target of the task, not "
+                    f"{target}"
+                )
         return TaskData(data.train.read_only(), data.val.read_only(), data.test.read_only())
 
     @cached_property
