@@ -1,7 +1,8 @@
 """Writes the tables of designs in README.md and of fronts in search.md: ``python docs/results.py``.
 
 Every figure is read from ``designs/TASK/training.json`` and ``designs/TASK/report.json``, which
-``tools/ship_design.py`` measured, and from ``designs/TASK/pareto.json``, which a search wrote.
+``tools/ship_design.py`` measured; from ``designs/TASK/NAME/training.json`` and ``report.json``, of
+``tools/ship_network.py``; and from ``designs/TASK/pareto.json``, which a search wrote.
 """
 
 import json
@@ -12,11 +13,14 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
+from gruhw.network.genome import Genome
+
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 SEARCH = ROOT / "docs" / "search.md"
-BEGIN = '<!-- results: written by "python docs/results.py" -->'
-END = "<!-- end of results -->"
+RESULTS, NETWORKS = "results", "networks"
+"""The blocks of a page."""
+
 LOSSES = (0.0, 0.5, 1.5, 3.0)
 """Points of validation accuracy below 8 bits up to which members of fronts are shown."""
 
@@ -119,9 +123,15 @@ def figures(design: dict[str, Any]) -> tuple[int, ...]:
     return int(design["weight_bits"]), luts(design), luts(folded)
 
 
-def marked(block: str) -> str:
+def markers(name: str) -> tuple[str, str]:
+    """What stands before and after a block on a page."""
+    return f'<!-- {name}: written by "python docs/results.py" -->', f"<!-- end of {name} -->"
+
+
+def marked(name: str, block: str) -> str:
     """A block with the markers between which it stands on a page."""
-    return "\n".join([BEGIN, "", block, "", END])
+    begin, end = markers(name)
+    return "\n".join([begin, "", block, "", end])
 
 
 def grid(heading: Sequence[str], words: int, lines: Iterable[Sequence[str]]) -> str:
@@ -134,7 +144,7 @@ def grid(heading: Sequence[str], words: int, lines: Iterable[Sequence[str]]) -> 
 def fronts() -> str:
     """The block of search.md: the fewest LUTs of each front at a loss of accuracy."""
     heading = ("task", *(f"{loss:g} points lost" if loss else "nothing lost" for loss in LOSSES))
-    return marked(grid(heading, 1, map(front, designs())))
+    return marked(RESULTS, grid(heading, 1, map(front, designs())))
 
 
 def front(folder: Path) -> list[str]:
@@ -177,11 +187,56 @@ def table() -> str:
         f"means of {seeds} trainings, with the standard deviation, on test data that nothing was "
         f"chosen by."
     )
-    return marked(grid(heading, 2, (row.cells() for row in found)) + "\n\n" + fill(summary, 100))
+    lines = grid(heading, 2, (row.cells() for row in found))
+    return marked(RESULTS, lines + "\n\n" + fill(summary, 100))
+
+
+def other_networks() -> list[Path]:
+    """The folders of shipped designs that have another network than the task's own."""
+    return sorted(path.parent for path in ROOT.glob("designs/*/*/training.json"))
+
+
+def networks() -> str:
+    """The block of README.md about other networks, each task's own design before them."""
+    heading = ("design", "layers", "accuracy", "weight bits", "LUTs", "cycles a sequence")
+    found = other_networks()
+    lines = []
+    for task in sorted({folder.parent for folder in found}):
+        own, *_ = json.loads((task / "report.json").read_text())["designs"]
+        lines.append(network_cells(task, own, f"{task.name}/report.md"))
+        for folder in (folder for folder in found if folder.parent == task):
+            own, *_ = json.loads((folder / "report.json").read_text())["designs"]
+            lines.append(network_cells(folder, own, f"{task.name}/{folder.name}/report.md"))
+    return marked(NETWORKS, grid(heading, 2, lines))
+
+
+def network_cells(folder: Path, design: dict[str, Any], report: str) -> list[str]:
+    """The line of one design, whose figures the report has."""
+    training = json.loads((folder / "training.json").read_text())
+    layers = ",".join(map(str, Genome.load(folder / "genome.json").network.layers))
+    (synthesis,) = (found for found in design["synthesis"] if found["target"] == TARGET)
+    return [
+        f"[`{folder.relative_to(ROOT / 'designs')}`](designs/{report})",
+        f"`{layers}`",
+        spread(accuracies(training, 0)),
+        f"{design['weight_bits']:,}",
+        f"{synthesis['total']['luts']:,}",
+        f"{design['sequence_cycles']:,}",
+    ]
+
+
+def main() -> None:
+    """Write every block into its page."""
+    for page, name, block in (
+        (README, RESULTS, table()),
+        (README, NETWORKS, networks()),
+        (SEARCH, RESULTS, fronts()),
+    ):
+        begin, end = markers(name)
+        text = page.read_text(encoding="utf-8")
+        before, after = text[: text.index(begin)], text[text.index(end) + len(end) :]
+        page.write_text(before + block + after, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    for page, block in ((README, table()), (SEARCH, fronts())):
-        text = page.read_text(encoding="utf-8")
-        before, after = text[: text.index(BEGIN)], text[text.index(END) + len(END) :]
-        page.write_text(before + block + after, encoding="utf-8")
+    main()

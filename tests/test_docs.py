@@ -290,7 +290,12 @@ def test_the_picture_is_what_its_script_draws() -> None:
 def test_tables_of_results_are_what_files_of_designs_say() -> None:
     results = load_script(ROOT / "docs" / "results.py")
     assert results.designs()
-    for page, block in ((README, results.table()), (ROOT / "docs" / "search.md", results.fronts())):
+    assert results.other_networks()
+    for page, block in (
+        (README, results.table()),
+        (README, results.networks()),
+        (ROOT / "docs" / "search.md", results.fronts()),
+    ):
         assert block in page.read_text(encoding="utf-8")
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from gruhw.errors import InputError
 from gruhw.learning.outliers import BEYOND, RARE, bulk, outlier_limit
 from gruhw.learning.quant import Calibration
-from gruhw.learning.quant.calibration import best_fraction, float_activations
+from gruhw.learning.quant.activations import float_activations
+from gruhw.learning.quant.calibration import best_fraction
 from gruhw.network.architecture import Architecture
 from gruhw.network.bound import Network
 from gruhw.network.fixed import FloatArray, IntArray
@@ -126,7 +127,7 @@ def test_padding_decides_nothing() -> None:
 
 
 def test_of_many_steps_an_even_choice_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gruhw.learning.quant.calibration.RECORDED_STEPS", 1200)
+    monkeypatch.setattr("gruhw.learning.quant.activations.RECORDED_STEPS", 1200)
     found = measured(sequences())
     assert {r.tensor: r.samples for r in found.report(GENES)}["W_in"] == 400 * 3 * 6
     first, _, last = found.activations["W_in"].reshape(3, 400, 6)
@@ -229,6 +230,6 @@ def test_only_what_tables_alone_read_is_measured_behind_them() -> None:
 
 
 def test_of_wide_networks_fewer_steps_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gruhw.learning.quant.calibration.RECORDED_VALUES", 12 * 6 * 1200)
+    monkeypatch.setattr("gruhw.learning.quant.activations.RECORDED_VALUES", 12 * 6 * 1200)
     found = measured(sequences())
     assert {r.tensor: r.samples for r in found.report(GENES)}["W_in"] == 400 * 3 * 6

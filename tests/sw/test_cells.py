@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from gruhw.errors import InputError
-from gruhw.learning.quant.calibration import float_activations
+from gruhw.learning.quant.activations import float_activations
 from gruhw.network.architecture import DENSE, Architecture, Layer
 from gruhw.network.cells import ENTRY_POINT, Cell, cell_of, cells
 from gruhw.network.cells.gru import GRU

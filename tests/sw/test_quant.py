@@ -28,7 +28,8 @@ from gruhw.learning.quant import (
     from_float,
     network_of,
 )
-from gruhw.learning.quant.calibration import FINER_CANDIDATES, best_fraction, float_activations
+from gruhw.learning.quant.activations import float_activations
+from gruhw.learning.quant.calibration import FINER_CANDIDATES, best_fraction
 from gruhw.learning.quant.functional import Grid, fake_quantise, tabulated
 from gruhw.network.architecture import Architecture
 from gruhw.network.bound import Network

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gruhw.basics.values import type_name
 from gruhw.errors import InputError
-from gruhw.learning.quant.calibration import float_activations
+from gruhw.learning.quant.activations import float_activations
 from gruhw.learning.quant.module import QuantNetwork
 from gruhw.network.architecture import HEAD, Architecture, Layer
 from gruhw.network.cells import Cell, Stacked, cells
