@@ -5,7 +5,7 @@
 trains the network at plain widths, which are 8 bits but for weights and states, with some seeds.
 The first seed's design goes to ``designs/TASK/NAME``, with its accuracies for every seed and a
 report of it beside the task's own designs. Nothing is chosen by the test part. What was trained is
-kept below ``build``, and not trained again.
+kept, and not trained again.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
+import ship_design
 from gruhw.basics.files import write_atomic
 from gruhw.design import Design, save_design
 from gruhw.design.trained import SAMPLES
@@ -26,7 +27,7 @@ from gruhw.network.architecture import Architecture
 from gruhw.network.genes import Genes, homogeneous
 from gruhw.network.genome import Genome
 from gruhw.report import compare
-from ship_design import BASELINE, DESIGNS, EIGHT, counts, samples_of, train
+from ship_design import BASELINE, EIGHT, counts, samples_of, train
 
 
 def plain_genes(network: Architecture, weights: int, states: int) -> Genes:
@@ -52,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--epochs", type=int, help="of quantised training; the task's if absent")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--target", action="append", default=None)
+    parser.add_argument("--kept", type=Path, default=Path("build/networks"), help="what is trained")
     options = parser.parse_args(arguments)
     task = load_task(options.task)
     network = Architecture(inputs=task.inputs, layers=options.layers, outputs=task.outputs)
@@ -60,11 +62,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         recipe = replace(recipe, quantised_epochs=options.epochs)
     genes = [plain_genes(network, options.weights, options.states)]
     recipes = [replace(recipe, seed=seed) for seed in range(1, options.seeds + 1)]
-    kept = Path("build") / "networks" / options.task / options.name
+    name = Path(options.task).stem
+    kept = options.kept / name / options.name
     work = partial(train, options.task, network, genes, kept)
     with get_context("spawn").Pool(min(options.processes, len(recipes))) as pool:
         trained = pool.map(work, recipes, chunksize=1)
-    beside, folder = DESIGNS / options.task, DESIGNS / options.task / options.name
+    beside, folder = ship_design.DESIGNS / name, ship_design.DESIGNS / name / options.name
     genome = Genome(task=options.task, network=network, genes=genes[0])
     save_design(folder, genome, trained[0].models[0], samples_of(options.task, SAMPLES))
     record = {

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from any_design import write_design
+from command_line import contents
 from tiny_task import write_tiny_task
 
 import ship_design
+import ship_network
 from gruhw.design import VECTORS, Design
 from gruhw.learning.training.recipe import Recipe
 from gruhw.network.architecture import Architecture
@@ -89,6 +92,36 @@ def test_a_design_is_shipped_beside_its_twin_of_8_bits(
         replace(Recipe(), quantised_epochs=1, seed=2),
     )
     assert kept.test == [c["test"][1] for c in training["candidates"]]
+
+
+@pytest.mark.nightly
+def test_another_network_is_shipped_beside_the_task_s_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, designs = str(tmp_path / "tiny.npz"), tmp_path / "designs"
+    write_tiny_task(Path(task))
+    for folder in ("tiny", "tiny/8-bit"):
+        write_design(designs / folder, NETWORK, task)
+    monkeypatch.setattr(ship_design, "DESIGNS", designs)
+    monkeypatch.setattr("gruhw.report.synthesise", synthesised)
+    options = ["--name", "deep", "--seeds", "2", "--epochs", "1", "--processes", "1"]
+    options += ["--kept", str(tmp_path / "kept")]
+    ship_network.main(["--task", task, "--layers", "ugrnn:3,dense:2:relu", *options])
+    design = Design.load(designs / "tiny" / "deep" / "genome.json")
+    genes = design.genome.genes
+    assert list(map(str, design.genome.network.layers)) == ["ugrnn:3", "dense:2:relu"]
+    # The states that a product reads are narrower; what a dense layer gives is no state.
+    assert (genes["l0.add_h"], genes["l1.W"], genes["l0.W_hz.weight"]) == (6, 8, 3)
+    training = json.loads((design.path.parent / "training.json").read_text())
+    assert [seed["seed"] for seed in training["seeds"]] == [1, 2]
+    report = json.loads((design.path.parent / "report.json").read_text())["designs"]
+    assert [found["name"] for found in report] == ["deep", "tiny", "8-bit"]
+    assert report[0]["test_accuracy"] == training["seeds"][0]["test"][0]
+    # What is trained is not trained again.
+    monkeypatch.setattr(ship_design, "train_quantised", None)
+    before = contents(design.path.parent)
+    ship_network.main(["--task", task, "--layers", "ugrnn:3,dense:2:relu", *options])
+    assert contents(design.path.parent) == before
 
 
 @pytest.mark.parametrize(
