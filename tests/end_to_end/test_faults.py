@@ -222,6 +222,7 @@ def test_two_commands_in_one_folder(gruhw: CommandLine, tmp_path: Path) -> None:
     assert found == contents(tmp_path / "alone")
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_two_simulations_with_one_cache(tmp_path: Path, fresh_cache: Path) -> None:
     simulate = ("simulate", "--genome", GENOME, "--samples", "1")

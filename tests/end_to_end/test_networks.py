@@ -194,7 +194,7 @@ def test_its_plain_testbench_passes(made: Made) -> None:
 
 
 @pytest.mark.slow
-@others_nightly("deep", "logit", "regression")
+@others_nightly("deep", "regression")
 def test_simulate_and_verify(made: Made, gruhw: CommandLine) -> None:
     gruhw.succeeds("simulate", "--genome", made.genome, "--samples", "3", "--json", "s.json")
     found = json.loads(Path("s.json").read_text())
@@ -213,14 +213,14 @@ def test_simulate_and_verify(made: Made, gruhw: CommandLine) -> None:
 
 
 @pytest.mark.slow
-@others_nightly("deep")
+@others_nightly("logit")
 def test_prove(made: Made, gruhw: CommandLine) -> None:
     gruhw.succeeds("prove", "--genome", made.genome, "--json", "p.json")
     assert json.loads(Path("p.json").read_text())["proved"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("made", ["deep", "one lstm"], indirect=True)
+@others_nightly("one lstm")
 def test_synth_has_a_row_for_each_operator(made: Made, gruhw: CommandLine) -> None:
     gruhw.succeeds("synth", "--genome", made.genome, "--json", "s.json")
     found = json.loads(Path("s.json").read_text())["by_operator"]
@@ -230,15 +230,18 @@ def test_synth_has_a_row_for_each_operator(made: Made, gruhw: CommandLine) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("made", ["deep"], indirect=True)
+@pytest.mark.parametrize(
+    "made", ["regression", pytest.param("deep", marks=pytest.mark.nightly)], indirect=True
+)
 def test_report_says_what_each_layer_needs(made: Made, gruhw: CommandLine) -> None:
-    alone = Case("ugrnn:3", 3, classes=3)
-    baseline = write_design(Path("other"), alone.network, str(made.task), output="class")
+    case, alone = made.case, Case("ugrnn:2", made.case.outputs)
+    baseline = write_design(Path("other"), alone.network, str(made.task), output=case.output)
     report = ("report", "--genome", made.genome, "--baseline", baseline, "--target", "ice40")
     result = gruhw.succeeds(*report, "--pe", "1", "--json", "r.json")
     found, other = json.loads(Path("r.json").read_text())["designs"]
-    assert found["network"]["layers"] == made.case.layers.split(",")
-    names = ["l0", "l1", "l2", "head"]
+    layers = case.layers.split(",")
+    assert found["network"]["layers"] == layers
+    names = [*(f"l{number}" for number in range(len(layers))), "head"]
     assert list(found["weight_bits_by_layer"]) == names
     assert sum(found["weight_bits_by_layer"].values()) == found["weight_bits"]
     (synthesis,) = found["synthesis"]
@@ -253,11 +256,11 @@ def test_report_says_what_each_layer_needs(made: Made, gruhw: CommandLine) -> No
     assert "weight_bits_by_layer" not in other
     assert "by_layer" not in other["synthesis"][0]
     rows = {name: cells for name, *cells in result.rows()}
-    assert rows["layers"] == [made.case.layers, alone.layers]
+    assert rows["layers"] == [case.layers, alone.layers]
     luts = synthesis["by_layer"]["l1"]["luts"]
-    assert rows["ice40 luts of l1 lstm:3"] == [f"{luts:,}", ""]
+    assert rows[f"ice40 luts of l1 {layers[1]}"] == [f"{luts:,}", ""]
     assert rows["weight bits of head"] == [str(found["weight_bits_by_layer"]["head"]), ""]
-    assert "pe 1: ice40 luts of l1 lstm:3" in rows
+    assert f"pe 1: ice40 luts of l1 {layers[1]}" in rows
 
 
 @pytest.mark.parametrize("made", ["deep"], indirect=True)

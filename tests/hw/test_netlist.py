@@ -112,9 +112,16 @@ def check(gates: Gates, library: Path, builds: Path, simulator: SimulatorName) -
     assert ports_only == gates.flatten
 
 
+ENOUGH = ("ice40, flattened", "ice40, two layers", "asic, two states")
+"""One of each kind; the others are for the night."""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("simulator", EITHER)
-@pytest.mark.parametrize("kind", SMALL)
+@pytest.mark.parametrize(
+    "kind",
+    [n if n in ENOUGH else pytest.param(n, marks=pytest.mark.nightly) for n in SMALL],
+)
 def test_gates_pass_the_bench(
     kind: str, simulator: SimulatorName, library: Path, builds: Path
 ) -> None:
@@ -135,6 +142,7 @@ def inverted(table: str) -> str:
     return f".LUT_INIT(16'h{int(table[14:], 16) ^ 0xFFFF:04x}"
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_wrong_gate_is_found(library: Path, builds: Path) -> None:
     text = text_of(SMALL["ice40"], library)

@@ -62,7 +62,7 @@ def entries(core_name: str) -> tuple[str, int, int]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("core_name", ["l0", "l1"])
+@pytest.mark.parametrize("core_name", ["l0", pytest.param("l1", marks=pytest.mark.nightly)])
 def test_entries_that_no_operand_reads_are_recognised_in_every_core(core_name: str) -> None:
     module, used, unused = entries(core_name)
     assert module.startswith(f"{TOP}.datapath.{core_name}.")
