@@ -23,7 +23,7 @@ from hostile.running import judge, run
 from hostile.world import DESIGN, TASK, make_world
 
 SEED = 20261124
-CASES = 200
+CASES = 300
 
 SLOW = ("Liberty", "compiled time steps")
 QUICK = tuple(kind.name for kind in KINDS if not kind.compiled and kind.name not in SLOW)
