@@ -87,6 +87,7 @@ def named(terms: Terms) -> dict[str, float]:
     return {term.name: count for term, count in terms.items()}
 
 
+@pytest.mark.slow
 def test_estimates_of_one_gru_stay_as_they_were() -> None:
     expected = json.loads(area_estimates.EXPECTED.read_text())
     found = {name: area_estimates.found(n) for name, n in area_estimates.networks()}

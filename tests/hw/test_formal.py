@@ -111,6 +111,7 @@ def check(of: Network) -> None:
     assert proof.to_json()["proved"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seed", "hidden", "pe", "inputs", "output", "low", "high"),
     [
@@ -244,8 +245,14 @@ FAULTS = [
 
 @pytest.mark.parametrize(
     ("module", "find", "replacement", "sizes", "name", "claim"),
-    FAULTS,
-    ids=[f"{fault[4]}-{fault[2]}" for fault in FAULTS],
+    [
+        pytest.param(
+            *fault,
+            id=f"{fault[4]}-{fault[2]}",
+            marks=pytest.mark.slow if fault[4] in ("places", "step") else (),
+        )
+        for fault in FAULTS
+    ],
 )
 def test_a_fault_is_found(
     monkeypatch: pytest.MonkeyPatch,
@@ -277,6 +284,7 @@ ONLY_LAST = ("gru:2", "dense:3")
 """The first of these layers emits only the last step of a sequence."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "find", "replacement", "name"),
     [
@@ -311,6 +319,7 @@ DEADLOCKS = {
 """Cores that stop for ever, though all their parts do what is claimed of them."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", DEADLOCKS)
 def test_a_deadlock_is_not_proved(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     of = network(7, hidden=4, pe=2)
@@ -325,6 +334,7 @@ def test_a_deadlock_is_not_proved(monkeypatch: pytest.MonkeyPatch, kind: str) ->
     assert not found["progress"].proved
 
 
+@pytest.mark.slow
 def test_a_buffer_that_no_group_fits_into_is_not_proved(monkeypatch: pytest.MonkeyPatch) -> None:
     of = network(7, hidden=4, pe=2)
     monkeypatch.setattr(Core, "output_depth", 2)  # three classes, on two lanes, and the index
@@ -337,6 +347,7 @@ def test_a_buffer_that_no_group_fits_into_is_not_proved(monkeypatch: pytest.Monk
     assert not found["progress"].proved
 
 
+@pytest.mark.slow
 def test_a_group_that_never_ends_is_not_proved(monkeypatch: pytest.MonkeyPatch) -> None:
     break_it(monkeypatch, sequencer, "m.d.sync += [active.eq(0), self.slot.eq(0)]",
              "m.d.sync += self.slot.eq(0)")  # fmt: skip

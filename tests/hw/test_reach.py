@@ -73,7 +73,7 @@ def check(network: Network, seed: int) -> None:
 
 
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=examples(20))
+@settings(max_examples=examples(15))
 def test_what_is_seen_is_possible(seed: int) -> None:
     check(network_of(seed), seed)
 
