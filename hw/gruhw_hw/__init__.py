@@ -1,1 +1,1 @@
-"""Amaranth datapath of the GRU accelerator, and the flows that synthesise it."""
+"""Hardware of recurrent networks in Amaranth: datapath, synthesis, area, energy and proofs."""

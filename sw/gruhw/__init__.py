@@ -1,3 +1,3 @@
-"""Mixed-precision GRU accelerators: genome, operator graph, quantised model, reference."""
+"""Mixed-precision accelerators for gated recurrent networks, from description to commands."""
 
 __version__ = "0.1.0"

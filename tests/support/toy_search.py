@@ -16,7 +16,7 @@ from gruhw.network.bound import Network
 from gruhw.network.genes import Genes, Preset, preset_of
 from gruhw.network.genome import Genome
 from gruhw.network.model import Model, Normalisation
-from gruhw.network.sequences import Target
+from gruhw.network.parts import Target
 from gruhw.search.accelerators import Accelerator
 from gruhw.search.evaluation import Preparation, Prepared, Refined
 from gruhw.search.front import Number

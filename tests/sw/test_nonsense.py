@@ -122,7 +122,7 @@ class OwnGRU(nn.GRU):
         return 2 * states, last
 
 
-MODULES = "gru must be a torch.nn.GRU or torch.nn.LSTM"
+MODULES = "recurrent module must be a torch.nn.GRU or torch.nn.LSTM"
 
 WRONG_PAIRS: dict[str, tuple[Callable[[], tuple[Any, Any]], str]] = {
     "RNN": (lambda: (nn.RNN(3, 4), nn.Linear(4, 2)), f"{MODULES}, not RNN"),
@@ -133,15 +133,15 @@ WRONG_PAIRS: dict[str, tuple[Callable[[], tuple[Any, Any]], str]] = {
     ),
     "two layers": (
         lambda: (nn.GRU(3, 4, num_layers=2), nn.Linear(4, 2)),
-        "gru must have one layer and one direction, not 2 layers and 1 directions",
+        "recurrent module must have one layer and one direction, not 2 layers and 1 directions",
     ),
     "two directions": (
         lambda: (nn.LSTM(3, 4, bidirectional=True), nn.Linear(8, 2)),
-        "gru must have one layer and one direction, not 1 layers and 2 directions",
+        "recurrent module must have one layer and one direction, not 1 layers and 2 directions",
     ),
     "projection": (
         lambda: (nn.LSTM(3, 4, proj_size=2), nn.Linear(2, 2)),
-        "gru must have no projection, not one of 2 units",
+        "recurrent module must have no projection, not one of 2 units",
     ),
     "head": (
         lambda: (nn.GRU(3, 4), nn.Sequential(nn.Linear(4, 2))),
@@ -165,7 +165,9 @@ def test_other_modules(case: str) -> None:
 
 
 def test_a_gru_that_computes_something_else() -> None:
-    with pytest.raises(InputError, match=r"^gru and head must compute what .* logits differ by "):
+    with pytest.raises(
+        InputError, match=r"^recurrent module and head must compute what .* logits differ by "
+    ):
         float_layers(OwnGRU(3, 4, batch_first=True), nn.Linear(4, 2))
 
 

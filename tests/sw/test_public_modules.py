@@ -65,9 +65,12 @@ def complex_head() -> nn.Linear:
     return nn.Linear(4, 2, dtype=torch.complex64)
 
 
-ALIKE = "gru and head must compute what torch.nn.GRU and torch.nn.Linear do with their weights"
+ALIKE = (
+    "recurrent module and head must compute what torch.nn.GRU and torch.nn.Linear do with their "
+    "weights"
+)
 
-KINDS = "gru must be a torch.nn.GRU or torch.nn.LSTM"
+KINDS = "recurrent module must be a torch.nn.GRU or torch.nn.LSTM"
 
 MISSING = (
     ", but when they are called: Called.forward() missing 1 required positional argument: 'lengths'"

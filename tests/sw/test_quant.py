@@ -233,22 +233,22 @@ def test_merged_biases_are_not_trained(layers: tuple[str, ...], merged: set[str]
         (
             nn.GRU(3, 4, num_layers=2),
             nn.Linear(4, 2),
-            "gru must have one layer and one direction, not 2 layers and 1 directions",
+            "recurrent module must have one layer and one direction, not 2 layers and 1 directions",
         ),
         (
             nn.GRU(3, 4, bidirectional=True),
             nn.Linear(8, 2),
-            "gru must have one layer and one direction, not 1 layers and 2 directions",
+            "recurrent module must have one layer and one direction, not 1 layers and 2 directions",
         ),
         (
             nn.LSTM(3, 4, proj_size=2),
             nn.Linear(2, 2),
-            "gru must have no projection, not one of 2 units",
+            "recurrent module must have no projection, not one of 2 units",
         ),
         (
             nn.RNN(3, 4),
             nn.Linear(4, 2),
-            "gru must be a torch.nn.GRU or torch.nn.LSTM, not RNN",
+            "recurrent module must be a torch.nn.GRU or torch.nn.LSTM, not RNN",
         ),
         (
             nn.GRU(3, 4),

@@ -27,7 +27,7 @@ from gruhw.network.architecture import Architecture
 from gruhw.network.fixed import Fixed, quantise
 from gruhw.network.genome import Output
 from gruhw.network.model import Normalisation
-from gruhw.network.sequences import Target
+from gruhw.network.parts import Target
 
 __all__ = ["data_folder"]
 

@@ -35,8 +35,8 @@ from gruhw.network.bound import Network
 from gruhw.network.genes import SEARCHED_BITS, Genes, homogeneous
 from gruhw.network.genome import Genome
 from gruhw.network.model import Model, Normalisation
+from gruhw.network.parts import Target
 from gruhw.network.reference import head_results, measure
-from gruhw.network.sequences import Target
 
 RECIPE = Recipe(
     float_epochs=6, quantised_epochs=4, shared_epochs=4, batch=16, distillation=0.5, seed=3

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from gruhw.network.architecture import INITIALS, Initial
 from gruhw.network.genes import PRESETS
 from gruhw.network.genome import OUTPUTS, Output
-from gruhw.network.sequences import PARTS, PartName
+from gruhw.network.parts import PARTS, PartName
 from gruhw.search.objectives import OBJECTIVES
 from gruhw_hw.synthesis.targets import TARGETS
 from gruhw_sim.simulators import SIMULATORS, SimulatorName

@@ -14,7 +14,7 @@ from rich.table import Table
 from gruhw.basics.files import describe, output_folder, write_atomic
 from gruhw.cli.choices import Part
 from gruhw.errors import InputError
-from gruhw.network.sequences import VALIDATION_SEEN
+from gruhw.network.parts import VALIDATION_SEEN
 
 if TYPE_CHECKING:
     from gruhw.design import Design

@@ -72,7 +72,11 @@ def search(
         ),
     ] = None,
     target: Annotated[
-        Target | None, typer.Option(help=f"What LUTs are counted for; {Request.target} if absent.")
+        Target | None,
+        typer.Option(
+            help="What the objective luts counts LUTs for: ice40, ecp5 or xc7; "
+            f"{Request.target} if absent."
+        ),
     ] = None,
     preset: Annotated[
         Preset | None,

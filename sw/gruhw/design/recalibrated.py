@@ -17,8 +17,8 @@ from gruhw.learning.training.floating import bounded
 from gruhw.network.accuracy import Figure
 from gruhw.network.bound import Network, read_model
 from gruhw.network.genome import Genome
+from gruhw.network.parts import VALIDATION_SEEN
 from gruhw.network.reference import measure
-from gruhw.network.sequences import VALIDATION_SEEN
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from gruhw.learning.tasks import Split, Task, load_samples, load_task, sample_ar
 from gruhw.network.bound import Network, load_model, read_reference
 from gruhw.network.genome import FileReference, Folding, Genome, Output
 from gruhw.network.model import Model
-from gruhw.network.sequences import PARTS, PartName
+from gruhw.network.parts import PARTS, PartName
 
 
 @dataclass(frozen=True)

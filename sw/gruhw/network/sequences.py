@@ -1,9 +1,9 @@
-"""Sequences with what is right of them, and the parts into which a task's data are split."""
+"""Sequences with what is right of them."""
 
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,29 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from gruhw.basics.arrays import IntArray, numbers, real_values, shaped, steps_of, whole_values
 from gruhw.basics.strict import MAXIMUM_SIZE
 from gruhw.basics.values import at_least_one
-from gruhw.errors import InputError
-
-PartName: TypeAlias = Literal["train", "val", "test"]
-
-PARTS: tuple[PartName, ...] = get_args(PartName)
-"""Every part, to train on, to choose designs by, and for the final figure;
-:class:`gruhw.learning.tasks.TaskData` has a field for each."""
-
-VALIDATION_SEEN = "validation_may_be_trained_on"
-"""How JSON calls what :meth:`gruhw.learning.tasks.Task.may_have_taught` finds."""
-
-Target: TypeAlias = Literal["class", "values"]
-
-TARGETS: tuple[Target, ...] = get_args(Target)
-"""What data say of a sequence: its class, or real numbers."""
-
-
-def check_target_kind(target: object) -> Target:
-    """``target`` itself, one of :data:`TARGETS`; :class:`InputError` if it is something else."""
-    for known in TARGETS:
-        if target == known:
-            return known
-    raise InputError(f"target must be one of {', '.join(TARGETS)}, not {target!r}")
+from gruhw.network.parts import Target
 
 
 @dataclass(frozen=True, eq=False)

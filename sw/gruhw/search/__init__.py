@@ -1,1 +1,1 @@
-"""Search: which widths classify as well as 8 bits, for less."""
+"""Search: which widths do as well as 8 bits, for less."""

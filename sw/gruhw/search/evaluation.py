@@ -10,7 +10,7 @@ from gruhw.network.architecture import Architecture
 from gruhw.network.genes import Genes
 from gruhw.network.genome import Genome
 from gruhw.network.model import Model
-from gruhw.network.sequences import Target
+from gruhw.network.parts import Target
 from gruhw.search.scores import read_figure
 
 

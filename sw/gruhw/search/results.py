@@ -9,7 +9,7 @@ from typing import Any
 
 from gruhw.basics.files import sha256, write_atomic
 from gruhw.network.genome import FileReference
-from gruhw.network.sequences import VALIDATION_SEEN
+from gruhw.network.parts import VALIDATION_SEEN
 from gruhw.search.clusters import cluster
 from gruhw.search.folder import (
     BEST,

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from gruhw.errors import InputError
 from gruhw.network.accuracy import Accuracy, Figure, MeanSquaredError
-from gruhw.network.sequences import Target
+from gruhw.network.parts import Target
 
 Stored: TypeAlias = int | Sequence[float]
 """A figure as a search's memory keeps it: sequences classified right, or numbers."""

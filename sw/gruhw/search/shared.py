@@ -18,7 +18,7 @@ from gruhw.network.fractions import Fractions, check_fraction
 from gruhw.network.genes import Genes
 from gruhw.network.genome import Genome
 from gruhw.network.model import Model
-from gruhw.network.sequences import Target
+from gruhw.network.parts import Target
 from gruhw.search.folder import FLOAT_MODEL, FRACTIONS, SHARED_MODEL
 
 MEMBERS = 8

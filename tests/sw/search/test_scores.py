@@ -12,7 +12,7 @@ from toy_search import TinySpace
 
 from gruhw.errors import InputError
 from gruhw.network.accuracy import Accuracy, Figure, MeanSquaredError
-from gruhw.network.sequences import Target
+from gruhw.network.parts import Target
 from gruhw.search.front import Candidate, NothingFitsError, Reference, Selection, non_dominated
 from gruhw.search.scores import Score, read_figure, score_of
 

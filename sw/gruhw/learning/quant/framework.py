@@ -21,7 +21,7 @@ from gruhw.network.normalisation import Normalisation
 Arrays = dict[str, np.ndarray]
 
 
-def float_layers(gru: nn.RNNBase, head: nn.Linear) -> tuple[Arrays, Arrays]:
+def float_layers(recurrent: nn.RNNBase, head: nn.Linear) -> tuple[Arrays, Arrays]:
     """The weights and biases of a trained ``nn.GRU`` or ``nn.LSTM`` and its head, by layer.
 
     Pruned, weight-normed and otherwise parametrised modules give the weights that they compute
@@ -33,17 +33,21 @@ def float_layers(gru: nn.RNNBase, head: nn.Linear) -> tuple[Arrays, Arrays]:
         If they are other modules, the first has more than one layer or direction, sizes do not fit
         together, a weight is not finite, or modules compute something else than their weights say.
     """
-    _, stacked = _cell_of(gru)
+    _, stacked = _cell_of(recurrent)
     if not isinstance(head, nn.Linear):
         raise InputError(f"head must be a torch.nn.Linear, not {type_name(head, 'Linear')}")
-    network = network_of(gru, head)
-    tried = _tried(gru, head)
+    network = network_of(recurrent, head)
+    tried = _tried(recurrent, head)
     weights: Arrays = {}
     biases: Arrays = {}
     # Attributes, not parameters: those of a pruned module are other ones.
     for side, names in (("ih", stacked.input), ("hh", stacked.state)):
-        weight = _numbers(getattr(gru, f"weight_{side}_l0"))
-        bias = _numbers(getattr(gru, f"bias_{side}_l0")) if gru.bias else np.zeros(len(weight))
+        weight = _numbers(getattr(recurrent, f"weight_{side}_l0"))
+        bias = (
+            _numbers(getattr(recurrent, f"bias_{side}_l0"))
+            if recurrent.bias
+            else np.zeros(len(weight))
+        )
         weights |= zip(names, np.split(weight, len(names)), strict=True)
         biases |= zip(names, np.split(bias, len(names)), strict=True)
     for name, other in network.merged_biases.items():
@@ -58,38 +62,41 @@ def float_layers(gru: nn.RNNBase, head: nn.Linear) -> tuple[Arrays, Arrays]:
     return weights, biases
 
 
-def network_of(gru: nn.RNNBase, head: nn.Linear) -> Architecture:
+def network_of(recurrent: nn.RNNBase, head: nn.Linear) -> Architecture:
     """What a module of PyTorch and its head compute; errors are those of :func:`float_layers`."""
-    cell, _ = _cell_of(gru)
-    if gru.num_layers != 1 or gru.bidirectional:
+    cell, _ = _cell_of(recurrent)
+    if recurrent.num_layers != 1 or recurrent.bidirectional:
         raise InputError(
-            "gru must have one layer and one direction, not "
-            f"{gru.num_layers} layers and {1 + gru.bidirectional} directions"
+            "recurrent module must have one layer and one direction, not "
+            f"{recurrent.num_layers} layers and {1 + recurrent.bidirectional} directions"
         )
-    if gru.proj_size:
-        raise InputError(f"gru must have no projection, not one of {gru.proj_size} units")
-    if head.in_features != gru.hidden_size:
+    if recurrent.proj_size:
         raise InputError(
-            f"inputs of head must be the {gru.hidden_size} hidden units, not {head.in_features}"
+            f"recurrent module must have no projection, not one of {recurrent.proj_size} units"
+        )
+    if head.in_features != recurrent.hidden_size:
+        raise InputError(
+            f"inputs of head must be the {recurrent.hidden_size} hidden units, "
+            f"not {head.in_features}"
         )
     return Architecture(
-        inputs=gru.input_size,
-        layers=(Layer(cell.name, gru.hidden_size),),
+        inputs=recurrent.input_size,
+        layers=(Layer(cell.name, recurrent.hidden_size),),
         outputs=head.out_features,
     )
 
 
-def _cell_of(gru: nn.RNNBase) -> tuple[Cell, Stacked]:
+def _cell_of(recurrent: nn.RNNBase) -> tuple[Cell, Stacked]:
     """The cell that a module of PyTorch computes, and where its weights are."""
     known = [(cell, cell.framework) for cell in cells().values() if cell.framework is not None]
     for cell, stacked in known:
-        if isinstance(gru, resolve_name(stacked.module)):
+        if isinstance(recurrent, resolve_name(stacked.module)):
             return cell, stacked
     names = [resolve_name(stacked.module).__name__ for _, stacked in known]
-    found = type(gru).__name__
+    found = type(recurrent).__name__
     raise InputError(
-        f"gru must be a {' or '.join(stacked.module for _, stacked in known)}, "
-        f"not {type_name(gru, found if found in names else '')}"
+        f"recurrent module must be a {' or '.join(stacked.module for _, stacked in known)}, "
+        f"not {type_name(recurrent, found if found in names else '')}"
     )
 
 
@@ -114,32 +121,35 @@ GPUs that multiply in TF32, with 10 bits after the point, are a few times better
 def _alike(stacked: Stacked) -> str:
     """What is required of modules."""
     return (
-        f"gru and head must compute what {stacked.module} and torch.nn.Linear do with their weights"
+        f"recurrent module and head must compute what {stacked.module} and torch.nn.Linear do "
+        "with their weights"
     )
 
 
 @torch.no_grad()
-def _tried(gru: nn.RNNBase, head: nn.Linear) -> tuple[np.ndarray, np.ndarray] | None:
+def _tried(recurrent: nn.RNNBase, head: nn.Linear) -> tuple[np.ndarray, np.ndarray] | None:
     """Some inputs and the logits of every step: [N, T, inputs] and [N, T, classes].
 
     It also brings the weights of pruned and weight-normed modules up to date, whose hooks compute
     them when they are called. None for half precision, in which not every processor computes, and
     for weights without values.
     """
-    weight: Tensor = getattr(gru, "weight_hh_l0")  # noqa: B009  # untyped in torch
+    weight: Tensor = getattr(recurrent, "weight_hh_l0")  # noqa: B009  # untyped in torch
     known = {weight.dtype, head.weight.dtype} <= {torch.float32, torch.float64}
     if not known or weight.is_meta or head.weight.is_meta:
         return None
-    x = np.random.default_rng(1).normal(size=(*TRIAL, gru.input_size))
+    x = np.random.default_rng(1).normal(size=(*TRIAL, recurrent.input_size))
     x *= np.ldexp(0.01, np.arange(TRIAL[0]))[:, np.newaxis, np.newaxis]
     tensor = torch.from_numpy(x).to(weight)
     try:
         with torch.backends.cudnn.flags(enabled=False):  # it would use TF32
-            states, _ = gru(tensor if gru.batch_first else tensor.transpose(0, 1))
-            logits = head((states if gru.batch_first else states.transpose(0, 1)).to(head.weight))
+            states, _ = recurrent(tensor if recurrent.batch_first else tensor.transpose(0, 1))
+            logits = head(
+                (states if recurrent.batch_first else states.transpose(0, 1)).to(head.weight)
+            )
     except Exception as error:  # classes of users raise anything
         raise InputError(
-            f"{_alike(_cell_of(gru)[1])}, but when they are called: {error}"
+            f"{_alike(_cell_of(recurrent)[1])}, but when they are called: {error}"
         ) from error
     return x, _numbers(logits)
 
@@ -163,7 +173,7 @@ def _check_trial(
 
 
 def from_float(
-    gru: nn.RNNBase,
+    recurrent: nn.RNNBase,
     head: nn.Linear,
     genes: Mapping[str, int],
     fractions: Mapping[str, int],
@@ -175,7 +185,7 @@ def from_float(
 
     Parameters
     ----------
-    gru, head
+    recurrent, head
         See :func:`float_layers`.
     genes
         The width of every operator and weight.
@@ -190,8 +200,8 @@ def from_float(
         If the modules are no such network, sizes do not fit together, or fraction bits are missing
         or were chosen for other widths.
     """
-    weights, biases = float_layers(gru, head)
-    network = network_of(gru, head)
+    weights, biases = float_layers(recurrent, head)
+    network = network_of(recurrent, head)
     genes = Genes.of(network, genes)
     if not isinstance(fractions, Fractions):
         fractions = Fractions(

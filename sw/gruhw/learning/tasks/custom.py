@@ -12,7 +12,8 @@ from gruhw.basics.strict import MAXIMUM_SIZE
 from gruhw.errors import InputError
 from gruhw.learning.tasks.data import Task, TaskData, hold_out
 from gruhw.network.fixed import IntArray
-from gruhw.network.sequences import TARGETS, Split, Target
+from gruhw.network.parts import TARGETS, Target
+from gruhw.network.sequences import Split
 
 HELD_OUT = 10
 """One in this many training sequences becomes validation data where a file has none."""

@@ -18,7 +18,8 @@ from gruhw.learning.outliers import outlier_limit
 from gruhw.network.architecture import Architecture, Initial, Layer
 from gruhw.network.genome import Output
 from gruhw.network.normalisation import Normalisation
-from gruhw.network.sequences import PARTS, Split, Target, check_target_kind
+from gruhw.network.parts import PARTS, Target, check_target_kind
+from gruhw.network.sequences import Split
 
 SPLIT_SEED = 20240601
 """Seeds the choice of validation samples, so that every machine holds out the same ones."""
