@@ -96,6 +96,7 @@ def test_a_wrong_operator_is_found_where_it_is_and_shrunk(fuzzer: Fuzzer) -> Non
     assert remaining != failed[0]
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_wrong_operator_of_the_second_layer_is_found_where_it_is(fuzzer: Fuzzer) -> None:
     said, _ = find_fault(fuzzer, lambda verilog: wrong_operator(verilog, "l1.mul_rh"), layers=2)

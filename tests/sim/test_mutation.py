@@ -61,6 +61,7 @@ def test_most_faults_are_killed_and_the_others_may_be_unseen(
         assert redundant(verilog, LEFT, fault, scenario.network) == ""
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_bench_that_fails_without_a_fault_kills_nothing(scenario: Scenario, builds: Path) -> None:
     verilog = wrong_operator(generate_verilog(scenario.network).verilog, "add_n")

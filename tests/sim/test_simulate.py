@@ -116,7 +116,10 @@ def test_units_far_apart_multiply_bit_by_bit() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("pe", "output", "few_cycles"), [(1, "class", 1 << 62), (4, "states", 0)])
+@pytest.mark.parametrize(
+    ("pe", "output", "few_cycles"),
+    [(1, "class", 1 << 62), pytest.param(4, "states", 0, marks=pytest.mark.nightly)],
+)
 def test_verilator_agrees_with_the_reference(
     pe: int, output: Output, few_cycles: int, builds: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +197,7 @@ def failed(report: SimulationReport) -> list[str]:
     return [test.name for test in report.tests if not test.passed]
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_wrong_operator_is_found_where_it_is(builds: Path) -> None:
     report = simulate_broken(lambda verilog: wrong_operator(verilog, "add_n"), builds)
@@ -243,6 +247,7 @@ def test_state_that_survives_a_reset_is_found(builds: Path) -> None:
     assert failed(report)[-1] == TESTS[2]
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_register_that_survives_a_reset_in_a_single_cycle_is_found(builds: Path) -> None:
     rng = np.random.default_rng(6)

@@ -39,7 +39,10 @@ def stack_of(output: Output = "class") -> Network:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("output", "pe", "top"), [("class", 2, TOP), ("states", 5, "left")])
+@pytest.mark.parametrize(
+    ("output", "pe", "top"),
+    [("class", 2, TOP), pytest.param("states", 5, "left", marks=pytest.mark.nightly)],
+)
 def test_several_batches_are_equal(
     output: Output, pe: int, top: str, tmp_path: Path, builds: Path
 ) -> None:
@@ -68,7 +71,10 @@ def test_several_batches_are_equal(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize(
+    "output",
+    [pytest.param(o, marks=() if o == "states" else pytest.mark.nightly) for o in OUTPUTS],
+)
 def test_several_layers_are_equal(output: Output, tmp_path: Path, builds: Path) -> None:
     network = stack_of(output)
     inputs, lengths = random_sequences(np.random.default_rng(1), network, 30, 5)
@@ -132,6 +138,7 @@ def test_long_sequences_are_fewer_at_a_time() -> None:
     assert batch_size(network, 1 << 40) == 1
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_the_operator_that_went_wrong_is_named(tmp_path: Path, builds: Path) -> None:
     network = network_of()
