@@ -8,6 +8,9 @@ from gruhw.errors import InputError
 TOP = "gruhw"
 """The name of the top module, unless the user gives another."""
 
+DATAPATH = "datapath"
+"""The instance below the top module that holds the cores, or is the only one."""
+
 LONGEST = 64
 """Characters of a name. Tools add some, and Verilator shortens what becomes too long."""
 

@@ -14,8 +14,9 @@ from gruhw.network.fixed import Fixed
 from gruhw.network.planning import schedule_of
 from gruhw_hw.core import emitted_type
 from gruhw_hw.datapath import datapath
+from gruhw_hw.identifiers import DATAPATH, check_top
 from gruhw_hw.identifiers import TOP as TOP
-from gruhw_hw.identifiers import check_top
+from gruhw_hw.placed import placed_operators
 from gruhw_hw.verilog import convert
 
 CLOCK_AND_RESET = ("clk", "rst")
@@ -122,9 +123,21 @@ def generate_verilog(network: Network, *, blocks: bool = False, top: str = TOP) 
     """The Verilog of a network's accelerator; the same arguments give the same text.
 
     Parameters as of :class:`Accelerator`, which also says what is refused.
+
+    Raises
+    ------
+    InputError
+        Also if hardware has something else of an operator's name.
     """
     accelerator = Accelerator(network, blocks=blocks, top=top)
     text = convert(accelerator, accelerator.top)
+    # Amaranth renames a module that stands beside a signal of its name.
+    modules = set(re.findall(r"^module \\(\S+) ", text, re.MULTILINE))
+    for placed in placed_operators(network):
+        if f"{accelerator.top}.{DATAPATH}.{placed.path}" not in modules:
+            raise InputError(
+                f"operator {placed.name} must have another name: hardware has a signal called so"
+            )
     waivers = [f"/* verilator lint_off {name} */ // {why}" for name, why in LINT_WAIVERS.items()]
     return Hardware(accelerator, "\n".join([*waivers, text]))
 

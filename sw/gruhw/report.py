@@ -351,7 +351,10 @@ def compare(
     """
     tell = progress or (lambda text: None)
     tell("checking what to measure")
-    folded = [[Design.load(design.path, pe=pe) for pe in pes] for design in designs]
+    folded = [
+        [Design.load(design.path, pe=pe, output=design.genome.output) for pe in pes]
+        for design in designs
+    ]
     chosen = tuple(targets if folded_targets is None else folded_targets)
     known_targets = [check_target(target) for target in dict.fromkeys((*targets, *chosen))]
     check_yosys_cache()

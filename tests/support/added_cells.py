@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
-from gruhw.network import architecture
 from gruhw.network.cells import ENTRY_POINT, cells
 
 
@@ -30,11 +29,7 @@ def added_cells(*found: object) -> Iterator[None]:
         assert group == ENTRY_POINT
         return [Point(each) for each in found]
 
-    def forget() -> None:
-        cells.cache_clear()
-        architecture._layer_graph.cache_clear()
-
     with patch("gruhw.network.cells.entry_points", entry_points):
-        forget()
+        cells.cache_clear()
         yield
-    forget()
+    cells.cache_clear()

@@ -294,6 +294,16 @@ REFUSED: dict[str, tuple[tuple[Node, ...], str, str]] = {
         "rest",
         "operand of rest must be of rule unit, of which 1 - x is one too, but W is calibrated",
     ),
+    "complement of a state of a signed result": (
+        (
+            X,
+            dataclasses.replace(H, rule="unit"),
+            W,
+            Complement(name="rest", size=UNITS, rule="unit", operand="h"),
+        ),
+        "rest",
+        "operand of rest must be of rule unit, of which 1 - x is one too, but W is calibrated",
+    ),
     "nothing emitted": ((X, W), "V", f"{EMITS}'V'"),
     "input emitted": (
         (X, W),
@@ -334,6 +344,14 @@ def test_what_no_interpreter_computes_is_refused(case: str) -> None:
     nodes, emits, message = REFUSED[case]
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
         Graph(nodes, emits)
+
+
+def test_a_state_has_the_rule_of_what_it_keeps() -> None:
+    step = Step(INPUTS, UNITS)
+    kept = step.state("kept", source="gate")
+    rest = step.complement("rest", kept)
+    gate = step.sigmoid("gate", step.linear("W"))
+    assert step.graph(step.multiply("out", gate, rest))["kept"].rule != "unit"
 
 
 @pytest.mark.parametrize("name", RESERVED[1:])

@@ -123,6 +123,23 @@ def test_normalisation_is_raw_times_scale_plus_offset() -> None:
     assert found.tolist() == [[[2.0, 4.0, 6.0]]]
 
 
+def test_another_normalisation_gives_the_same_function() -> None:
+    """Of raw samples: the first layer makes up for it."""
+    model, rng = example(), np.random.default_rng(2)
+    other = Normalisation(np.array([2.0, -0.5, 4.0]), np.array([0.5, 0.0, -3.0]))
+    found = model.renormalised(other)
+    raw = rng.normal(size=(5, 3))
+    for name in LAYERS[:3]:
+        before = model.normalisation(raw) @ model.weights[name].T + model.biases[name]
+        after = found.normalisation(raw) @ found.weights[name].T + found.biases[name]
+        np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-5)
+    for name in LAYERS[3:]:
+        assert np.array_equal(found.weights[name], model.weights[name])
+    assert found.normalisation == other
+    with pytest.raises(InputError, match=r"^every scale of the normalisation must be other "):
+        model.renormalised(Normalisation(np.array([1.0, 0.0, 1.0]), np.zeros(3)))
+
+
 def test_network_from_files(tmp_path: Path) -> None:
     path = save_design(tmp_path, example().to_bytes())
     network = load_network(path)

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 from own_cells import TWO_STATES, installed_cell
+from random_networks import random_network_of
 from tiny_task import CLASSES, write_tiny_task
 
 from gruhw.errors import InputError
-from gruhw.learning.quant import QuantNetwork
+from gruhw.learning.quant import Calibration, QuantNetwork
 from gruhw.learning.tasks import load_task
 from gruhw.learning.training import Epoch, Recipe
 from gruhw.learning.training.calibrate import calibration_of
@@ -22,6 +23,7 @@ from gruhw.network.cells import cells
 from gruhw.network.genes import homogeneous
 from gruhw.network.genome import Genome
 from gruhw.network.reference import measure, run_reference
+from gruhw_hw.top import generate_verilog
 
 RECIPE = Recipe(float_epochs=20, quantised_epochs=4, batch=16, seed=3)
 
@@ -85,3 +87,53 @@ def test_what_is_no_cell(tmp_path: Path) -> None:
         installed_cell(tmp_path, "nothing", "CELL = 3"),
     ):
         pass
+
+
+def test_biases_must_be_of_its_operators(tmp_path: Path) -> None:
+    source = TWO_STATES.replace('{"W_iz": 1.0}', '{"sig_z": 1.0}').replace("two_states", "biased")
+    with (
+        installed_cell(tmp_path, "biased", source) as cell,
+        pytest.raises(InputError) as caught,
+    ):
+        _ = Architecture(inputs=2, layers=(f"{cell}:3",), outputs=2).stages
+    assert str(caught.value) == (
+        "initial biases of cell biased must be of W_ia, W_ha, W_iz, W_sz, not 'sig_z'"
+    )
+
+
+GROWING = """
+from gruhw.network.cells import Cell
+from gruhw.network.graph import Step
+
+
+def growing(inputs, units):
+    step = Step(inputs, units)
+    h = step.state("h", source="sum")
+    return step.graph(step.add("sum", step.linear("W"), step.linear("U", h)))
+
+
+CELL = Cell("growing", growing, source="this test")
+"""
+"""A cell without a bound."""
+
+
+def test_results_without_a_bound_are_refused(tmp_path: Path) -> None:
+    with installed_cell(tmp_path, "growing", GROWING) as cell:
+        network = Architecture(inputs=1, layers=(f"{cell}:2",), outputs=2)
+        weights = {name: np.full(shape, 9.0) for name, shape in network.layer_shapes.items()}
+        biases = {name: np.zeros(shape[0]) for name, shape in network.layer_shapes.items()}
+        with pytest.raises(InputError, match=r"^results of U must be finite in floating point, "):
+            Calibration.measure(network, weights, biases, np.ones((2, 900, 1)))
+
+
+@pytest.mark.parametrize("name", ["shift", "release", "unit"])
+def test_an_operator_with_the_name_of_a_signal_is_refused(name: str, tmp_path: Path) -> None:
+    source = GROWING.replace('"U"', f'"{name}"').replace("growing", "signalled")
+    with installed_cell(tmp_path, "signalled", source) as cell:
+        network = Architecture(inputs=1, layers=(f"{cell}:2",), outputs=2)
+        built = random_network_of(np.random.default_rng(1), network)
+        with pytest.raises(InputError) as caught:
+            generate_verilog(built)
+    assert str(caught.value) == (
+        f"operator {name} must have another name: hardware has a signal called so"
+    )

@@ -137,6 +137,16 @@ def test_so_do_those_of_any_network(seed: int) -> None:
     check_compiled_steps(seed, network, members=2, count=19, steps=5, ragged=bool(seed % 2))
 
 
+def test_gradients_are_computed_once() -> None:
+    """The way back writes over what the way there has kept."""
+    networks = FloatNetwork(architecture(2, "gru:3", 2))
+    networks.compile_steps()
+    loss = networks(torch.zeros(4, 3, 2), torch.tensor([1, 2, 3, 3])).sum()
+    loss.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match=r"^gradients of compiled time steps can be .* once$"):
+        loss.backward()
+
+
 def test_no_sequences() -> None:
     population = assigned(*random_members(1, LSTM, 2))
     for compiled in (False, True):

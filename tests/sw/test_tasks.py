@@ -361,6 +361,12 @@ def test_data_have_the_target_of_the_task() -> None:
         task(lambda: TaskData(part, values, part)).load()
     with pytest.raises(InputError, match=r"^t: y_train must be values, the target .*, not class$"):
         task(lambda: TaskData(part, values, part), target="values").load()
+    with pytest.raises(InputError, match=r"^t: values of y_train must be 2, not 1$"):
+        task(lambda: TaskData(values, values, values), target="values").load()
+    with pytest.raises(InputError, match=r"^t: labels of y_train must be 0 to 0, not 1$"):
+        replace(task(lambda: TaskData(part, part, part)), outputs=1).load()
+    with pytest.raises(InputError, match=r"^t: elements of x_train must be 5, not 2$"):
+        replace(task(lambda: TaskData(part, part, part)), inputs=5).load()
 
 
 def test_a_fixed_normalisation_needs_no_data() -> None:

@@ -5,6 +5,7 @@ import re
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -506,3 +507,14 @@ def test_random_genes_span_the_search_space() -> None:
 def test_recipes() -> None:
     assert recipe_for("mnist-1d").float_epochs == 100
     assert recipe_for("own.npz") == Recipe()
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_the_span_of_values_of_any_type(kind: type[np.floating[Any]]) -> None:
+    rng = np.random.default_rng(1)
+    values = np.stack([np.full(1800, 0.1), rng.normal(100, 10, 1800), np.zeros(1800)], axis=1)
+    found = Span.of(values.astype(kind))
+    # What is constant has no deviation, however it is rounded.
+    assert found.deviation[0] == found.deviation[2] == 1
+    assert found.deviation[1] == pytest.approx(10, rel=0.1)
+    assert found.mean == pytest.approx([0.1, 100, 0], rel=0.01)

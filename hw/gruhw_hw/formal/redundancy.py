@@ -7,8 +7,8 @@ from gruhw.network.bound import Network
 from gruhw.network.graph import Linear
 from gruhw_hw.formal.solver import failure
 from gruhw_hw.formal.surroundings import SURROUNDINGS, surroundings
+from gruhw_hw.identifiers import DATAPATH
 from gruhw_hw.placed import placed_operators
-from gruhw_hw.synthesis.hierarchy import DATAPATH
 from gruhw_hw.synthesis.mutation import (
     CellFault,
     ContentFault,

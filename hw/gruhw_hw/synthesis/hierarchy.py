@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from gruhw.network.graph import RESERVED
+from gruhw_hw.identifiers import DATAPATH
 
 # The command line offers the targets of synthesis: what brings NumPy and Amaranth is imported late.
 if TYPE_CHECKING:
@@ -12,9 +13,6 @@ if TYPE_CHECKING:
 
 REST = "control and streams"
 """The row for everything that belongs to no operator."""
-
-DATAPATH = "datapath"
-"""The instance below the top module that holds the cores, or is the only one."""
 
 CONTROL = "sequencer"
 """The instance that every core has, and no operator."""

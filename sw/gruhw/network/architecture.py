@@ -4,7 +4,7 @@ A *stage* turns a sequence of vectors into another one, a time step after the ot
 a stage, and so is the head, which reads the last vector of the last layer.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias, TypeVar, get_args
@@ -105,13 +105,16 @@ class Layer:
 
     def graph(self, inputs: int) -> Graph:
         """Its time step for input vectors of so many elements."""
-        return _layer_graph(self, inputs)
+        return _layer_graph(self, inputs, None if self.cell == DENSE else cell_of(self.cell).graph)
 
 
 @lru_cache(maxsize=1 << 10)
-def _layer_graph(layer: Layer, inputs: int) -> Graph:
-    if layer.cell != DENSE:
-        found = cell_of(layer.cell).graph(inputs, layer.units)
+def _layer_graph(
+    layer: Layer, inputs: int, cell_graph: Callable[[int, int], Graph] | None
+) -> Graph:
+    """The graph of a layer: that of a cell, or of a dense layer if there is none."""
+    if cell_graph is not None:
+        found = cell_graph(inputs, layer.units)
         _check_cell(layer, inputs, found)
         return found
     step = Step(inputs, layer.units)
@@ -136,6 +139,12 @@ def _check_cell(layer: Layer, inputs: int, graph: Any) -> None:
         raise InputError(f"cell {layer.cell} must have no node named {HEAD}")
     if any(node.rule == "exact" for node in graph.operators):
         raise InputError(f"cell {layer.cell} must have no exact operator, which only the head is")
+    linears = [node.name for node in graph.linears]
+    for name in cell_of(layer.cell).initial_biases:
+        if name not in linears:
+            raise InputError(
+                f"initial biases of cell {layer.cell} must be of {', '.join(linears)}, not {name!r}"
+            )
 
 
 @lru_cache(maxsize=1 << 10)

@@ -251,6 +251,8 @@ class Graph:
         if self.emits not in known or not known[self.emits].operands:
             raise InputError(f"what a graph emits must be one of its operators, not {self.emits!r}")
         for node in self.nodes:
+            if isinstance(node, Complement):
+                _check_complement(node, known)
             if isinstance(node, State):
                 _check_state(node, known)
             elif node.operands and node.size != known[self.emits].size:
@@ -288,11 +290,6 @@ def _check_node(node: Node, known: Mapping[str, Node]) -> None:
             )
     if isinstance(node, Table):
         _check_table(node)
-    if isinstance(node, Complement) and known[node.operand].rule != "unit":
-        raise InputError(
-            f"operand of {name} must be of rule unit, of which 1 - x is one too, "
-            f"but {node.operand} is {known[node.operand].rule}"
-        )
 
 
 def _check_table(node: Table) -> None:
@@ -304,6 +301,17 @@ def _check_table(node: Table) -> None:
         raise InputError(
             f"rule of {node.name} must be {TABULATED[node.function]}, the range of its function "
             f"{node.function}, not {node.rule}"
+        )
+
+
+def _check_complement(node: Complement, known: Mapping[str, Node]) -> None:
+    """Of a state, the source has the type."""
+    operand = known[node.operand]
+    kept = known.get(operand.source, operand) if isinstance(operand, State) else operand
+    if kept.rule != "unit":
+        raise InputError(
+            f"operand of {node.name} must be of rule unit, of which 1 - x is one too, "
+            f"but {kept.name} is {kept.rule}"
         )
 
 

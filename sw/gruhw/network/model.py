@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -25,6 +25,7 @@ from gruhw.network.fixed import Fixed, FloatArray
 from gruhw.network.fractions import Fractions
 from gruhw.network.genes import Genes
 from gruhw.network.genome import SHA256, Sha256
+from gruhw.network.graph import INPUT
 from gruhw.network.normalisation import Normalisation as Normalisation
 from gruhw.network.parameters import Parameters, quantise_parameters
 from gruhw.network.typed import Typed, type_stages
@@ -230,6 +231,33 @@ class Model:
                 f"shape of input.scale must be {[network.inputs]} for {network}, "
                 f"not {list(elements)}"
             )
+
+    def renormalised(self, normalisation: Normalisation) -> "Model":
+        """The same function of raw samples, with another input normalisation.
+
+        Linear operators that read the input make up for it. Fraction bits stay those of the inputs
+        and weights before: calibrate anew.
+
+        Raises
+        ------
+        InputError
+            If ``normalisation`` has another number of elements, or a scale of 0.
+        """
+        other = instance("normalisation", normalisation, Normalisation)
+        if (other.scale == 0).any():
+            raise InputError("every scale of the normalisation must be other than 0")
+        # x = raw * scale + offset of the other one, so that raw is (x - offset) / scale.
+        factor = self.normalisation.scale / other.scale
+        shift = self.normalisation.offset - other.offset * factor
+        weights, biases = dict(self.weights), dict(self.biases)
+        for stage in self.network.stages:
+            for node in stage.graph.linears:
+                if stage.source is None and node.operand == INPUT:
+                    name = stage.spell(node.name)
+                    keeper = self.network.merged_biases.get(name, name)
+                    biases[keeper] = biases[keeper] + self.weights[name] @ shift
+                    weights[name] = self.weights[name] * factor
+        return replace(self, weights=weights, biases=biases, normalisation=other)
 
     def check_network(self, network: Architecture) -> None:
         """Raise :class:`InputError` unless this is a model of ``network``."""

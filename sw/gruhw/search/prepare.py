@@ -132,7 +132,8 @@ def _float_network(
     if wanted.model is not None:
         model = read_model(Genome.load(wanted.model), wanted.model)
         _check_model(model, wanted.model, task, wanted.network)
-        return FloatNetwork.of(model)
+        # Everything is trained with the task's normalisation; an imported model may have its own.
+        return FloatNetwork.of(model.renormalised(task.normalisation()))
     # What cannot be compiled is known before the work, not after it.
     compile_for(wanted.network)
     return train_float(

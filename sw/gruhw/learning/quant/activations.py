@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gruhw.errors import InputError
 from gruhw.learning.quant.operators import unrounded
 from gruhw.learning.quant.stages import Results, StageTensors, time_steps
 from gruhw.network.architecture import Architecture, Stage
@@ -52,6 +53,11 @@ def float_activations(
         By the names of files, shape [steps, units]. Steps past the end of a sequence are left out;
         stages behind the last recurrent layer compute the last step of each sequence alone. Of
         very many steps, an even choice is kept: see :data:`RECORDED_STEPS`.
+
+    Raises
+    ------
+    InputError
+        If a result is not finite.
     """
     stages = _float_stages(network, weights, biases, initial or {})
     names = {
@@ -86,7 +92,14 @@ def float_activations(
         at_end = part.once(emitted)
         record(part.stage, at_end, lengths > 0)
         emitted = at_end[part.graph.emits]
-    return {name: np.concatenate(parts) for name, parts in found.items()}
+    whole = {name: np.concatenate(parts) for name, parts in found.items()}
+    for name, values in whole.items():
+        if not np.isfinite(values).all():
+            raise InputError(
+                f"results of {name} must be finite in floating point, but grow beyond all bounds "
+                "in calibration"
+            )
+    return whole
 
 
 def _float_stages(

@@ -47,8 +47,11 @@ class Span:
     @classmethod
     def of(cls, values: FloatArray) -> "Span":
         """That of values of shape [N, outputs]; of what is constant the deviation is 1."""
-        deviation = values.std(0)
-        return cls(values.mean(0), np.where(deviation > 0, deviation, 1.0))
+        exact = values.astype(np.float64)
+        mean, deviation = exact.mean(0), exact.std(0)
+        # Less than single precision can tell from the mean is no deviation.
+        varies = deviation > np.abs(mean) * np.finfo(np.float32).eps
+        return cls(mean, np.where(varies, deviation, 1.0))
 
     def tensors(self) -> tuple[Tensor, Tensor]:
         """Both, in single precision."""

@@ -221,12 +221,29 @@ class Task:
     def _data(self) -> TaskData:
         data = instance(f"data of task {self.name}", self.loader(), TaskData)
         for name in PARTS:
-            if (target := getattr(data, name).target) != self.target:
-                raise InputError(
-                    f"{self.name}: y_{name} must be {self.target}, the target of the task, not "
-                    f"{target}"
-                )
+            self._check_part(name, getattr(data, name))
         return TaskData(data.train.read_only(), data.val.read_only(), data.test.read_only())
+
+    def _check_part(self, name: str, part: Split) -> None:
+        """Raise :class:`InputError` unless what is right of a part is what the task says."""
+        if part.target != self.target:
+            raise InputError(
+                f"{self.name}: y_{name} must be {self.target}, the target of the task, not "
+                f"{part.target}"
+            )
+        if part.x.shape[2] != self.inputs:
+            raise InputError(
+                f"{self.name}: elements of x_{name} must be {self.inputs}, not {part.x.shape[2]}"
+            )
+        if self.target == "values" and part.y.shape[1] != self.outputs:
+            raise InputError(
+                f"{self.name}: values of y_{name} must be {self.outputs}, not {part.y.shape[1]}"
+            )
+        if self.target == "class" and len(part) and part.y.max() >= self.outputs:
+            raise InputError(
+                f"{self.name}: labels of y_{name} must be 0 to {self.outputs - 1}, "
+                f"not {part.y.max()}"
+            )
 
     @cached_property
     def _normalisation(self) -> Normalisation:

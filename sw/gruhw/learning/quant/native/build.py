@@ -38,7 +38,8 @@ def load_library(graph: Graph, *, rounded: bool = True) -> ctypes.CDLL:
         If there is no C++ compiler, or it fails.
     """
     text = cpp_source(graph, rounded=rounded)
-    path = cache_folder() / FOLDER / f"{sha256((text + _processor()).encode())}.so"
+    compiled_from = "\n".join([text, *FLAGS, _processor()])
+    path = cache_folder() / FOLDER / f"{sha256(compiled_from.encode())}.so"
     if not is_whole(path):
         with writing_cache(FOLDER) as folder, tempfile.TemporaryDirectory(dir=folder) as name:
             source, library = Path(name) / "steps.cpp", Path(name) / path.name

@@ -208,13 +208,16 @@ class _Steps(torch.autograd.Function):
             _pointer(kept),
         )
         if tape is not None:
-            ctx.compiled, ctx.every = compiled, every
+            ctx.compiled, ctx.every, ctx.done = compiled, every, False
             ctx.save_for_backward(blocks, lengths, tape, kept, *arrays.values())
         emitted = kept[:, :, :, sources.index(graph.emits)]
         return emitted[:, :, 1:] if every else emitted[:, :, steps if whole else steps % 2].clone()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        if ctx.done:  # the tape is written over on the way back
+            raise RuntimeError("gradients of compiled time steps can be computed only once")
+        ctx.done = True
         blocks, lengths, tape, kept, weights, transposed, biases, initial = ctx.saved_tensors
         given, (blocks, strides) = gradients[0].contiguous(), _strided(blocks)
         weight_gradient, bias_gradient = torch.zeros_like(weights), torch.zeros_like(biases)
