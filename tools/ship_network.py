@@ -30,15 +30,22 @@ from gruhw.report import compare
 from ship_design import BASELINE, EIGHT, counts, samples_of, train
 
 
-def plain_genes(network: Architecture, weights: int, states: int) -> Genes:
-    """8 bits, but for all weights and for the states that linear operators read."""
-    narrow = {gene.name: weights for gene in network.genes if gene.kind == "weight"}
+def plain_genes(network: Architecture, weights: int, states: int, kept: int) -> Genes:
+    """8 bits, but for all weights and for states.
+
+    States that linear operators read have ``states`` bits. Others, such as the cell state of an
+    LSTM, are sums over many steps: these and what is added have ``kept`` bits.
+    """
+    changed = {gene.name: weights for gene in network.genes if gene.kind == "weight"}
     for stage in network.stages:
         read = {node.operand for node in stage.graph.linears}
         for state in stage.graph.states:
             if state.name in read:
-                narrow[stage.spell(state.source)] = states
-    return homogeneous(network, EIGHT).changed(narrow)
+                changed[stage.spell(state.source)] = states
+            else:
+                added = (state.source, *stage.graph[state.source].operands)
+                changed |= dict.fromkeys(map(stage.spell, added), kept)
+    return homogeneous(network, EIGHT).changed(changed)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -48,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--layers", required=True, help="as gru:48,gru:32")
     parser.add_argument("--name", required=True, help="of the folder below that of the task")
     parser.add_argument("--weights", type=int, default=3, help="bits of weights")
-    parser.add_argument("--states", type=int, default=6, help="bits of states")
+    parser.add_argument("--states", type=int, default=6, help="bits of states that weights meet")
+    parser.add_argument("--cell-states", type=int, default=12, help="bits of other states")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, help="of quantised training; the task's if absent")
     parser.add_argument("--processes", type=int, default=2)
@@ -60,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     recipe = recipe_for(options.task)
     if options.epochs is not None:
         recipe = replace(recipe, quantised_epochs=options.epochs)
-    genes = [plain_genes(network, options.weights, options.states)]
+    genes = [plain_genes(network, options.weights, options.states, options.cell_states)]
     recipes = [replace(recipe, seed=seed) for seed in range(1, options.seeds + 1)]
     name = Path(options.task).stem
     kept = options.kept / name / options.name
