@@ -1,14 +1,20 @@
 """``gruhw calibrate``: fraction bits for widths that were edited, without training."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from any_design import write_design
 from command_line import CommandLine, contents
 
+from gruhw.design import save_design
 from gruhw.learning.tasks import TASKS
+from gruhw.network.architecture import Architecture
+from gruhw.network.bound import read_model
+from gruhw.network.genome import Genome
 
 OUTLIER = 1e4
 
@@ -169,3 +175,22 @@ def test_a_genome_without_task_or_model(gruhw: CommandLine, edited: Path) -> Non
         result = gruhw(*CALIBRATE)
         assert (result.status, result.err) == (2, f"gruhw: design/genome.json: {line}\n")
         assert not Path("build").exists()
+
+
+def test_initial_states_that_are_clipped_are_said(gruhw: CommandLine, tmp_path: Path) -> None:
+    network = Architecture(inputs=3, layers="lstm:2", outputs=3, initial="constant")
+    write_task(tmp_path / "task.npz")
+    path = write_design(tmp_path / "design", network, "task.npz")
+    model = read_model(Genome.load(path), path)
+    # What is forgotten at once is in no sample of calibration.
+    forgetful = dict(model.biases) | {"W_if": np.full(2, -30.0)}
+    initial = dict(model.initial) | {"c": np.array([90.0, 0.25])}
+    far = replace(model, biases=forgetful, initial=initial)
+    save_design(path.parent, Genome.load(path), far, None)
+    result = gruhw.succeeds("calibrate", "--genome", path, "--task", "task.npz", "--out", "it")
+    (line,) = (line for line in result.err.splitlines() if "initial state" in line)
+    assert line.startswith(f"gruhw: warning: {path}: initial state of c was 90, of which these ")
+    assert line.endswith(": give c more bits, or train")
+    chosen = read_model(Genome.load(tmp_path / "it/genome.json"), tmp_path / "it/genome.json")
+    assert chosen.initial["c"][0] < 20
+    assert chosen.initial["c"][1] == 0.25

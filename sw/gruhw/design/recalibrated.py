@@ -1,6 +1,8 @@
 """Fraction bits chosen anew for a design whose widths were changed, without training."""
 
+import warnings
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ from gruhw.basics.files import PathLike, as_path, output_folder
 from gruhw.basics.values import instance, whole_number
 from gruhw.design.saved import save_design
 from gruhw.design.trained import SAMPLES, record_calibration
-from gruhw.errors import InputError, naming
+from gruhw.errors import GruhwWarning, InputError, naming
 from gruhw.learning.quant import Calibration, TensorReport
 from gruhw.learning.quant.population import states_in_range
 from gruhw.learning.tasks import Task
@@ -17,6 +19,7 @@ from gruhw.learning.training.floating import bounded
 from gruhw.network.accuracy import Figure
 from gruhw.network.bound import Network, read_model
 from gruhw.network.genome import Genome
+from gruhw.network.model import Model
 from gruhw.network.parts import VALIDATION_SEEN
 from gruhw.network.reference import measure
 
@@ -124,6 +127,7 @@ def recalibrate(
         ),
         genome.genes,
     )
+    _warn_of_clipped(model, chosen, path)
     network = Network.build(genome, chosen)
     tensors = calibration.report(genome.genes)
     found = Recalibrated(
@@ -137,3 +141,17 @@ def recalibrate(
     samples = data.test.take(np.arange(min(SAMPLES, len(data.test))))
     save_design(out, genome.model_copy(update={"task": task.name}), chosen, samples)
     return found
+
+
+def _warn_of_clipped(before: Model, after: Model, path: Path) -> None:
+    """Warn of initial states that the types which were chosen do not reach."""
+    for name, values in before.initial.items():
+        moved = np.abs(after.initial[name] - values)
+        if moved.any():
+            worst = int(moved.argmax())
+            warnings.warn(
+                f"{path}: initial state of {name} was {values[worst]:.4g}, of which these widths "
+                f"reach {after.initial[name][worst]:.4g}: give {name} more bits, or train",
+                GruhwWarning,
+                stacklevel=3,
+            )
