@@ -89,7 +89,7 @@ def test_a_wrong_operator_is_found_where_it_is_and_shrunk(fuzzer: Fuzzer) -> Non
         fuzzer,
         lambda verilog: wrong_operator(verilog, "mul_rh"),
         lambda design: design.genome.network.most_units > 1,
-        shrinking=8,
+        shrinking=4,
     )
     assert said.startswith("DifferentError: episode 0: value of mul_rh, sequence 0, step 0, unit 0")
     remaining = next(design for design in failed if said.endswith(f": {design}"))

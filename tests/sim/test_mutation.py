@@ -26,7 +26,7 @@ from gruhw_sim.expectations import Scenario
 from gruhw_sim.mutation import fates
 from gruhw_sim.simulators import find_simulator
 
-LOGIC, CONTENTS = 16, 4
+LOGIC, CONTENTS = 10, 2
 LEFT = "left"
 """The top of designs that tell whether it is spelled out anywhere."""
 
@@ -124,6 +124,8 @@ def test_faults_that_cannot_be_seen_are_recognised() -> None:
     assert redundant(PARTS, TOP, CellFault("gruhw.and3", "inner", "b", 0, "const1")) == ""
 
 
+@pytest.mark.nightly
+@pytest.mark.slow
 def test_faults_that_no_operand_or_reader_shows_are_recognised() -> None:
     rng = np.random.default_rng(7)
     network = random_network(rng, inputs=3, hidden=4, classes=2)

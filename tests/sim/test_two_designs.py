@@ -212,6 +212,7 @@ def elaborated(parts: Sequence[Side]) -> set[str]:
     return set(parse_stat(run_yosys(commands, files, ["stat.json"]).outputs["stat.json"]))
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_yosys() -> None:
     left, right = parts = sides()

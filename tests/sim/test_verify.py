@@ -89,7 +89,8 @@ def test_several_layers_are_equal(output: Output, tmp_path: Path, builds: Path) 
 
 @pytest.mark.slow
 def test_the_layer_that_went_wrong_is_named(tmp_path: Path, builds: Path) -> None:
-    network = stack_of()
+    layers = Architecture(inputs=3, layers=("dense:2", "ugrnn:2"), outputs=2)
+    network = random_network_of(np.random.default_rng(8), layers)
     inputs, lengths = random_sequences(np.random.default_rng(1), network, 4, 5)
     verilog = generate_verilog(network).verilog
     broken = replaced(verilog, "result <= ", "result <= ~", f"{TOP}.datapath.l0.W")
