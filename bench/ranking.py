@@ -69,7 +69,7 @@ def trained(
     population = Population(start.network, models)
     population.assign([model.typed(g) for g, model in zip(genes, models, strict=True)])
     population.compile_steps()
-    val = EncodedSplit(weights.validation, start.normalisation)
+    val = EncodedSplit(weights.validation, start)
     return [figure.error for figure in member_figures(population, val)], seconds
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from gruhw.basics.values import instance
+from gruhw.network.bound import Network
 from gruhw.network.fixed import Fixed
 from gruhw.network.graph import Linear, Table
 from gruhw.network.schedule import Schedule, Scheduled
@@ -62,6 +63,7 @@ def describe_interface(accelerator: Accelerator) -> dict[str, Any]:
             "contents": schedule.output,
             "element": describe_type(accelerator.output_type),
             "order": _order(schedule),
+            **_unit(network),
         },
         "lanes": _lanes(schedule),
         "memories": memories,
@@ -71,6 +73,17 @@ def describe_interface(accelerator: Accelerator) -> dict[str, Any]:
             "head_interval": schedule.sequence_interval(0),
             "outputs_of_one_step": schedule.output_cycles(1),
         },
+    }
+
+
+def _unit(network: Network) -> dict[str, Any]:
+    """How values get the unit of the data."""
+    if network.span is None or network.genome.output != "values":
+        return {}
+    return {
+        "value": "integer * 2**-frac * deviation[i] + mean[i] for value number i of a sequence",
+        "mean": network.span.mean.tolist(),
+        "deviation": network.span.deviation.tolist(),
     }
 
 

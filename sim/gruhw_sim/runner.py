@@ -183,7 +183,8 @@ def worth(network: Network, found: IntArray, labels: NDArray[Any]) -> Figure:
         Classes, shape [N]; or values, shape [N, outputs].
     """
     if labels.ndim > 1:
-        return MeanSquaredError.of(found * network.head.typed.emitted.scale, labels)
+        right = labels if network.span is None else network.span.relative(labels)
+        return MeanSquaredError.of(found * network.head.typed.emitted.scale, right)
     return Accuracy.of(classes_of(found) if found.ndim > 1 else found, labels)
 
 

@@ -75,7 +75,7 @@ def synthesise_tiny(target: str, library: Path) -> SynthesisReport:
 @pytest.mark.parametrize(
     "target",
     # Of the two that take block RAMs and multipliers of the same kind, one is fast.
-    [pytest.param(t, marks=pytest.mark.slow if t == "xc7" else ()) for t in TARGETS],
+    [pytest.param(t, marks=pytest.mark.nightly if t == "xc7" else ()) for t in TARGETS],
 )
 def test_every_target(
     target: str, library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

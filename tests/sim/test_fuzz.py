@@ -151,6 +151,7 @@ def test_a_register_that_survives_a_reset_is_found(
     assert not said.startswith("DifferentError: episode 0:")
 
 
+@pytest.mark.nightly
 def test_an_error_of_pytorch_is_found_and_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
     def check(design: Design) -> Tally:
         inputs, lengths = design.sequences
@@ -193,6 +194,7 @@ def test_a_failing_design_is_tried_first_in_the_next_run(tmp_path: Path) -> None
     assert again.tally.designs == 0
 
 
+@pytest.mark.nightly
 def test_shrinking_ends() -> None:
     seen: list[str] = []
 

@@ -219,6 +219,7 @@ def test_a_wrong_operator_of_any_layer_is_found_where_it_is(builds: Path) -> Non
         assert (first.quantity, first.operator) == ("value", operator)
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_late_element_is_found(builds: Path) -> None:
     report = simulate_broken(accepts_every_second_cycle, builds)

@@ -39,6 +39,7 @@ def installed_cell(folder: Path, name: str, source: str) -> Iterator[str]:
 
     Processes that are started meanwhile find it, too, if they get ``sys.path``.
     """
+    folder.mkdir(exist_ok=True)
     (folder / f"{name}.py").write_text(source)
     about = folder / f"{name}-1.0.dist-info"
     about.mkdir()

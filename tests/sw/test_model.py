@@ -18,6 +18,7 @@ from gruhw.network.fractions import Fractions
 from gruhw.network.genes import homogeneous
 from gruhw.network.genome import FileReference, Genome
 from gruhw.network.model import METADATA, Layers, Model, Normalisation, array_shapes
+from gruhw.network.normalisation import Span
 
 GRU = Architecture(inputs=3, layers=["gru:4"], outputs=2)
 LAYERS = ("W_ir", "W_iz", "W_in", "W_hr", "W_hz", "W_hn", "head")
@@ -121,6 +122,57 @@ def test_same_model_gives_same_bytes() -> None:
 def test_normalisation_is_raw_times_scale_plus_offset() -> None:
     found = example().normalisation(np.array([[[10, 10, 10]]], dtype=np.uint8))
     assert found.tolist() == [[[2.0, 4.0, 6.0]]]
+
+
+SPAN = Span(np.array([100.0, -5.0]), np.array([64.0, 0.25]))
+
+
+def test_a_span_is_kept_in_the_file() -> None:
+    spanned = replace(example(), span=SPAN)
+    found = Model.from_bytes(spanned.to_bytes(), SOURCE)
+    assert found.span is not None
+    assert np.array_equal(found.span.mean, SPAN.mean)
+    assert np.array_equal(found.span.deviation, SPAN.deviation)
+    assert found.to_bytes() == spanned.to_bytes()
+    assert example().span is None
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        ({"values.mean": np.zeros(2)}, "must be a gruhw model, but 'values.deviation' is missing"),
+        (
+            {"values.mean": np.zeros(3), "values.deviation": np.ones(3)},
+            f"shape of values.mean must be [2] for {GRU}, not [3]",
+        ),
+        (
+            {"values.mean": np.zeros(2), "values.deviation": np.array([1.0, 0.0])},
+            "every value of values.deviation must be above 0, not 0.0",
+        ),
+        (
+            {"values.mean": np.array([np.inf, 0.0]), "values.deviation": np.ones(2)},
+            "every value of values.mean must be finite, not inf",
+        ),
+    ],
+)
+def test_a_span_that_is_none(tensors: dict[str, np.ndarray], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        Model.from_bytes(altered(tensors=tensors), SOURCE)
+    assert str(caught.value) == f"{SOURCE}: {message}"
+
+
+def test_another_span_gives_the_same_function() -> None:
+    model, states = example(), np.random.default_rng(2).normal(size=(5, 4))
+
+    def values(of: Model) -> np.ndarray:
+        found = states @ of.weights["head"].T + of.biases["head"]
+        return found if of.span is None else of.span.absolute(found)
+
+    once = model.learning(SPAN)
+    twice = once.learning(Span(np.zeros(2), np.array([2.0, 3.0])))
+    for found in (once, twice):
+        np.testing.assert_allclose(values(found), values(model), rtol=1e-4, atol=1e-4)
+        assert not np.array_equal(found.weights["head"], model.weights["head"])
 
 
 def test_another_normalisation_gives_the_same_function() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from any_design import random_model
 from own_cells import TWO_STATES, installed_cell
 from random_networks import random_network_of
 from tiny_task import CLASSES, write_tiny_task
@@ -22,6 +23,7 @@ from gruhw.network.bound import Network
 from gruhw.network.cells import cells
 from gruhw.network.genes import homogeneous
 from gruhw.network.genome import Genome
+from gruhw.network.model import Model
 from gruhw.network.reference import measure, run_reference
 from gruhw_hw.top import generate_verilog
 
@@ -136,4 +138,23 @@ def test_an_operator_with_the_name_of_a_signal_is_refused(name: str, tmp_path: P
             generate_verilog(built)
     assert str(caught.value) == (
         f"operator {name} must have another name: hardware has a signal called so"
+    )
+
+
+def test_a_model_is_of_the_cell_that_was_trained(tmp_path: Path) -> None:
+    """A cell may be changed without another name: models then compute something else."""
+    swapped = GROWING.replace('step.linear("W"), step.linear("U", h)', 'step.linear("W"), h')
+    layers = "growing:2"
+    with installed_cell(tmp_path / "a", "growing", GROWING.replace('"U"', '"V"')):
+        network = Architecture(inputs=1, layers=layers, outputs=2)
+        bytes_before = random_model(homogeneous(network, 6)).to_bytes()
+        assert Model.from_bytes(bytes_before, Path("m")).to_bytes() == bytes_before
+    with (
+        installed_cell(tmp_path / "b", "growing", swapped),
+        pytest.raises(InputError) as caught,
+    ):
+        Model.from_bytes(bytes_before, Path("m"))
+    assert str(caught.value) == (
+        "m: the cell of layer l0 of 1 inputs, growing:2, 2 outputs must be the one that was "
+        "trained, but it computes something else now"
     )

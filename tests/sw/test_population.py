@@ -19,7 +19,7 @@ from torch import Tensor
 
 from gruhw.errors import ToolError
 from gruhw.learning.quant.native import build
-from gruhw.learning.quant.network import Span, TrainedNetworks, compile_for
+from gruhw.learning.quant.network import TrainedNetworks, compile_for
 from gruhw.learning.quant.population import Population, states_in_range
 from gruhw.learning.training.floating import FloatNetwork
 from gruhw.network.architecture import Architecture
@@ -236,21 +236,6 @@ def test_what_single_precision_cannot_hold_is_computed_in_double() -> None:
     assert population(inputs).dtype == torch.float64
     population.assign(population.members, exact=False)
     assert population(inputs).dtype == torch.float32
-
-
-def test_a_head_that_learns_values_of_any_size_computes_the_same() -> None:
-    network = GRU
-    genes, models = random_members(1, network, 1)
-    span = Span(np.array([100.0, 0.0, -5.0]), np.array([64.0, 0.25, 1.0]))
-    population = assigned(genes, models)
-    inputs = population.on_grids(np.random.default_rng(1).normal(0, 1, (9, 4, 5)))
-    expected = population(inputs)
-    population.learn(span)
-    assert torch.equal(population(inputs), expected)
-    assert not torch.equal(population.biases["head"], torch.tensor(models[0].biases["head"])[None])
-    assert np.allclose(
-        population.member_model(0, models[0]).biases["head"], models[0].biases["head"], atol=1e-4
-    )
 
 
 ODD_NAMES = """

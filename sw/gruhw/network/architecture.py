@@ -15,7 +15,7 @@ from gruhw.basics.strict import MAXIMUM_SIZE, Size, Strict
 from gruhw.basics.values import instance, whole
 from gruhw.errors import InputError
 from gruhw.network.cells import DENSE as DENSE
-from gruhw.network.cells import cell_of, cells
+from gruhw.network.cells import OWN_CELLS, cell_of, cells
 from gruhw.network.graph import INPUT, Graph, Step
 
 HEAD = "head"
@@ -287,6 +287,19 @@ class Architecture(Strict):
         last = self.layer_stages[-1]
         head = Stage(HEAD, _head_graph(last.graph.units, self.outputs), last.name, "")
         return (*self.layer_stages, head)
+
+    @cached_property
+    def other_cells(self) -> Mapping[str, str]:
+        """The fingerprint of the time step of each layer whose cell is not gruhw's own.
+
+        By the names of stages.
+        """
+        own = {DENSE, *(cell.name for cell in OWN_CELLS)}
+        return {
+            stage.name: stage.graph.fingerprint
+            for layer, stage in zip(self.layers, self.layer_stages, strict=True)
+            if layer.cell not in own
+        }
 
     @cached_property
     def genes(self) -> tuple[Gene, ...]:

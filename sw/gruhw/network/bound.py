@@ -18,6 +18,7 @@ from gruhw.network.genome import Genome
 from gruhw.network.graph import INPUT, Graph
 from gruhw.network.model import Model
 from gruhw.network.normalisation import Normalisation as Normalisation
+from gruhw.network.normalisation import Span
 from gruhw.network.parameters import Parameters, fit_accumulators
 from gruhw.network.typed import Typed
 
@@ -63,11 +64,14 @@ class Network:
         The layers, then the head.
     normalisation
         Of raw samples.
+    span
+        Relative to which the head computes values; None if it computes them as they are.
     """
 
     genome: Genome
     stages: tuple[BoundStage, ...]
     normalisation: Normalisation
+    span: Span | None = None
 
     @classmethod
     def build(cls, genome: Genome, model: Model) -> "Network":
@@ -85,7 +89,7 @@ class Network:
         for stage, typed in zip(genome.network.stages, model.typed(genome.genes), strict=True):
             parameters = model.parameters(stage, typed)
             stages.append(BoundStage(stage, fit_accumulators(typed, parameters), parameters))
-        return cls(genome, tuple(stages), model.normalisation)
+        return cls(genome, tuple(stages), model.normalisation, model.span)
 
     @property
     def architecture(self) -> Architecture:

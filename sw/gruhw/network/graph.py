@@ -6,9 +6,11 @@ Amaranth, schedule, area, proofs) dispatch on the node's class, read names and s
 live outside this module, and never write into a graph.
 """
 
+import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Literal, TypeAlias, get_args
 
@@ -226,6 +228,13 @@ class Graph:
                 if alone and all(isinstance(operand, Linear) for operand in both):
                     found[node.right] = node.left
         return found
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The SHA-256 of what it computes: of the nodes, their order, and what is emitted."""
+        described = [[type(node).__name__, asdict(node)] for node in self.nodes]
+        content = json.dumps([described, self.emits], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
 
     def _readers(self, name: str) -> int:
         """How often the result of a node is read, by a state and by the output too."""

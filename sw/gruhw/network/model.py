@@ -20,13 +20,14 @@ from gruhw.basics.frozen import FrozenMapping
 from gruhw.basics.strict import first_problem
 from gruhw.basics.values import instance, mapping, truth
 from gruhw.errors import InputError, naming
-from gruhw.network.architecture import Architecture, Layer, Stage
+from gruhw.network.architecture import HEAD, Architecture, Layer, Stage
 from gruhw.network.fixed import Fixed, FloatArray
 from gruhw.network.fractions import Fractions
 from gruhw.network.genes import Genes
 from gruhw.network.genome import SHA256, Sha256
 from gruhw.network.graph import INPUT
 from gruhw.network.normalisation import Normalisation as Normalisation
+from gruhw.network.normalisation import Span
 from gruhw.network.parameters import Parameters, quantise_parameters
 from gruhw.network.typed import Typed, type_stages
 
@@ -39,7 +40,8 @@ class _Header(BaseModel):
 
     Version 1 has no widths: ``fractions`` are numbers. In version 2 each says for which width it
     was chosen. Without ``trained_on``, nobody knows what the weights were trained on. The network
-    is one GRU that begins with zero, unless version 3 says what it is.
+    is one GRU that begins with zero, unless version 3 says what it is. Of cells that are not
+    gruhw's own, ``cells`` says what they compute.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -47,19 +49,23 @@ class _Header(BaseModel):
     format: Literal["gruhw-model"] = "gruhw-model"
     version: Literal["1", "2", "3"] = "2"
     network: dict[str, Any] | None = None
+    cells: dict[str, Sha256] | None = None
     fractions: dict[str, Any]
     input_signed: bool
     trained_on: Sha256 | None = None
 
     @classmethod
-    def of(cls, network: Architecture, fractions: Fractions, **others: Any) -> "_Header":
+    def of(
+        cls, network: Architecture, fractions: Fractions, *, spanned: bool, **others: Any
+    ) -> "_Header":
         names, widths = sorted(fractions), fractions.widths
         described: dict[str, Any] = {name: fractions[name] for name in names}
         if widths is not None:
             described = {n: {"bits": widths[n], "frac": fractions[n]} for n in names}
-        if network != _one_gru(network.inputs, network.most_units, network.outputs):
+        if spanned or network != _one_gru(network.inputs, network.most_units, network.outputs):
             content = network.model_dump(mode="json")
-            return cls(version="3", network=content, fractions=described, **others)
+            cells = dict(network.other_cells) or None
+            return cls(version="3", network=content, cells=cells, fractions=described, **others)
         return cls(version="1" if widths is None else "2", fractions=described, **others)
 
     def chosen(self) -> Fractions:
@@ -88,13 +94,28 @@ class _Header(BaseModel):
         if self.version == "3":
             if self.network is None:
                 raise InputError("network is required, but missing")
-            return Architecture.model_validate(self.network)
-        if self.network is not None:
-            raise InputError("network is a field of version 3 of a model file")
+            network = Architecture.model_validate(self.network)
+            for name, known in (self.cells or {}).items():
+                if network.other_cells.get(name, known) != known:
+                    raise InputError(
+                        f"the cell of layer {name} of {network} must be the one that was trained, "
+                        "but it computes something else now"
+                    )
+            return network
+        for name in ("network", "cells"):
+            if getattr(self, name) is not None:
+                raise InputError(f"{name} is a field of version 3 of a model file")
         names = [f"{layer}.weight" for layer in ("W_in", "head")]
         shapes = [shaped(name, tensors[name], RANKS["weight"]).shape for name in names]
         (hidden, inputs), (outputs, _) = shapes
         return _one_gru(inputs, hidden, outputs)
+
+
+def _span_of(tensors: Mapping[str, Any]) -> Span | None:
+    names = ("values.mean", "values.deviation")
+    if not any(name in tensors for name in names):
+        return None
+    return Span(*(tensors[name] for name in names))
 
 
 def _one_gru(inputs: int, hidden: int, outputs: int) -> Architecture:
@@ -196,6 +217,8 @@ class Model:
         were trained on, if they were trained on no others; None if that is not known.
     initial
         What each state begins with, shape [units], if the network says that it is a constant.
+    span
+        Relative to which the head computes values; None if it computes them as they are.
 
     Raises
     ------
@@ -212,6 +235,7 @@ class Model:
     normalisation: Normalisation
     trained_on: str | None = None
     initial: Mapping[str, FloatArray] = field(default_factory=dict)
+    span: Span | None = None
 
     def __post_init__(self) -> None:
         network = instance("network", self.network, Architecture)
@@ -231,6 +255,13 @@ class Model:
                 f"shape of input.scale must be {[network.inputs]} for {network}, "
                 f"not {list(elements)}"
             )
+        if self.span is not None:
+            values = instance("span", self.span, Span).mean.shape
+            if values != (network.outputs,):
+                raise InputError(
+                    f"shape of values.mean must be {[network.outputs]} for {network}, "
+                    f"not {list(values)}"
+                )
 
     def renormalised(self, normalisation: Normalisation) -> "Model":
         """The same function of raw samples, with another input normalisation.
@@ -258,6 +289,22 @@ class Model:
                     biases[keeper] = biases[keeper] + self.weights[name] @ shift
                     weights[name] = self.weights[name] * factor
         return replace(self, weights=weights, biases=biases, normalisation=other)
+
+    def learning(self, span: Span) -> "Model":
+        """The same function, whose head computes relative to ``span``.
+
+        Fraction bits stay those of the head's weights before: calibrate anew.
+        """
+        before = self.span or Span(np.zeros(self.network.outputs), np.ones(self.network.outputs))
+        factor = before.deviation / span.deviation
+        head = self.weights[HEAD] * factor[:, None]
+        bias = self.biases[HEAD] * factor + (before.mean - span.mean) / span.deviation
+        return replace(
+            self,
+            weights={**self.weights, HEAD: head},
+            biases={**self.biases, HEAD: bias},
+            span=span,
+        )
 
     def check_network(self, network: Architecture) -> None:
         """Raise :class:`InputError` unless this is a model of ``network``."""
@@ -299,9 +346,13 @@ class Model:
         }
         tensors["input.scale"] = np.asarray(self.normalisation.scale, dtype=np.float64)
         tensors["input.offset"] = np.asarray(self.normalisation.offset, dtype=np.float64)
+        if self.span is not None:
+            tensors["values.mean"] = np.asarray(self.span.mean, dtype=np.float64)
+            tensors["values.deviation"] = np.asarray(self.span.deviation, dtype=np.float64)
         header = _Header.of(
             self.network,
             Fractions.of(self.fractions),
+            spanned=self.span is not None,
             input_signed=self.input_signed,
             trained_on=self.trained_on,
         )
@@ -347,6 +398,7 @@ class Model:
                 Normalisation(tensors["input.scale"], tensors["input.offset"]),
                 header.trained_on,
                 arrays("initial"),
+                _span_of(tensors),
             )
         except SafetensorError as error:
             raise InputError(f"must be a whole safetensors file: {error}") from error

@@ -1,4 +1,4 @@
-"""What turns raw samples into the input of a network."""
+"""What turns raw samples into the input of a network, and its results into values."""
 
 from dataclasses import dataclass
 
@@ -10,6 +10,7 @@ from gruhw.basics.strict import MAXIMUM_SIZE
 from gruhw.basics.values import whole_number
 from gruhw.errors import InputError
 from gruhw.network.fixed import FloatArray
+from gruhw.network.sequences import Split
 
 
 @dataclass(frozen=True)
@@ -87,3 +88,61 @@ class Normalisation:
         with np.errstate(over="ignore", invalid="ignore"):  # infinity saturates when rounded
             normalised: FloatArray = values.astype(np.float64) * self.scale + self.offset
         return normalised
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where values lie that a network learns, relative to which it computes them.
+
+    What its head gives is ``(value - mean) / deviation``. So values of any size, beside each other
+    too, have the same share of the head's bits, and of training.
+
+    Parameters
+    ----------
+    mean, deviation
+        Of each value, shape [outputs], in the unit of the data.
+
+    Raises
+    ------
+    InputError
+        If their shapes differ or have another rank, a value is not finite, or a deviation is not
+        positive.
+    """
+
+    mean: FloatArray
+    deviation: FloatArray
+
+    def __post_init__(self) -> None:
+        mean = real_array("values.mean", self.mean, ("outputs",))
+        deviation = real_array("values.deviation", self.deviation, mean.shape)
+        if (deviation <= 0).any():
+            found = deviation[deviation <= 0][0]
+            raise InputError(f"every value of values.deviation must be above 0, not {found}")
+        object.__setattr__(self, "mean", mean)
+        object.__setattr__(self, "deviation", deviation)
+
+    @classmethod
+    def of(cls, values: FloatArray) -> "Span":
+        """That of values of shape [N, outputs]; of what is constant the deviation is 1."""
+        exact = values.astype(np.float64)
+        mean, deviation = exact.mean(0), exact.std(0)
+        # Less than single precision can tell from the mean is no deviation.
+        varies = deviation > np.abs(mean) * np.finfo(np.float32).eps
+        return cls(mean, np.where(varies, deviation, 1.0))
+
+    def relative(self, values: FloatArray) -> FloatArray:
+        """``values``, of shape [..., outputs], as the head gives them."""
+        found: FloatArray = (values.astype(np.float64) - self.mean) / self.deviation
+        return found
+
+    def absolute(self, relative: FloatArray) -> FloatArray:
+        """What the head gives, of shape [..., outputs], in the unit of the data."""
+        found: FloatArray = relative * self.deviation + self.mean
+        return found
+
+
+def learnt(split: Split, span: Span | None) -> Split:
+    """The same sequences, their values relative to ``span``, if there are values and a span."""
+    if span is None or split.target != "values":
+        return split
+    return Split(split.x, span.relative(split.y), split.lengths)

@@ -16,6 +16,7 @@ from gruhw.network.bound import BoundStage, Network
 from gruhw.network.encoding import Saturation, codes_and_lengths, rounded
 from gruhw.network.fixed import IntArray, requantise
 from gruhw.network.graph import INPUT, Add, Complement, Linear, Multiply, Node, Table
+from gruhw.network.normalisation import learnt
 from gruhw.network.parameters import Parameters
 from gruhw.network.planning import schedule_of
 from gruhw.network.sequences import Split
@@ -303,4 +304,4 @@ def measure(network: Network, split: Split) -> Figure:
     if split.target == "class":
         return figure_of(classify(network, split), split)
     values = head_results(network, split) * network.head.typed.emitted.scale
-    return figure_of(values, split)
+    return figure_of(values, learnt(split, network.span))

@@ -142,6 +142,6 @@ def fine_tune(
     population = Population(weights.model.network, models)
     population.assign([model.typed(g) for g, model in zip(genes, models, strict=True)])
     population.compile_steps()
-    val = EncodedSplit(weights.validation, weights.model.normalisation)
+    val = EncodedSplit(weights.validation, weights.model)
     figures = member_figures(population, val, times=weights.validation_times)
     return [Refined(*found) for found in zip(group, models, figures, strict=True)]

@@ -19,6 +19,7 @@ from gruhw.network.bound import read_model
 from gruhw.network.genes import SEARCHED_BITS, homogeneous
 from gruhw.network.genome import Genome
 from gruhw.network.model import Model
+from gruhw.network.normalisation import Span
 from gruhw.search.evaluation import Preparation, Prepared
 from gruhw.search.fine_tuning import FineTuning
 from gruhw.search.folder import (
@@ -133,7 +134,10 @@ def _float_network(
         model = read_model(Genome.load(wanted.model), wanted.model)
         _check_model(model, wanted.model, task, wanted.network)
         # Everything is trained with the task's normalisation; an imported model may have its own.
-        return FloatNetwork.of(model.renormalised(task.normalisation()))
+        model = model.renormalised(task.normalisation())
+        if task.target == "values":
+            model = model.learning(Span.of(task.load().train.y))
+        return FloatNetwork.of(model)
     # What cannot be compiled is known before the work, not after it.
     compile_for(wanted.network)
     return train_float(

@@ -164,7 +164,7 @@ class SharedEvaluator:
 
     def __init__(self, weights: SharedWeights) -> None:
         self._weights = weights
-        self._val = EncodedSplit(weights.validation, weights.model.normalisation)
+        self._val = EncodedSplit(weights.validation, weights.model)
         self._population = Population(weights.model.network, [weights.model])
         self._population.compile_steps()
 

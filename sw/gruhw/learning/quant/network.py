@@ -1,10 +1,8 @@
 """What quantised and float networks have in common: their parameters, and who computes them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -12,8 +10,9 @@ from gruhw.basics.values import instance
 from gruhw.learning.quant.named import Named
 from gruhw.learning.quant.native.build import load_library
 from gruhw.learning.quant.stages import StageTensors, outputs
-from gruhw.network.architecture import HEAD, Architecture, Stage
+from gruhw.network.architecture import Architecture, Stage
 from gruhw.network.fixed import FloatArray
+from gruhw.network.normalisation import Span
 
 
 def stepping(network: Architecture) -> tuple[Stage, ...]:
@@ -35,27 +34,6 @@ def compile_for(network: Architecture) -> None:
     for stage in stepping(network):
         for rounded in (False, True):
             load_library(stage.graph, rounded=rounded)
-
-
-@dataclass(frozen=True)
-class Span:
-    """The mean and the standard deviation of each value that a head learns, shape [outputs]."""
-
-    mean: FloatArray
-    deviation: FloatArray
-
-    @classmethod
-    def of(cls, values: FloatArray) -> "Span":
-        """That of values of shape [N, outputs]; of what is constant the deviation is 1."""
-        exact = values.astype(np.float64)
-        mean, deviation = exact.mean(0), exact.std(0)
-        # Less than single precision can tell from the mean is no deviation.
-        varies = deviation > np.abs(mean) * np.finfo(np.float32).eps
-        return cls(mean, np.where(varies, deviation, 1.0))
-
-    def tensors(self) -> tuple[Tensor, Tensor]:
-        """Both, in single precision."""
-        return torch.tensor(self.mean).float(), torch.tensor(self.deviation).float()
 
 
 class Arrays(NamedTuple):
@@ -83,8 +61,7 @@ class TrainedNetworks(nn.Module):
     weights, biases, initial : Named
         The same as parameters.
     span
-        If it is not None, the parameters of the head are relative to it, as if what it learns had
-        mean 0 and deviation 1. So values of any size are learnt at the same rate.
+        Relative to which the head computes, if it learns values.
     compiled
         Whether time steps are computed by compiled C++.
     """
@@ -131,30 +108,10 @@ class TrainedNetworks(nn.Module):
             load_library(stage.graph, rounded=self.rounded)
         self.compiled = True
 
-    @torch.no_grad()
-    def learn(self, span: Span) -> None:
-        """Train the head relative to ``span`` from now on; what it computes stays the same."""
-        mean, deviation = span.tensors()
-        self.biases[HEAD].sub_(mean).div_(deviation)
-        self.weights[HEAD].div_(deviation[:, None])
-        self.span = span
-
-    def layer(self, name: str) -> tuple[Tensor, Tensor]:
-        """The weights [G, outputs, inputs] and biases [G, outputs] that an operator has."""
-        weight, bias = self.weights[name], self.biases[name]
-        if self.span is None or name != HEAD:
-            return weight, bias
-        mean, deviation = self.span.tensors()
-        return weight * deviation[:, None], bias * deviation + mean
-
     def arrays(self, row: int) -> Arrays:
         """Weights, biases and initial states of a network."""
-        layers = {name: self.layer(name) for name in self.network.layer_shapes}
-        return Arrays(
-            {name: _array(weight[row]) for name, (weight, _) in layers.items()},
-            {name: _array(bias[row]) for name, (_, bias) in layers.items()},
-            {name: _array(self.initial[name][row]) for name in self.initial},
-        )
+        parts = (self.weights, self.biases, self.initial)
+        return Arrays(*({name: _array(part[name][row]) for name in part} for part in parts))
 
     def states_of(self, stage: Stage) -> dict[str, Tensor]:
         """What the states of a stage begin with, [G, units], by their names in its graph."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gruhw.learning.quant.functional import Grid, fake_quantise
 from gruhw.learning.quant.native.steps import table_values
-from gruhw.learning.quant.network import Span, TrainedNetworks
+from gruhw.learning.quant.network import TrainedNetworks
 from gruhw.learning.quant.operators import Constants, Lookup, quantised
 from gruhw.learning.quant.stages import StageTensors
 from gruhw.network.architecture import Architecture, Stage
@@ -46,23 +46,18 @@ class Population(TrainedNetworks):
         What they compute.
     models
         Initial weights: one model for each member, or one that all members share.
-    span
-        Of the values that the heads are to learn: see :class:`TrainedNetworks`.
     """
 
     rounded: ClassVar[bool] = True
 
-    def __init__(
-        self, network: Architecture, models: Sequence[Model], *, span: Span | None = None
-    ) -> None:
+    def __init__(self, network: Architecture, models: Sequence[Model]) -> None:
         super().__init__(
             network,
             {n: _stacked([model.weights[n] for model in models]) for n in network.layer_shapes},
             {n: _stacked([model.biases[n] for model in models]) for n in network.layer_shapes},
             {n: _stacked([model.initial[n] for model in models]) for n in network.initial_shapes},
         )
-        if span is not None:
-            self.learn(span)
+        self.span = models[0].span
         self.normalisation: Normalisation = models[0].normalisation
         self.members: tuple[Types, ...] = ()
         self.compute_type = torch.float32
@@ -86,8 +81,7 @@ class Population(TrainedNetworks):
 
     def exact_type(self) -> torch.dtype:
         """The precision that holds every sum of every member, with the biases that it has now."""
-        biases = {name: self.layer(name)[1] for name in self.network.layer_shapes}
-        largest = {name: bias.detach().abs().amax(1).tolist() for name, bias in biases.items()}
+        largest = {n: bias.detach().abs().amax(1).tolist() for n, bias in self.biases.items()}
         widest = max(
             widest_result(
                 typed,
@@ -103,7 +97,7 @@ class Population(TrainedNetworks):
 
     def tensors(self) -> list[StageTensors]:
         """Every stage with its parameters as they are rounded now."""
-        layers = {name: self.layer(name) for name in self.network.layer_shapes}
+        layers = {name: (self.weights[name], self.biases[name]) for name in self.weights}
         return [
             part.tensors(part.stage.of_layers(layers), self.states_of(part.stage))
             for part in self._parts

@@ -46,6 +46,7 @@ def calibration_of(
             normalise,
             trained.trained_on,
             initial,
+            trained.span,
         )
         return states_in_range(calibrated, genes)
 

@@ -10,20 +10,38 @@ from gruhw.learning.quant.population import Population
 from gruhw.learning.tasks import Split
 from gruhw.learning.training.fit import one_thread
 from gruhw.network.accuracy import Accuracy, Figure, MeanSquaredError
+from gruhw.network.architecture import Architecture
 from gruhw.network.fixed import Fixed, FloatArray, quantise
-from gruhw.network.normalisation import Normalisation
+from gruhw.network.model import Model
+from gruhw.network.normalisation import learnt
 from gruhw.network.reference import classes_of
 
 EVALUATION_BATCH = 1000
-"""Sequences that are computed at a time."""
+"""The most sequences that are computed at a time."""
+
+EVALUATION_VALUES = 1 << 26
+"""About how many results are kept at a time: a quarter of a gigabyte of single precision."""
+
+
+def evaluation_batch(network: Architecture, steps: int, members: int = 1) -> int:
+    """How many sequences of so many steps are computed at a time, for so many networks.
+
+    Of several layers, the results of one for all steps are the input of the next.
+    """
+    layers = network.layer_stages
+    kept = sum(stage.graph.units * (1 + len(stage.graph.states)) for stage in layers[:-1])
+    return max(1, min(EVALUATION_BATCH, EVALUATION_VALUES // max(1, kept * steps * members)))
 
 
 class EncodedSplit:
-    """Sequences on the input grids that were asked for, each rounded once."""
+    """Sequences on the input grids that were asked for, each rounded once.
 
-    def __init__(self, split: Split, normalisation: Normalisation) -> None:
-        self.split = split
-        self._values = normalisation(split.x)
+    Values that are right of them are relative to what the model's head computes.
+    """
+
+    def __init__(self, split: Split, model: Model) -> None:
+        self.split = learnt(split, model.span)
+        self._values = model.normalisation(split.x)
         self._known: dict[Fixed, Tensor] = {}
 
     def on_grids(self, kinds: Sequence[Fixed], part: slice) -> Tensor:
@@ -38,10 +56,12 @@ class EncodedSplit:
 def member_outputs(population: Population, encoded: EncodedSplit) -> FloatArray:
     """What the head of each member gives, shape [G, N, outputs], as real numbers."""
     split = encoded.split
-    found = np.empty((len(population.members), len(split), population.network.outputs))
+    members, network = len(population.members), population.network
+    found = np.empty((members, len(split), network.outputs))
+    batch = evaluation_batch(network, split.x.shape[1], members)
     with one_thread():
-        for start in range(0, len(split), EVALUATION_BATCH):
-            part = slice(start, start + EVALUATION_BATCH)
+        for start in range(0, len(split), batch):
+            part = slice(start, start + batch)
             lengths = split.lengths[part]
             inputs = encoded.on_grids(population.input_types, part)[:, :, : lengths.max()]
             found[:, part] = population(inputs, torch.tensor(lengths)).numpy()
@@ -59,7 +79,8 @@ def member_figures(
 def figure_of_outputs(found: FloatArray, split: Split, *, times: int = 1) -> Figure:
     """How well several networks do together whose heads gave ``found``, shape [G, N, outputs].
 
-    ``times`` says how often each sequence is among the N of ``split``.
+    ``times`` says how often each sequence is among the N of ``split``, whose values are relative to
+    what heads compute.
     """
     members, _, outputs = found.shape
     flat, right = found.reshape(-1, outputs), np.concatenate([split.y] * members)

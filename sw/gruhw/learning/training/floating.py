@@ -15,7 +15,7 @@ from gruhw.learning.quant.network import TrainedNetworks
 from gruhw.learning.quant.operators import in_range, unrounded
 from gruhw.learning.quant.stages import StageTensors
 from gruhw.learning.tasks import Split, Task, TaskData
-from gruhw.learning.training.evaluate import EVALUATION_BATCH, figure_of_outputs
+from gruhw.learning.training.evaluate import evaluation_batch, figure_of_outputs
 from gruhw.learning.training.fit import Batches, Progress, fit, one_thread
 from gruhw.learning.training.losses import Objective
 from gruhw.learning.training.recipe import Recipe
@@ -25,6 +25,7 @@ from gruhw.network.cells import cell_of
 from gruhw.network.fixed import FloatArray
 from gruhw.network.graph import State
 from gruhw.network.model import Model, Normalisation
+from gruhw.network.normalisation import Span, learnt
 
 LARGEST_INPUT = 2.0**60
 """What raw numbers far beyond those of training may become: sums of products with it are still
@@ -92,7 +93,7 @@ class FloatNetwork(TrainedNetworks):
                 for name, parameter in part.items():
                     parameter.copy_(torch.tensor(arrays[name])[None])
         found.freeze_merged_biases()
-        found.trained_on = model.trained_on
+        found.trained_on, found.span = model.trained_on, model.span
         return found
 
     def tensors(self) -> list[StageTensors]:
@@ -101,8 +102,8 @@ class FloatNetwork(TrainedNetworks):
         for stage in self.network.stages:
             layers = {}
             for op in stage.graph.linears:
-                weight, bias = self.layer(stage.spell(op.name))
-                layers[op.name] = weight, bias[:, None]
+                name = stage.spell(op.name)
+                layers[op.name] = self.weights[name], self.biases[name][:, None]
             rules = {s.name: stage.graph[s.source].rule for s in stage.graph.states}
             initial = {n: in_range(v, rules[n])[:, None] for n, v in self.states_of(stage).items()}
             compute = partial(unrounded, layers=layers)
@@ -145,11 +146,12 @@ def float_outputs(network: FloatNetwork, task: Task, batch: Split) -> Tensor:
 def float_figure(network: FloatNetwork, task: Task, split: Split) -> Figure:
     """How well a float network does on ``split``."""
     found = np.empty((1, len(split), network.network.outputs))
+    batch = evaluation_batch(network.network, split.x.shape[1])
     with one_thread():
-        for start in range(0, len(split), EVALUATION_BATCH):
-            part = np.arange(start, min(start + EVALUATION_BATCH, len(split)))
+        for start in range(0, len(split), batch):
+            part = np.arange(start, min(start + batch, len(split)))
             found[0, part] = float_outputs(network, task, split.take(part)).numpy()
-    return figure_of_outputs(found, split)
+    return figure_of_outputs(found, learnt(split, network.span))
 
 
 def train_float(
@@ -166,9 +168,9 @@ def train_float(
         torch.manual_seed(recipe.seed)
         found = FloatNetwork(network)
     found.compile_steps()
-    objective = Objective.of(task, data)
-    # What was drawn suits values of mean 0 and deviation 1.
-    found.span = objective.span
+    if task.target == "values":
+        found.span = Span.of(data.train.y)
+    objective = Objective(task.target, found.span)
     size = min(recipe.batch, len(data.train))
     fit(
         found,

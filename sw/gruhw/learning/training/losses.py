@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from gruhw.learning.quant.network import Span
-from gruhw.learning.tasks import Split, Task, TaskData
+from gruhw.learning.tasks import Split
+from gruhw.network.normalisation import Span, learnt
+from gruhw.network.parts import Target
 
 
 @dataclass(frozen=True)
@@ -15,44 +16,37 @@ class Objective:
 
     Parameters
     ----------
+    target
+        What data say of a sequence.
     span
-        Of the values that are to be learnt; None where classes are.
+        Relative to which heads compute values; None if they compute them as they are.
     distillation, temperature
         See :class:`gruhw.learning.training.recipe.Recipe`; nothing is learnt from a teacher if
         absent.
     """
 
-    span: Span | None
+    target: Target
+    span: Span | None = None
     distillation: float = 0.0
     temperature: float = 1.0
-
-    @classmethod
-    def of(
-        cls, task: Task, data: TaskData, distillation: float = 0.0, temperature: float = 1.0
-    ) -> "Objective":
-        """What ``data``, those of ``task``, say is right."""
-        span = Span.of(data.train.y) if task.target == "values" else None
-        return cls(span, distillation, temperature)
 
     def loss(self, found: Tensor, batch: Split, soft: Tensor | None = None) -> Tensor:
         """The loss of what heads gave, of shape [G, N, outputs], summed over the G networks.
 
         ``soft`` is what the teacher gave, of shape [N, outputs], or None without distillation.
         """
-        if self.span is None:
-            labels = torch.tensor(batch.y)
-            return distilled_loss(found, soft, labels, self.distillation, self.temperature)
-        _, deviation = self.span.tensors()
-        wrong = _squared(found, torch.tensor(batch.y).float(), deviation)
+        right = torch.tensor(learnt(batch, self.span).y)
+        if self.target == "class":
+            return distilled_loss(found, soft, right, self.distillation, self.temperature)
+        wrong = _squared(found, right.float())
         if soft is None:
             return wrong
-        distance = _squared(found, soft, deviation)
-        return (1 - self.distillation) * wrong + self.distillation * distance
+        return (1 - self.distillation) * wrong + self.distillation * _squared(found, soft)
 
 
-def _squared(found: Tensor, right: Tensor, deviation: Tensor) -> Tensor:
-    """The mean squared error of each network, as parts of the values' variance; their sum."""
-    return ((found - right) / deviation).square().mean((1, 2)).sum()
+def _squared(found: Tensor, right: Tensor) -> Tensor:
+    """The mean squared error of each network; their sum."""
+    return (found - right).square().mean((1, 2)).sum()
 
 
 def distilled_loss(

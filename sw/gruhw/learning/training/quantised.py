@@ -44,15 +44,14 @@ def train_quantised(
     list of Model
         In the order of ``starts``.
     """
-    objective = Objective.of(task, data, recipe.distillation, recipe.temperature)
-    population = Population(
-        starts[0][1].network, [model for _, model in starts], span=objective.span
-    )
+    first = starts[0][1]
+    objective = Objective(task.target, first.span, recipe.distillation, recipe.temperature)
+    population = Population(first.network, [model for _, model in starts])
     population.assign([model.typed(genes) for genes, model in starts])
     population.compile_steps()
     if recipe.distillation > 0:
         teacher.compile_steps()
-    val = EncodedSplit(data.val, starts[0][1].normalisation)
+    val = EncodedSplit(data.val, first)
 
     def loss_of(batch: Split) -> Tensor:
         soft = None
@@ -66,7 +65,7 @@ def train_quantised(
         population,
         Batches(task, data.train, min(recipe.batch, len(data.train))),
         loss_of,
-        lambda: figure_of_outputs(member_outputs(population, val), data.val),
+        lambda: figure_of_outputs(member_outputs(population, val), val.split),
         recipe,
         phase="quantised",
         epochs=recipe.quantised_epochs,

@@ -99,12 +99,12 @@ def train_shared(
         The shared weights, with the fraction bits of 8 bits everywhere.
     """
     network = start.network
-    objective = Objective.of(task, data, recipe.shared_distillation, recipe.temperature)
-    population = Population(network, [start], span=objective.span)
+    objective = Objective(task.target, start.span, recipe.shared_distillation, recipe.temperature)
+    population = Population(network, [start])
     population.compile_steps()
     teacher.compile_steps()
     generator = np.random.default_rng([recipe.seed, 1])
-    val = EncodedSplit(data.val, start.normalisation)
+    val = EncodedSplit(data.val, start)
 
     def assign(genes: Sequence[Genes], *, exact: bool) -> None:
         models = [replace(start, fractions=calibration.fractions(g)) for g in genes]

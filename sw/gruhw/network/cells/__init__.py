@@ -14,7 +14,7 @@ from gruhw.network.cells.lstm import LSTM
 from gruhw.network.cells.mgu import MGU
 from gruhw.network.cells.ugrnn import UGRNN
 
-__all__ = ["DENSE", "ENTRY_POINT", "Cell", "Stacked", "cell_of", "cells"]
+__all__ = ["DENSE", "ENTRY_POINT", "OWN_CELLS", "Cell", "Stacked", "cell_of", "cells"]
 
 DENSE = "dense"
 """The layer without a state: no cell, and so no name of one."""
@@ -22,7 +22,8 @@ DENSE = "dense"
 ENTRY_POINT = "gruhw.cells"
 """The group of entry points under which packages add cells."""
 
-_OWN = (GRU, UGRNN, MGU, LSTM)
+OWN_CELLS = (GRU, UGRNN, MGU, LSTM)
+"""Those that come with gruhw."""
 
 
 @cache
@@ -35,7 +36,7 @@ def cells() -> Mapping[str, Cell]:
         If a package cannot be imported, adds something else, or adds a cell whose name another
         layer has.
     """
-    found = {cell.name: cell for cell in _OWN}
+    found = {cell.name: cell for cell in OWN_CELLS}
     for point in entry_points(group=ENTRY_POINT):
         try:
             cell = point.load()
