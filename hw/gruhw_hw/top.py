@@ -3,14 +3,21 @@
 import re
 from dataclasses import dataclass
 
+import numpy as np
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gruhw.basics.values import instance, truth
 from gruhw.errors import InputError
+from gruhw.network.architecture import Architecture
 from gruhw.network.bound import Network
 from gruhw.network.fixed import Fixed
+from gruhw.network.fractions import Fractions
+from gruhw.network.genes import USUAL_BITS, homogeneous
+from gruhw.network.genome import Genome
+from gruhw.network.model import Model
+from gruhw.network.normalisation import Normalisation
 from gruhw.network.planning import schedule_of
 from gruhw_hw.core import emitted_type
 from gruhw_hw.datapath import datapath
@@ -140,6 +147,28 @@ def generate_verilog(network: Network, *, blocks: bool = False, top: str = TOP) 
             )
     waivers = [f"/* verilator lint_off {name} */ // {why}" for name, why in LINT_WAIVERS.items()]
     return Hardware(accelerator, "\n".join([*waivers, text]))
+
+
+def check_names(network: Architecture) -> None:
+    """Raise :class:`InputError` unless hardware can have modules of these operators' names.
+
+    Before it is trained: weights do not matter. Names of gruhw's own cells were chosen so.
+    """
+    if not network.other_cells:
+        return
+    widths = {gene.name: USUAL_BITS for gene in network.calibrated}
+    shapes = network.layer_shapes
+    model = Model(
+        network,
+        {name: np.ones(shape) for name, shape in shapes.items()},
+        {name: np.zeros(outputs) for name, (outputs, _) in shapes.items()},
+        Fractions(dict.fromkeys(widths, USUAL_BITS - 1), widths),
+        True,
+        Normalisation.identity(network.inputs),
+        initial={name: np.zeros(shape) for name, shape in network.initial_shapes.items()},
+    )
+    genome = Genome(network=network, genes=homogeneous(network, USUAL_BITS), output="values")
+    generate_verilog(Network.build(genome, model))
 
 
 def top_of(verilog: str) -> str:

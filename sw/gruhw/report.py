@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cache
-from math import prod
 from typing import Any, TypeAlias
 
 from rich.table import Table
@@ -15,6 +14,7 @@ from gruhw.errors import GruhwError, ToolError
 from gruhw.learning.tasks import Split
 from gruhw.network.accuracy import Figure
 from gruhw.network.architecture import Architecture, Stage
+from gruhw.network.bound import weight_bits_by_stage
 from gruhw.network.genome import Genome
 from gruhw.network.planning import schedule_of
 from gruhw.network.reference import measure
@@ -207,14 +207,7 @@ class Measurement:
 
     def _by_layer(self) -> dict[str, int]:
         """The weight bits of each stage, if there are several layers."""
-        shapes, genes = self.genome.network.layer_shapes, self.genome.genes
-        return {
-            stage.name: sum(
-                genes[f"{name}.weight"] * prod(shapes[name])
-                for name in (stage.spell(node.name) for node in stage.graph.linears)
-            )
-            for stage in layered(self.genome.network)
-        }
+        return weight_bits_by_stage(self.genome) if layered(self.genome.network) else {}
 
     def sections(self) -> Sections:
         """All figures for people, those together that are measured together."""

@@ -35,7 +35,7 @@ def tasks(refused: Refused) -> None:
 
 
 def network(layers: str, outputs: int) -> Architecture:
-    return Architecture(inputs=3, layers=layers, outputs=outputs)  # type: ignore[arg-type]
+    return Architecture(inputs=3, layers=layers, outputs=outputs)
 
 
 def begin(command: str, *more: str) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ class Case:
     def network(self) -> Architecture:
         return Architecture(
             inputs=3,
-            layers=self.layers,  # type: ignore[arg-type]  # text, as users give it
+            layers=self.layers,
             outputs=self.outputs,
             initial=self.initial,
         )

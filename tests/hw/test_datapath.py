@@ -27,10 +27,11 @@ from gruhw.network.bound import Network
 from gruhw.network.cells import Cell
 from gruhw.network.fixed import IntArray
 from gruhw.network.genome import OUTPUTS, Output
-from gruhw.network.graph import Graph, Step
+from gruhw.network.graph import Graph
 from gruhw.network.planning import schedule_of
 from gruhw.network.reference import Reference, run_reference
 from gruhw.network.schedule import Core
+from gruhw.network.step import Step
 from gruhw_hw.core import CoreUnit
 from gruhw_hw.top import Accelerator
 

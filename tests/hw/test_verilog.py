@@ -20,7 +20,8 @@ from verilog_tools import compile_with_icarus, simulate_with_icarus
 from gruhw.errors import InputError
 from gruhw.network.architecture import Architecture
 from gruhw.network.bound import Network
-from gruhw.network.graph import Graph, Step
+from gruhw.network.graph import Graph
+from gruhw.network.step import Step
 from gruhw_hw.top import TOP, generate_verilog
 from gruhw_sim.plain_testbench import TESTBENCH, plain_testbench
 

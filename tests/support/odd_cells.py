@@ -1,7 +1,8 @@
 """Cells that have what none of gruhw's own has, each in another way."""
 
 from gruhw.network.cells import Cell
-from gruhw.network.graph import Graph, Step
+from gruhw.network.graph import Graph
+from gruhw.network.step import Step
 
 
 def leaky(inputs: int, units: int) -> Graph:

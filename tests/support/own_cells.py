@@ -12,7 +12,8 @@ TWO_STATES = '''
 """Two states, a product of two signed results, and a result that is no gate and read twice."""
 
 from gruhw.network.cells import Cell
-from gruhw.network.graph import Graph, Step
+from gruhw.network.graph import Graph
+from gruhw.network.step import Step
 
 
 def two_states(inputs: int, units: int) -> Graph:

@@ -18,7 +18,8 @@ from gruhw.network.architecture import DENSE, Architecture, Layer
 from gruhw.network.cells import ENTRY_POINT, Cell, cell_of, cells
 from gruhw.network.cells.gru import GRU
 from gruhw.network.genes import homogeneous
-from gruhw.network.graph import Graph, Step
+from gruhw.network.graph import Graph
+from gruhw.network.step import Step
 
 INPUTS, UNITS, COUNT, STEPS = 3, 5, 6, 7
 RANDOM = np.random.default_rng(1)

@@ -21,9 +21,9 @@ from gruhw.network.graph import (
     Multiply,
     Node,
     State,
-    Step,
     Table,
 )
+from gruhw.network.step import Step
 
 INPUTS, UNITS = 3, 5
 WITHOUT_OPERANDS = (Input, State)

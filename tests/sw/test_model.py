@@ -17,7 +17,8 @@ from gruhw.network.bound import Network, load_model, load_network
 from gruhw.network.fractions import Fractions
 from gruhw.network.genes import homogeneous
 from gruhw.network.genome import FileReference, Genome
-from gruhw.network.model import METADATA, Layers, Model, Normalisation, array_shapes
+from gruhw.network.header import METADATA
+from gruhw.network.model import Layers, Model, Normalisation, array_shapes
 from gruhw.network.normalisation import Span
 
 GRU = Architecture(inputs=3, layers=["gru:4"], outputs=2)

@@ -11,6 +11,7 @@ from own_cells import TWO_STATES, installed_cell
 from random_networks import random_network_of
 from tiny_task import CLASSES, write_tiny_task
 
+from gruhw.design.trained import train_design
 from gruhw.errors import InputError
 from gruhw.learning.quant import Calibration, QuantNetwork
 from gruhw.learning.tasks import load_task
@@ -25,6 +26,8 @@ from gruhw.network.genes import homogeneous
 from gruhw.network.genome import Genome
 from gruhw.network.model import Model
 from gruhw.network.reference import measure, run_reference
+from gruhw.search.evaluation import Preparation
+from gruhw.search.prepare import prepare
 from gruhw_hw.top import generate_verilog
 
 RECIPE = Recipe(float_epochs=20, quantised_epochs=4, batch=16, seed=3)
@@ -105,7 +108,7 @@ def test_biases_must_be_of_its_operators(tmp_path: Path) -> None:
 
 GROWING = """
 from gruhw.network.cells import Cell
-from gruhw.network.graph import Step
+from gruhw.network.step import Step
 
 
 def growing(inputs, units):
@@ -134,11 +137,21 @@ def test_an_operator_with_the_name_of_a_signal_is_refused(name: str, tmp_path: P
     with installed_cell(tmp_path, "signalled", source) as cell:
         network = Architecture(inputs=1, layers=(f"{cell}:2",), outputs=2)
         built = random_network_of(np.random.default_rng(1), network)
-        with pytest.raises(InputError) as caught:
+        message = f"^operator {name} must have another name: hardware has a signal called so$"
+        with pytest.raises(InputError, match=message):
             generate_verilog(built)
-    assert str(caught.value) == (
-        f"operator {name} must have another name: hardware has a signal called so"
-    )
+        # Nobody trains first, to learn it afterwards.
+        write_tiny_task(tmp_path / "task.npz")
+        task, untrained = load_task(tmp_path / "task.npz"), tmp_path / "out"
+        network = network.model_copy(update={"inputs": task.inputs, "outputs": task.outputs})
+        with pytest.raises(InputError, match=message):
+            train_design(task, network, homogeneous(network, 4), Recipe(), untrained, pytest.fail)
+        wanted = Preparation(
+            str(tmp_path / "task.npz"), None, untrained, network,
+            seed=1, fine_tune_epochs=1, quick=False, workers=1,
+        )  # fmt: skip
+        with pytest.raises(InputError, match=message):
+            prepare(wanted, pytest.fail)
 
 
 def test_a_model_is_of_the_cell_that_was_trained(tmp_path: Path) -> None:

@@ -240,7 +240,8 @@ def test_what_single_precision_cannot_hold_is_computed_in_double() -> None:
 
 ODD_NAMES = """
 from gruhw.network.cells import Cell
-from gruhw.network.graph import Graph, Step
+from gruhw.network.graph import Graph
+from gruhw.network.step import Step
 
 
 def odd(inputs: int, units: int) -> Graph:

@@ -21,7 +21,6 @@ from torch import nn
 
 from gruhw.errors import InputError
 from gruhw.learning.quant import (
-    QuantGRU,
     QuantNetwork,
     calibrate,
     float_layers,
@@ -269,8 +268,42 @@ def test_model_is_what_was_given() -> None:
     assert again.to_bytes() == model.to_bytes()
 
 
-def test_what_it_was_called_before() -> None:
-    assert QuantGRU is QuantNetwork
+@pytest.mark.parametrize(
+    ("factor", "bias", "bits", "message"),
+    [
+        (
+            1e-4,
+            300.0,
+            12,
+            "biases of head must stay below .* not reach 300: give head.weight fewer",
+        ),
+        (1e9, 0.0, 8, "weights of head must stay below 2.097e.06, which 8 bits reach at most, not"),
+        (1e-9, 0.0, 8, "weights of head must reach 2.98e-08, or all of them become zero, not"),
+        (1e-4, 1e-3, 12, ""),
+        (1e4, 300.0, 8, ""),
+    ],
+)
+def test_a_head_that_hardware_cannot_hold_is_refused(
+    factor: float, bias: float, bits: int, message: str
+) -> None:
+    """It would saturate, or vanish, without a word."""
+    gru, head = nn.GRU(3, 4, batch_first=True), nn.Linear(4, 2)
+    with torch.no_grad():
+        head.weight.copy_(factor * torch.linspace(-0.5, 0.5, 8).view(2, 4))
+        head.bias.fill_(bias)
+    network, genes = network_of(gru, head), homogeneous(network_of(gru, head), bits)
+    x = np.random.default_rng(1).normal(size=(20, 5, 3))
+    fractions, signed = calibrate(network, genes, *float_layers(gru, head), x)
+
+    def quantised() -> QuantNetwork:
+        same = Normalisation.identity(3)
+        return from_float(gru, head, genes, fractions, input_signed=signed, normalisation=same)
+
+    if message:
+        with pytest.raises(InputError, match=f"^{message}"):
+            quantised()
+    else:
+        assert quantised().network == network
 
 
 def test_initial_states_beyond_their_range_become_its_ends() -> None:

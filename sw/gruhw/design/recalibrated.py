@@ -93,8 +93,8 @@ def recalibrate(
     Raises
     ------
     InputError
-        If a file is wrong, the network or its output does not suit the task, or ``out`` cannot be
-        written.
+        If a file is wrong, the network or its output does not suit the task, weights are
+        beyond all fraction bits, or ``out`` cannot be written.
     """
     path, out, task = as_path(path), as_path(out), instance("task", task, Task)
     sequences = whole_number("sequences", sequences, 1)
@@ -127,6 +127,8 @@ def recalibrate(
         ),
         genome.genes,
     )
+    with naming(path):
+        chosen.check_range(genome.genes)
     _warn_of_clipped(model, chosen, path)
     network = Network.build(genome, chosen)
     tensors = calibration.report(genome.genes)

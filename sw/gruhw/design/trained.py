@@ -27,6 +27,7 @@ from gruhw.network.bound import Network
 from gruhw.network.genes import Genes
 from gruhw.network.genome import Folding, Genome, Output
 from gruhw.network.reference import measure
+from gruhw_hw.top import check_names
 
 SAMPLES = 300
 """Test sequences that travel with a design, so that it can be simulated without its data."""
@@ -140,6 +141,7 @@ def train_design(
     with output_folder(out):
         pass
     compile_for(network)
+    check_names(network)
     data = task.load()
     task.normalisation()  # known before the work, not after it
     task.warn_of_absent_classes()

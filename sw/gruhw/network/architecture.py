@@ -16,7 +16,8 @@ from gruhw.basics.values import instance, whole
 from gruhw.errors import InputError
 from gruhw.network.cells import DENSE as DENSE
 from gruhw.network.cells import OWN_CELLS, cell_of, cells
-from gruhw.network.graph import INPUT, Graph, Step
+from gruhw.network.graph import INPUT, Graph
+from gruhw.network.step import Step
 
 HEAD = "head"
 """The last stage, and its only operator."""

@@ -2,7 +2,6 @@
 
 import warnings
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 
 from numpy.typing import ArrayLike
@@ -123,8 +122,19 @@ class Network:
 
 def weight_bits(genome: Genome) -> int:
     """The size of all weight matrices of a genome's network, head included, in bits."""
-    shapes = instance("genome", genome, Genome).network.layer_shapes
-    return sum(genome.genes[f"{layer}.weight"] * prod(shape) for layer, shape in shapes.items())
+    return sum(weight_bits_by_stage(genome).values())
+
+
+def weight_bits_by_stage(genome: Genome) -> dict[str, int]:
+    """The size of the weight matrices of each stage, in bits, by its name."""
+    genes = instance("genome", genome, Genome).genes
+    return {
+        stage.name: sum(
+            genes[f"{stage.spell(node.name)}.weight"] * node.outputs * node.inputs
+            for node in stage.graph.linears
+        )
+        for stage in genome.network.stages
+    }
 
 
 def read_reference(folder: Path, file: str, sha256: str) -> tuple[Path, bytes]:

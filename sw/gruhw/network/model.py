@@ -5,110 +5,32 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load as parse_safetensors
 from safetensors.numpy import save as format_safetensors
 
-from gruhw.basics.arrays import Shape, frozen, real_values, shaped
+from gruhw.basics.arrays import Shape, frozen, real_values
 from gruhw.basics.files import parse_json
 from gruhw.basics.frozen import FrozenMapping
 from gruhw.basics.strict import first_problem
 from gruhw.basics.values import instance, mapping, truth
 from gruhw.errors import InputError, naming
-from gruhw.network.architecture import HEAD, Architecture, Layer, Stage
+from gruhw.network.architecture import HEAD, Architecture, Stage
 from gruhw.network.fixed import Fixed, FloatArray
-from gruhw.network.fractions import Fractions
+from gruhw.network.fractions import FRACTION_BITS, Fractions
 from gruhw.network.genes import Genes
-from gruhw.network.genome import SHA256, Sha256
+from gruhw.network.genome import SHA256
 from gruhw.network.graph import INPUT
+from gruhw.network.header import METADATA, RANKS, ArrayKind, Header
 from gruhw.network.normalisation import Normalisation as Normalisation
 from gruhw.network.normalisation import Span
-from gruhw.network.parameters import Parameters, quantise_parameters
+from gruhw.network.parameters import BIAS_BITS, Parameters, quantise_parameters
 from gruhw.network.typed import Typed, type_stages
-
-METADATA = "gruhw"
-"""The name of the model file's only metadata entry."""
-
-
-class _Header(BaseModel):
-    """What the model file holds besides tensors.
-
-    Version 1 has no widths: ``fractions`` are numbers. In version 2 each says for which width it
-    was chosen. Without ``trained_on``, nobody knows what the weights were trained on. The network
-    is one GRU that begins with zero, unless version 3 says what it is. Of cells that are not
-    gruhw's own, ``cells`` says what they compute.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    format: Literal["gruhw-model"] = "gruhw-model"
-    version: Literal["1", "2", "3"] = "2"
-    network: dict[str, Any] | None = None
-    cells: dict[str, Sha256] | None = None
-    fractions: dict[str, Any]
-    input_signed: bool
-    trained_on: Sha256 | None = None
-
-    @classmethod
-    def of(
-        cls, network: Architecture, fractions: Fractions, *, spanned: bool, **others: Any
-    ) -> "_Header":
-        names, widths = sorted(fractions), fractions.widths
-        described: dict[str, Any] = {name: fractions[name] for name in names}
-        if widths is not None:
-            described = {n: {"bits": widths[n], "frac": fractions[n]} for n in names}
-        if spanned or network != _one_gru(network.inputs, network.most_units, network.outputs):
-            content = network.model_dump(mode="json")
-            cells = dict(network.other_cells) or None
-            return cls(version="3", network=content, cells=cells, fractions=described, **others)
-        return cls(version="1" if widths is None else "2", fractions=described, **others)
-
-    def chosen(self) -> Fractions:
-        """The fraction bits, and for which widths they were chosen.
-
-        Raises
-        ------
-        InputError
-            If an entry has another form than the version requires, or a value is out of range.
-        """
-        if self.version == "1" or (self.version == "3" and self._plain()):
-            return Fractions(self.fractions)
-        for name, entry in self.fractions.items():
-            if not isinstance(entry, dict) or entry.keys() != {"bits", "frac"}:
-                raise InputError(f"fractions.{name} must have bits and frac, not {entry!r}")
-        return Fractions(
-            {name: entry["frac"] for name, entry in self.fractions.items()},
-            {name: entry["bits"] for name, entry in self.fractions.items()},
-        )
-
-    def _plain(self) -> bool:
-        return all(isinstance(entry, int) for entry in self.fractions.values())
-
-    def architecture(self, tensors: Mapping[str, Any]) -> Architecture:
-        """What the model computes; where the file does not say it, its shapes do."""
-        if self.version == "3":
-            if self.network is None:
-                raise InputError("network is required, but missing")
-            network = Architecture.model_validate(self.network)
-            for name, known in (self.cells or {}).items():
-                if network.other_cells.get(name, known) != known:
-                    raise InputError(
-                        f"the cell of layer {name} of {network} must be the one that was trained, "
-                        "but it computes something else now"
-                    )
-            return network
-        for name in ("network", "cells"):
-            if getattr(self, name) is not None:
-                raise InputError(f"{name} is a field of version 3 of a model file")
-        names = [f"{layer}.weight" for layer in ("W_in", "head")]
-        shapes = [shaped(name, tensors[name], RANKS["weight"]).shape for name in names]
-        (hidden, inputs), (outputs, _) = shapes
-        return _one_gru(inputs, hidden, outputs)
 
 
 def _span_of(tensors: Mapping[str, Any]) -> Span | None:
@@ -116,20 +38,6 @@ def _span_of(tensors: Mapping[str, Any]) -> Span | None:
     if not any(name in tensors for name in names):
         return None
     return Span(*(tensors[name] for name in names))
-
-
-def _one_gru(inputs: int, hidden: int, outputs: int) -> Architecture:
-    return Architecture(inputs=inputs, layers=(Layer("gru", hidden),), outputs=outputs)
-
-
-ArrayKind: TypeAlias = Literal["weight", "bias", "initial"]
-
-RANKS: Mapping[ArrayKind, Shape] = {
-    "weight": ("outputs", "inputs"),
-    "bias": ("outputs",),
-    "initial": ("units",),
-}
-"""The dimensions of a model's arrays: of weights and biases, and of what states begin with."""
 
 
 class Layers(FrozenMapping[FloatArray]):
@@ -333,6 +241,36 @@ class Model:
             initial,
         )
 
+    def check_range(self, genes: Mapping[str, int]) -> None:
+        """Raise :class:`InputError` unless hardware of these widths holds weights and biases.
+
+        Weights may be beyond all fraction bits. Where they are tiny, sums have so many fraction
+        bits that large biases would saturate; those of a head could become zero without a word.
+        """
+        for stage, typed in zip(self.network.stages, self.typed(genes), strict=True):
+            for node in stage.graph.linears:
+                name, kind = stage.spell(node.name), typed.weights[node.name]
+                weight = float(np.abs(self.weights[name]).max())
+                bias = float(np.abs(self.biases[name]).max())
+                highest = (kind.maximum + 1) * kind.scale
+                if weight >= highest and kind.frac == FRACTION_BITS[0]:
+                    raise InputError(
+                        f"weights of {name} must stay below {highest:.4g}, which {kind.bits} bits "
+                        f"reach at most, not reach {weight:.4g}: scale what the network gives"
+                    )
+                if name == HEAD and 0 < weight < kind.scale / 2:
+                    raise InputError(
+                        f"weights of {name} must reach {kind.scale / 2:.4g}, or all of them become "
+                        f"zero, not {weight:.4g} at most: scale what the network gives"
+                    )
+                limit = 2.0 ** (BIAS_BITS - 1 - typed.accumulators[node.name].frac)
+                if bias >= limit:
+                    raise InputError(
+                        f"biases of {name} must stay below {limit:.4g}, which {BIAS_BITS} bits "
+                        f"reach beside weights so small, not reach {bias:.4g}: give "
+                        f"{name}.weight fewer bits"
+                    )
+
     def to_bytes(self) -> bytes:
         """The model as a safetensors file, single precision."""
         tensors = {
@@ -349,7 +287,7 @@ class Model:
         if self.span is not None:
             tensors["values.mean"] = np.asarray(self.span.mean, dtype=np.float64)
             tensors["values.deviation"] = np.asarray(self.span.deviation, dtype=np.float64)
-        header = _Header.of(
+        header = Header.of(
             self.network,
             Fractions.of(self.fractions),
             spanned=self.span is not None,
@@ -379,7 +317,7 @@ class Model:
             tensors = parse_safetensors(data)
             described = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
             metadata = parse_json(described["__metadata__"][METADATA], METADATA)
-            header = _Header.model_validate(metadata)
+            header = Header.model_validate(metadata)
             for name, tensor in tensors.items():
                 if tensor.dtype.kind != "f":
                     raise InputError(f"{name} must hold floating-point numbers, not {tensor.dtype}")

@@ -30,6 +30,7 @@ from gruhw.search.folder import (
     SHARED_MODEL,
 )
 from gruhw.search.shared import SharedFactory, SharedWeights
+from gruhw_hw.top import check_names
 
 QUICK = 0.1
 """What a quick search does of everything."""
@@ -49,6 +50,7 @@ def prepare(wanted: Preparation, tell: Callable[[str], None]) -> Prepared:
         epochs = recipe.fine_tuning_epochs
     weights = SharedWeights(wanted.task, out)
     if not exists(out / SHARED_MODEL):
+        check_names(wanted.network)  # before anything is trained
         _train_float(task, wanted, recipe, _telling(tell))
     task.warn_of_absent_classes()
     seen = wanted.model is not None and task.may_have_taught(

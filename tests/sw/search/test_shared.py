@@ -1,6 +1,7 @@
 """Shared weights as the search uses them: exact, independent of grouping, resumable."""
 
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -191,12 +192,16 @@ def test_preparation_goes_on_where_it_was_killed(task: str, folder: Path, tmp_pa
 
 
 @pytest.mark.slow
-def test_fine_tuning_is_the_same_for_any_number_of_processes(world: World) -> None:
+def test_fine_tuning_is_the_same_for_any_number_of_processes(world: World, tmp_path: Path) -> None:
     chosen = candidates(3, world.network)
     val = load_task(world.task).load().val
     found = {}
     for workers in (1, 2):
-        made = prepared(world.task, world.folder, network=world.network, workers=workers)
+        # In one folder, the second would only read what the first has trained.
+        own = tmp_path / str(workers)
+        shutil.copytree(world.folder, own)
+        remove_leftovers(own)
+        made = prepared(world.task, own, network=world.network, workers=workers)
         refiner = made.refiner
         assert refiner is not None
         found[workers] = {

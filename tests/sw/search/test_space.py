@@ -188,7 +188,7 @@ def test_a_folding_must_suit_the_network() -> None:
 )
 def test_values_of_other_types(fields: dict[str, object], message: str) -> None:
     with pytest.raises(InputError) as caught:
-        SearchSpace(**{"preset": preset_of("full", ARCHITECTURE)} | fields)  # type: ignore[arg-type]
+        SearchSpace(**{"preset": preset_of("full", ARCHITECTURE)} | fields)  # type: ignore[arg-type]  # on purpose
     assert str(caught.value) == message
 
 

@@ -2,11 +2,10 @@
 
 from gruhw.learning.quant.calibration import Calibration, TensorReport, calibrate
 from gruhw.learning.quant.framework import float_layers, from_float, network_of
-from gruhw.learning.quant.module import QuantGRU, QuantNetwork
+from gruhw.learning.quant.module import QuantNetwork
 
 __all__ = [
     "Calibration",
-    "QuantGRU",
     "QuantNetwork",
     "TensorReport",
     "calibrate",

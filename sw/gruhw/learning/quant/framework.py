@@ -197,8 +197,8 @@ def from_float(
     Raises
     ------
     InputError
-        If the modules are no such network, sizes do not fit together, or fraction bits are missing
-        or were chosen for other widths.
+        If the modules are no such network, sizes do not fit together, fraction bits are missing
+        or were chosen for other widths, or weights or biases are beyond what they reach.
     """
     weights, biases = float_layers(recurrent, head)
     network = network_of(recurrent, head)
@@ -208,4 +208,5 @@ def from_float(
             fractions, {gene.name: genes[gene.name] for gene in network.calibrated}
         )
     model = Model(network, weights, biases, fractions, input_signed, normalisation)
+    model.check_range(genes)
     return QuantNetwork(network, genes, model)

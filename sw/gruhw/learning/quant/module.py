@@ -166,7 +166,3 @@ def _integers(part: StageTensors, results: Results) -> dict[str, IntArray]:
         .numpy()
         for node in part.graph.operators
     }
-
-
-QuantGRU = QuantNetwork
-"""What :class:`QuantNetwork` was called when it could be nothing else than one GRU."""

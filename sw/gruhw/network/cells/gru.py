@@ -9,7 +9,8 @@ h' = (1 - z) * n + z * h
 """
 
 from gruhw.network.cells.cell import Cell, Stacked
-from gruhw.network.graph import Graph, Step
+from gruhw.network.graph import Graph
+from gruhw.network.step import Step
 
 
 def gru(inputs: int, units: int) -> Graph:

@@ -11,7 +11,8 @@ h' = o * tanh(c')
 """
 
 from gruhw.network.cells.cell import Cell, Stacked
-from gruhw.network.graph import Graph, Step
+from gruhw.network.graph import Graph
+from gruhw.network.step import Step
 
 
 def lstm(inputs: int, units: int) -> Graph:

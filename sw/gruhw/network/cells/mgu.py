@@ -8,7 +8,8 @@ The published unit gates the state before that product: ``W_hn (f * h)``::
 """
 
 from gruhw.network.cells.cell import Cell
-from gruhw.network.graph import Graph, Step
+from gruhw.network.graph import Graph
+from gruhw.network.step import Step
 
 
 def mgu(inputs: int, units: int) -> Graph:

@@ -8,7 +8,8 @@ h' = (1 - z) * n + z * h
 """
 
 from gruhw.network.cells.cell import Cell
-from gruhw.network.graph import Graph, Step
+from gruhw.network.graph import Graph
+from gruhw.network.step import Step
 
 
 def ugrnn(inputs: int, units: int) -> Graph:
