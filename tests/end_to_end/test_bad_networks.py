@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,7 +13,11 @@ from any_design import write_design, write_task
 from bad_input import GENOME, MODEL, Refused, edit, generate
 from safetensors.numpy import load, save
 
+from gruhw.design import save_design
 from gruhw.network.architecture import Architecture
+from gruhw.network.bound import read_model
+from gruhw.network.genome import Genome
+from gruhw.network.normalisation import Span
 
 DEEP = "dense:4:relu,gru:3"
 OTHER = Path("deep/genome.json")
@@ -318,6 +323,17 @@ def test_another_number_of_values(refused: Refused) -> None:
     refused(
         f"{genome}: outputs of the network must be 3, as in task more.npz, not 2",
         *("calibrate", "--genome", genome, "--task", "more.npz", "--out", "out"),
+    )
+
+
+def test_classes_for_a_design_that_has_learnt_values(refused: Refused) -> None:
+    path = write_design(Path("reg"), network(DEEP, 2), "values.npz", output="values")
+    genome = Genome.load(path)
+    model = replace(read_model(genome, path), span=Span(np.zeros(2), np.ones(2)))
+    save_design(path.parent, genome, model, None)
+    refused(
+        f"task two.npz: y must be values, which {path} has learnt, not classes",
+        *("evaluate", "--genome", path, "--task", "two.npz"),
     )
 
 

@@ -129,6 +129,10 @@ class Design:
     def check(self, split: Split, source: str) -> None:
         """Raise :class:`InputError` unless the sequences of ``split`` fit the network."""
         check_split(split, self.genome, source, str(self.path))
+        if self.network.span is not None and split.target == "class":
+            raise InputError(
+                f"{source}: y must be values, which {self.path} has learnt, not classes"
+            )
 
 
 def check_split(split: Split, genome: Genome, source: str, like: str) -> None:
