@@ -100,7 +100,9 @@ def test_estimates_of_one_gru_stay_as_they_were() -> None:
             assert each["estimates"][target] == pytest.approx(amounts, abs=1e-3), (name, target)
 
 
-@pytest.mark.parametrize("draw", [random_network, random_stack])
+@pytest.mark.parametrize(
+    "draw", [random_network, pytest.param(random_stack, marks=pytest.mark.slow)]
+)
 def test_terms_of_a_name_are_of_one_kind(draw: area_estimates.Draw) -> None:
     kinds: dict[str, Kind] = {}
     for index in range(12):
@@ -180,6 +182,7 @@ def test_estimates_are_repeatable(target: str) -> None:
     assert len({getattr(estimate, main_amount(target)) for estimate in found}) == 3
 
 
+@pytest.mark.slow
 def test_a_fingerprint_is_of_prices_and_terms(monkeypatch: pytest.MonkeyPatch) -> None:
     model = AreaModel.load("ice40")
     assert model.fingerprint == AreaModel.load("ice40").fingerprint
@@ -205,7 +208,12 @@ CARRIED = re.compile(
 
 @pytest.mark.parametrize(
     ("draw", "index"),
-    [*((random_network, n) for n in (0, 7, 8)), *((random_stack, n) for n in (0, 3, 5, 10, 11))],
+    [
+        *((random_network, n) for n in (0, 7)),
+        (random_stack, 0),
+        *(pytest.param(random_stack, n, marks=pytest.mark.slow) for n in (3, 5, 10, 11)),
+        pytest.param(random_network, 8, marks=pytest.mark.slow),
+    ],
 )
 def test_memories_and_control_are_those_of_the_verilog(
     draw: area_estimates.Draw, index: int
@@ -233,6 +241,7 @@ def test_random_stacks_are_of_all_kinds() -> None:
     assert measure(networks[0]).memories == measure(random_stack(SEED, 0)).memories
 
 
+@pytest.mark.slow
 def test_a_cell_of_a_users_own_is_measured(tmp_path: Path) -> None:
     """It has a product of two signed results, and a result that two operators read."""
     with installed_cell(tmp_path, "two_states", TWO_STATES) as cell:

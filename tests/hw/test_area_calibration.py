@@ -71,6 +71,7 @@ def other_tools(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gruhw_hw.area.calibration.tool_versions", lambda: VERSIONS)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cache")
 @pytest.mark.parametrize("used", [[0, 1, 2], [0, 1], [1], []])
 def test_lanes_without_weights_compute_nothing(used: Sequence[int]) -> None:
@@ -96,6 +97,7 @@ def tables(*names: str, bits: int = 3) -> Batch:
     return Batch({name: Part(Lookup("sigmoid", operand, result), measures) for name in names})
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cache")
 def test_registers_that_are_equal_or_constant_are_no_area() -> None:
     left, right = Fixed(5, 1), Fixed(3, -1)
@@ -115,6 +117,7 @@ def test_registers_that_are_equal_or_constant_are_no_area() -> None:
     assert flip_flops == [held.bits for held in expected.values()]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cache")
 def test_registers_without_a_sign() -> None:
     """Of unsigned operands, or in an unsigned result, what is below zero is no area either."""
@@ -145,6 +148,7 @@ def test_registers_without_a_sign() -> None:
     assert 8 + 8 <= flip_flops[-1] <= 8 + 8 + 1 + 4  # a carry, and what Booth's digits add
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cache")
 def test_parts_are_counted_alone() -> None:
     """Tables of which one never changes: neither is optimised away, nor shared."""
@@ -154,6 +158,7 @@ def test_parts_are_counted_alone() -> None:
     assert 1 <= samples[0].amounts["luts"] <= 3
 
 
+@pytest.mark.slow
 def test_what_synthesis_found_is_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what was never counted is synthesised: another design, target or version of a tool."""
     found = synthesised(tables("one"))

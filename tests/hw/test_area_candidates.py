@@ -92,6 +92,7 @@ SHORT = [candidate(homogeneous(GRU, bits), output="states") for bits in (3, 4, 3
 """Candidates whose paths are short, of which random ones are few."""
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(40))
 @example(SHORT)
 @given(populations([GRU]))
@@ -99,6 +100,7 @@ def test_measures_are_those_of_the_networks(population: list[Genome]) -> None:
     check(population)
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(25))
 @given(populations(STACKS[1:]))
 def test_measures_of_stacks_are_those_of_the_networks(population: list[Genome]) -> None:

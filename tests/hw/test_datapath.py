@@ -327,13 +327,13 @@ CORNERS = {
     "1 bit": {"inputs": 3, "hidden": 4, "classes": 3, "low": 1, "high": 1},
     "12 bits": {"inputs": 3, "hidden": 4, "classes": 3, "low": 12, "high": 12},
 }
-LONG_CORNERS = ("all units at once", "12 bits")
+SHORT_CORNERS = ("one of everything", "1 bit")
 
 
 @pytest.mark.parametrize("output", ["class", "states"])
 @pytest.mark.parametrize(
     "corner",
-    [pytest.param(c, marks=pytest.mark.slow if c in LONG_CORNERS else ()) for c in CORNERS],
+    [pytest.param(c, marks=() if c in SHORT_CORNERS else pytest.mark.slow) for c in CORNERS],
 )
 def test_corners(corner: str, output: Output) -> None:
     network = random_network(np.random.default_rng(1), output=output, **CORNERS[corner])
@@ -357,7 +357,7 @@ def test_both_kinds_of_multiplier(low: int, high: int, blocks: bool) -> None:
         check(network, seed, count=2, steps=3, blocks=blocks)
 
 
-@pytest.mark.parametrize(("low", "high"), [(2, 4), (5, 8)])
+@pytest.mark.parametrize(("low", "high"), [(2, 4), pytest.param(5, 8, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("output", ["class", "states"])
 def test_serial_products(low: int, high: int, output: Output) -> None:
     network = random_network(
@@ -411,11 +411,15 @@ OPERATORS: list[tuple[int, str, int | tuple[int, ...], Output]] = [
     (3, "lstm:3", 2, "values"),
 ]
 """Inputs, layers, pe, output."""
+SHORT_OPERATORS = ((3, "gru:4"), (3, "ugrnn:2,dense:2:tanh"), (2, "late:3"))
 
 
 @pytest.mark.parametrize(
     ("inputs", "layers", "pe", "output"),
-    [*OPERATORS[:-1], pytest.param(*OPERATORS[-1], marks=pytest.mark.slow)],
+    [
+        pytest.param(*each, marks=() if each[:2] in SHORT_OPERATORS else pytest.mark.slow)
+        for each in OPERATORS
+    ],
 )
 def test_every_operator_in_its_cycle(
     inputs: int, layers: str, pe: Any, output: Output, monkeypatch: pytest.MonkeyPatch

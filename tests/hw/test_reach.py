@@ -101,6 +101,7 @@ def own_cell(tmp_path: Path) -> Iterator[Callable[[int], Network]]:
         yield network
 
 
+@pytest.mark.slow
 def test_what_is_seen_in_a_cell_of_ones_own_is_possible(
     own_cell: Callable[[int], Network],
 ) -> None:

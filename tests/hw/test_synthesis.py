@@ -232,6 +232,7 @@ def network_of(*layers: str, output: Output = "class") -> Network:
     return random_network_of(rng, architecture, output=output, low=2, high=3)
 
 
+@pytest.mark.slow
 def test_the_modules_of_operators_are_those_of_the_verilog() -> None:
     for network in (
         network_of("gru:2"),

@@ -176,6 +176,7 @@ def test_no_value_is_ever_unknown(layers: str, blocks: bool, tmp_path: Path) -> 
     assert simulated(tmp_path, network, blocks=blocks).startswith("PASS")
 
 
+@pytest.mark.slow
 @pytest.mark.icarus
 @pytest.mark.parametrize(
     ("cell", "output"),

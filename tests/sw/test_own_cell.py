@@ -131,6 +131,7 @@ def test_results_without_a_bound_are_refused(tmp_path: Path) -> None:
             Calibration.measure(network, weights, biases, np.ones((2, 900, 1)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["shift", "release", "unit"])
 def test_an_operator_with_the_name_of_a_signal_is_refused(name: str, tmp_path: Path) -> None:
     source = GROWING.replace('"U"', f'"{name}"').replace("growing", "signalled")

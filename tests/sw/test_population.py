@@ -147,6 +147,7 @@ def test_gradients_are_computed_once() -> None:
         loss.backward()
 
 
+@pytest.mark.slow
 def test_no_sequences() -> None:
     population = assigned(*random_members(1, LSTM, 2))
     for compiled in (False, True):
@@ -178,6 +179,7 @@ def test_so_do_those_that_round_nothing(
     assert_close(gradients, plain_gradients, 1e-4)
 
 
+@pytest.mark.slow
 def test_what_follows_a_sequence_does_not_matter() -> None:
     network = LSTM
     _, (model,) = random_members(1, network, 1)
@@ -196,7 +198,7 @@ def test_what_follows_a_sequence_does_not_matter() -> None:
 
 
 @pytest.mark.parametrize("compiled", [False, True])
-@pytest.mark.parametrize("network", [GRU, LSTM])
+@pytest.mark.parametrize("network", [GRU, pytest.param(LSTM, marks=pytest.mark.slow)])
 def test_members_that_share_weights_are_the_references(
     network: Architecture, compiled: bool
 ) -> None:

@@ -439,6 +439,7 @@ def task_of(x: np.ndarray, y: np.ndarray, target: Target, outputs: int) -> Task:
     )
 
 
+@pytest.mark.slow
 def test_values_of_any_size_are_learnt() -> None:
     x = np.random.default_rng(1).normal(0, 1, (120, 5, 3))
     y = np.stack([1000 + 50 * x[:, :, 0].mean(1), 0.01 * x[:, -1, 1]], axis=1)

@@ -30,6 +30,8 @@ from gruhw.search.run import search
 from gruhw.search.store import Store
 from gruhw.search.workers import LARGEST_JOB
 
+pytestmark = pytest.mark.slow
+
 KILLS = 6
 FORK = get_context("fork")
 RESULTS = {

@@ -101,6 +101,7 @@ def test_json_and_csv_agree(result: Result) -> None:
     assert described["history"][-1]["evaluations"] <= described["evaluations"]
 
 
+@pytest.mark.slow
 def test_without_fine_tuning_there_are_no_figures_before_it(tmp_path: Path) -> None:
     result = found(tmp_path / "s", refine=False, names=())
     described = describe(result)
@@ -137,6 +138,7 @@ def values_result(values_folder: Path) -> Result:
     return found_values(values_folder)
 
 
+@pytest.mark.slow
 def test_layers_and_squared_errors(
     values_result: Result, values_folder: Path, tmp_path: Path
 ) -> None:
@@ -173,7 +175,7 @@ def test_layers_and_squared_errors(
     assert Network.build(best, model).architecture == DEEP
 
 
-@pytest.mark.parametrize("name", ["result", "values_result"])
+@pytest.mark.parametrize("name", ["result", pytest.param("values_result", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("draw", [draw_front, draw_genomes])
 def test_pictures(draw: object, name: str, request: pytest.FixtureRequest) -> None:
     assert callable(draw)

@@ -90,7 +90,7 @@ def folder(task: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module", params=["class", "values"])
+@pytest.fixture(scope="module", params=["class", pytest.param("values", marks=pytest.mark.slow)])
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> World:
     task = request.getfixturevalue("task")
     if request.param == "class":
@@ -109,6 +109,7 @@ def candidates(count: int, network: Architecture = TINY) -> list[Genome]:
     return [Genome(network=network, genes=each, output=output) for each in genes]
 
 
+@pytest.mark.slow
 def test_figures_are_those_of_the_reference(world: World) -> None:
     evaluator = SharedEvaluator(SharedWeights(world.task, world.folder))
     task = load_task(world.task)
@@ -167,6 +168,7 @@ def test_sequences_of_different_padding_are_joined() -> None:
     assert not found.x[:2, 3:].any()
 
 
+@pytest.mark.slow
 def test_preparation_goes_on_where_it_was_killed(task: str, folder: Path, tmp_path: Path) -> None:
     class KilledError(Exception):
         pass
@@ -295,6 +297,7 @@ def test_a_class_without_validation_data_is_said(task: str, folder: Path, tmp_pa
         prepared(str(own), tmp_path)
 
 
+@pytest.mark.slow
 def test_validation_data_that_the_start_may_have_been_trained_on(
     task: str, folder: Path, tmp_path: Path
 ) -> None:
