@@ -231,7 +231,7 @@ def compare_torch(design: Design, reference: Reference) -> int:
         if not np.array_equal(of_torch, expected):
             raise DifferentError(f"PyTorch's {name} must be as in the reference")
     counted = 2 * reference.logits.size
-    every = genome.network.every_step(genome.output)
+    every = genome.network.stepping(genome.output)
     for stage, steps in zip(genome.network.layer_stages, every, strict=False):
         results = sum(node.size for node in stage.graph.operators)
         counted += results * int(lengths.sum() if steps else len(lengths))

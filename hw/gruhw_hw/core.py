@@ -85,12 +85,16 @@ class CoreUnit(wiring.Component):
         if core.outputs:
             self._compute_outputs(m, core.outputs, sequencer, states, output)
         elif core.classifies:
-            new = arrivals[graph.emits, core.slots[graph.emits].ready]
-            _classify(m, new.value, new.unit, new.known, core.step, output)
+            ready = core.slots[graph.emits].ready
+            new = arrivals[graph.emits, ready]
+            ends: Value | None = None
+            if core.marks_last_step:
+                ends = step.at(step.of_group(vectors.last, "last_step"), ready + 1)
+            _classify(m, new.value, new.unit, new.known, core.step, output, ends)
         else:
             new = arrivals[graph.emits, core.slots[graph.emits].ready]
             push, last = new.known, new.last
-            if core.every_step:
+            if core.marks_last_step:
                 last_step = step.of_group(vectors.last, "last_step")
                 of_last_step = step.at(last_step, core.slots[graph.emits].ready)
                 if core.emits_every_step:
@@ -229,13 +233,18 @@ class CoreUnit(wiring.Component):
             part.enable.eq(pipeline.token(ready - 1)),
         ]
         number, known = pipeline.at(unit, ready), pipeline.token(ready)
+        ends: Value | None = None
+        if core.marks_last_step:
+            # While the head computes, the step that comes next is the first after a last one.
+            last_step = pipeline.of_group(sequencer.first_step, "last_step")
+            ends = pipeline.at(last_step, ready + core.classifies)
         if core.classifies:
-            _classify(m, part.result, number, known, phase, output)
+            _classify(m, part.result, number, known, phase, output, ends)
         else:
             m.d.comb += [
                 output.push.eq(known),
                 output.element.eq(part.result),
-                output.last.eq(number == phase.units - 1),
+                output.last.eq(_only_where(ends, number == phase.units - 1)),
             ]
 
 
@@ -264,9 +273,18 @@ def _issue(
 
 
 def _classify(
-    m: Module, logit: Value, number: Value, known: Value, phase: Phase, output: OutputBuffer
+    m: Module,
+    logit: Value,
+    number: Value,
+    known: Value,
+    phase: Phase,
+    output: OutputBuffer,
+    ends: Value | None,
 ) -> None:
-    """Logits to the output as they come, then the index of the largest."""
+    """Logits to the output as they come, then the index of the largest.
+
+    ``ends`` says in the cycle of that whether it ends a sequence; each does if None.
+    """
     best = Signal(logit.shape(), reset_less=True)
     best_class = Signal(range(phase.units), reset_less=True)
     class_known = Signal()
@@ -276,5 +294,10 @@ def _classify(
     m.d.comb += [
         output.push.eq(known | class_known),
         output.element.eq(Mux(class_known, best_class, logit)),
-        output.last.eq(class_known),
+        output.last.eq(_only_where(ends, class_known)),
     ]
+
+
+def _only_where(flag: Value | None, signal: Value) -> Value:
+    """``signal`` where ``flag`` is high; everywhere if there is none."""
+    return signal if flag is None else signal & flag

@@ -78,8 +78,9 @@ def sequence_energy(network: Network, steps: int) -> float:
     for core in schedule_of(network).cores:
         for scheduled in core.operators:
             found = node_energy(scheduled.node, scheduled.typed, scheduled.phase)
-            # A head that rides on the core computes once a sequence.
-            if core.every_step and scheduled.typed is core.typed:
+            # A head that rides on the core may compute once a sequence.
+            rides = scheduled.typed is core.head
+            if core.emits_every_step if rides else core.every_step:
                 every_step += found
             else:
                 at_the_end += found

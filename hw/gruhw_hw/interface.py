@@ -119,9 +119,15 @@ def _memories(path: str, scheduled: Scheduled) -> list[dict[str, Any]]:
 def _order(schedule: Schedule) -> str:
     """What comes out of the output stream."""
     count = schedule.last.emitting.units
+    ends = "tlast with a sequence's last"
+    every_step = schedule.last.emits_every_step
     if schedule.output == "class":
+        if every_step:
+            return f"{count} logits and then the class index a time step; {ends}"
         return f"{count} logits, then the class index with tlast"
     if schedule.output == "values":
+        if every_step:
+            return f"{count} values a time step; {ends}"
         return f"{count} values, the last one with tlast"
     return f"{count} states a time step; tlast with a sequence's last"
 

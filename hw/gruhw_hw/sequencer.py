@@ -35,7 +35,8 @@ class Sequencer(wiring.Component):
     bank : Out(1)
         The half of the state memory that holds the state to be read.
     first_step : Out(1)
-        The step is the first of its sequence: its state is zero.
+        The step, or that which follows the head, is the first of its sequence: its state is zero.
+        Until a head at the end of a sequence has computed, it is low.
     step_term, head_term : Out(1)
         A term of a step, or of the head, is addressed.
     step_end, head_end : Out(1)
@@ -67,6 +68,8 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         step, head = self._core.step, self._core.outputs
+        # A head at the end of a sequence; one behind every step follows as another step does.
+        at_end = head if not self._core.emits_every_step else None
         active = Signal()  # a term is issued
         in_head = Signal()  # by the head; while no term is issued, the next one will be
 
@@ -104,11 +107,13 @@ class Sequencer(wiring.Component):
         with m.If(self.vector_release):
             m.d.sync += [
                 self.bank.eq(~self.bank),
-                self.first_step.eq(0 if head else self.vector_last),
-                in_head.eq(self.vector_last if head else 0),
+                self.first_step.eq(0 if at_end else self.vector_last),
+                in_head.eq(self.vector_last if at_end else int(head is not None)),
             ]
         with m.If(self.head_end & last_of_phase):
-            m.d.sync += [in_head.eq(0), self.first_step.eq(1)]
+            m.d.sync += in_head.eq(0)
+            if head is None or at_end:
+                m.d.sync += self.first_step.eq(1)
 
         waited = self._wait(m, last_term, of_phase(lambda phase: phase.extra_cycles))
         ready = Mux(in_head, self.output_available, self.vector_full)

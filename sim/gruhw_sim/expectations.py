@@ -48,11 +48,14 @@ def sequences_of(
     architecture = instance("network", network, Network).architecture
     codes, steps = codes_and_lengths(inputs, lengths, network.input_type, architecture.inputs)
     at_least_one("sequence", len(codes))
-    return codes, steps, None if labels is None else labels_of(network, labels, len(codes))
+    right = None if labels is None else labels_of(network, labels, *codes.shape[:2])
+    return codes, steps, right
 
 
-def labels_of(network: Network, labels: ArrayLike, count: int) -> NDArray[Any]:
+def labels_of(network: Network, labels: ArrayLike, count: int, steps: int) -> NDArray[Any]:
     """What is right of ``count`` sequences: classes, shape [N], or values, shape [N, outputs].
+
+    At every step, they have shapes [N, T] and [N, T, outputs].
 
     Raises
     ------
@@ -60,10 +63,11 @@ def labels_of(network: Network, labels: ArrayLike, count: int) -> NDArray[Any]:
         If they are something else, or values where the network's output is a class.
     """
     outputs = network.architecture.outputs
-    if network.genome.output != "class" and np.ndim(labels) > 1:
-        return real_values("labels", labels, (count, outputs))
+    places = (count, steps) if network.architecture.every_step else (count,)
+    if network.genome.output != "class" and np.ndim(labels) > len(places):
+        return real_values("labels", labels, (*places, outputs))
     # One logit tells two classes.
-    return whole_values("labels", labels, (count,), 0, max(1, outputs - 1))
+    return whole_values("labels", labels, places, 0, max(1, outputs - 1))
 
 
 @dataclass(frozen=True)
@@ -212,10 +216,12 @@ class Scenario:
         _, value, sequence, step, unit = results.T
         rows = _rows(sequence, index, value, step, unit)
         if core.classifies:
-            last, numbers = len(self.operators) - 1, np.arange(count)
-            classes = _rows(numbers, last, self.reference.classes, self.lengths - 1, 0)
-            rows = np.concatenate([rows, classes])
-        return rows[np.argsort(rows[:, 0], kind="stable")]
+            # One behind the results of each step.
+            places = np.unique(rows[:, [0, 3]], axis=0).T
+            classes = self.reference.classes[tuple(places) if core.emits_every_step else places[0]]
+            last = len(self.operators) - 1
+            rows = np.concatenate([rows, _rows(places[0], last, classes, places[1], 0)])
+        return rows[np.lexsort((rows[:, 3], rows[:, 0]))]
 
     def _results(
         self, index: int, chosen: NDArray[np.bool_], every_step: bool | None = None
@@ -242,7 +248,8 @@ class Scenario:
         wanted = (step < ends if every else step == ends - 1) & chosen[:, None]
         sequence, step = np.nonzero(wanted)
         if operator.is_head:
-            results = self.reference.logits[sequence]
+            at_every_step = self.network.architecture.every_step
+            results = self.reference.logits[(sequence, step) if at_every_step else sequence]
         else:
             results = self.reference.operators[operator.name][sequence, step]
         cycles = operator.cycles(step) + np.array(self.starts)[sequence, None]

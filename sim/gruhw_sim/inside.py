@@ -55,7 +55,9 @@ class Operator:
     @property
     def every_step(self) -> bool:
         """Whether it computes every time step, or the last one of a sequence alone."""
-        return self.core.every_step and not self.is_head
+        if self.is_head and self.core.head:
+            return self.core.emits_every_step
+        return self.core.every_step
 
     def cycles(self, steps: IntArray) -> IntArray:
         """The cycles in which its results of these steps are there, shape [steps, units].
@@ -81,7 +83,7 @@ class Operator:
             core, units = self.core, self._units
             if self.is_head and core.head:
                 # Its results leave the core at once; the index of the largest comes behind them.
-                row = core.pushes(step + 1)[:units]
+                row = [core.emission(step, unit) for unit in range(units)]
             else:
                 row = [core.cycle(self.node, step, unit) for unit in range(units)]
             self._rows[step] = row

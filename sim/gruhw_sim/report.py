@@ -96,11 +96,11 @@ class SimulationReport:
     mismatches
         The first few of each test.
     classes
-        The class that the hardware gave each sequence, -1 if it gave none; shape [N]. None if
-        its output is another.
+        The class that the hardware gave each sequence, -1 if it gave none; shape [N], or [N, T] at
+        every step. None if its output is another.
     values
-        The integers that it gave each sequence, shape [N, outputs]. None if its output is another,
-        or some are missing.
+        The integers that it gave each sequence, shape [N, outputs], or [N, T, outputs] at every
+        step. None if its output is another, or some are missing.
     accuracy, reference_accuracy
         How well hardware and reference do: how many classes are right, or the squared error of
         values. None without labels; of the hardware, also where its output is the states.

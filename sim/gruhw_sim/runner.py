@@ -25,7 +25,7 @@ from gruhw.basics.files import PathLike, as_path, npz_bytes, scratch_folder, sha
 from gruhw.basics.programs import run_program
 from gruhw.basics.values import LARGEST_SEED, instance, truth, whole_number
 from gruhw.errors import ToolError
-from gruhw.network.accuracy import Accuracy, Figure, MeanSquaredError
+from gruhw.network.accuracy import Accuracy, Figure, MeanSquaredError, StepAccuracy
 from gruhw.network.bound import Network
 from gruhw.network.fixed import IntArray
 from gruhw.network.reference import classes_of
@@ -77,7 +77,8 @@ def simulate(
         Steps of each sequence, 1 to T, shape [N]; all T if None.
     labels
         What is right of each sequence, if known: its class, shape [N]; or its values, in the unit
-        of the data, shape [N, outputs], which the output ``class`` does not have.
+        of the data, shape [N, outputs], which the output ``class`` does not have. At every step,
+        of shapes [N, T] and [N, T, outputs].
     verilog
         The accelerator's Verilog; generated if it is not given.
     top
@@ -134,9 +135,9 @@ def simulate(
                 write_atomic(cache / name, (folder / name).read_bytes())
         tests, mismatches, given = read_results(folder, len(scenario.lengths))
     real = slice(len(inputs))
-    output, outputs = network.genome.output, network.architecture.outputs
-    classes = _classes(given[real]) if output == "class" else None
-    values = _values(given[real], outputs) if output == "values" else None
+    output, steps = network.genome.output, scenario.inputs.shape[1]
+    classes = _classes(network, given[real], steps) if output == "class" else None
+    values = _values(network, given[real], lengths, steps) if output == "values" else None
     found = values if classes is None else classes
     return SimulationReport(
         simulator=simulator,
@@ -148,44 +149,71 @@ def simulate(
         mismatches=mismatches,
         classes=classes,
         values=values,
-        accuracy=None if found is None or labels is None else worth(network, found, labels),
-        reference_accuracy=(
-            None if labels is None else worth(network, scenario.reference.logits[real], labels)
-        ),
+        accuracy=None if found is None else worth(network, found, labels, lengths),
+        reference_accuracy=worth(network, scenario.reference.logits[real], labels, lengths),
         build_seconds=built - started,
         run_seconds=run_seconds,
     )
 
 
-def _classes(given: Sequence[Sequence[str]]) -> IntArray:
-    """The class that the hardware gave each sequence, -1 if it gave none; shape [N]."""
-    found = [texts[0] if texts else "" for texts in given]
-    return np.array([int(text) if text.isdigit() else -1 for text in found], dtype=np.int64)
+def _classes(network: Network, given: Sequence[Sequence[str]], steps: int) -> IntArray:
+    """The class that the hardware gave each sequence, -1 if it gave none; shape [N] or [N, T]."""
+    places = steps if network.architecture.every_step else 1
+    found = np.full((len(given), places), -1, dtype=np.int64)
+    for row, texts in zip(found, given, strict=True):
+        classes = [int(text) if text.isdigit() else -1 for text in texts[:places]]
+        row[: len(classes)] = classes
+    return found if network.architecture.every_step else found[:, 0]
 
 
-def _values(given: Sequence[Sequence[str]], outputs: int) -> IntArray | None:
-    """The integers that it gave each sequence, shape [N, outputs]; None if any is missing."""
-    try:
-        found = np.array([list(map(int, texts)) for texts in given], dtype=np.int64)
-    except ValueError:  # unknown bits, or sequences of other lengths
-        return None
-    return found if found.shape == (len(given), outputs) else None
+def _values(
+    network: Network, given: Sequence[Sequence[str]], lengths: IntArray, steps: int
+) -> IntArray | None:
+    """The integers that it gave each sequence, shape [N, outputs] or [N, T, outputs].
+
+    None if any is missing.
+    """
+    every_step, outputs = network.architecture.every_step, network.architecture.outputs
+    found = np.zeros((len(given), steps if every_step else 1, outputs), dtype=np.int64)
+    for row, texts, length in zip(found, given, lengths.tolist(), strict=True):
+        try:
+            values = np.array(list(map(int, texts)), dtype=np.int64)
+        except ValueError:  # unknown bits
+            return None
+        places = length if every_step else 1
+        if values.size != places * outputs:
+            return None
+        row[:places] = values.reshape(places, outputs)
+    return found if every_step else found[:, 0]
 
 
-def worth(network: Network, found: IntArray, labels: NDArray[Any]) -> Figure:
-    """How well a network does that gave ``found`` where ``labels`` are right.
+def worth(
+    network: Network, found: IntArray, labels: NDArray[Any] | None, lengths: IntArray
+) -> Figure | None:
+    """How well a network does that gave ``found`` where ``labels`` are right; None without them.
 
     Parameters
     ----------
     found
-        Classes, shape [N]; or the head's integers, shape [N, outputs].
+        Classes, shape [N]; or the head's integers, shape [N, outputs]. At every step, of shapes
+        [N, T] and [N, T, outputs].
     labels
-        Classes, shape [N]; or values, shape [N, outputs].
+        Classes, or values in the unit of the data; of the same shapes.
+    lengths
+        Steps of each sequence, shape [N].
     """
-    if labels.ndim > 1:
+    if labels is None:
+        return None
+    every_step = network.architecture.every_step
+    counted = np.arange(found.shape[1]) < lengths[:, None] if every_step else None
+    if labels.ndim > 1 + every_step:
         right = labels if network.span is None else network.span.relative(labels)
-        return MeanSquaredError.of(found * network.head.typed.emitted.scale, right)
-    return Accuracy.of(classes_of(found) if found.ndim > 1 else found, labels)
+        scale = network.head.typed.emitted.scale
+        return MeanSquaredError.of(found * scale, right, counted=counted)
+    classes = classes_of(found) if found.ndim > 1 + every_step else found
+    if counted is None:
+        return Accuracy.of(classes, labels)
+    return StepAccuracy.of_steps(classes == labels, counted)
 
 
 @contextmanager

@@ -92,17 +92,32 @@ def _reached(network: Network, inputs: IntArray, lengths: IntArray) -> NDArray[n
     A result beyond an end of its type, before it is saturated, is one of its own.
     """
     reference = run_reference(network, inputs, lengths)
-    every = network.architecture.every_step(network.genome.output)
+    every = network.architecture.stepping(network.genome.output)
     emitted, columns = inputs, []
     for bound, steps in zip(network.layers, every, strict=False):
         columns += _reached_by(bound, emitted, lengths, reference, every_step=steps)
         emitted = reference.operators[bound.stage.spell(bound.graph.emits)]
     if network.genome.output == "class":
-        columns.append(_marks(reference.classes[:, None], network.architecture.outputs))
-        bits = network.head.typed.emitted.bits
-        decisive = _decisive_bits(reference.logits, reference.classes, bits)
-        columns.append(np.repeat(decisive, DECISION_WEIGHT, axis=1))
+        columns += _decided_by(network, reference, lengths)
     return np.concatenate(columns, axis=1)
+
+
+def _decided_by(
+    network: Network, reference: Reference, lengths: IntArray
+) -> list[NDArray[np.bool_]]:
+    """Which classes each sequence has, and which bits decide in it: shapes [N, all]."""
+    outputs, bits = network.architecture.outputs, network.head.typed.emitted.bits
+    logits, classes = reference.logits, reference.classes
+    if not network.architecture.every_step:
+        logits, classes = logits[:, None], classes[:, None]
+    # Past a sequence's end, its first step stands instead.
+    step = np.arange(classes.shape[1])
+    step = np.where(step < lengths[:, None], step, 0)
+    logits = np.take_along_axis(logits, step[..., None], axis=1)
+    classes = np.take_along_axis(classes, step, axis=1)
+    decisive = _decisive_bits(logits.reshape(-1, outputs), classes.ravel(), bits)
+    of_sequences = decisive.reshape(*classes.shape, -1).any(axis=1)
+    return [_marks(classes, outputs), np.repeat(of_sequences, DECISION_WEIGHT, axis=1)]
 
 
 def _reached_by(

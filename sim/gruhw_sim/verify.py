@@ -181,7 +181,7 @@ def verify_samples(
     kind, size = network.input_type, network.architecture.inputs
     x = shaped("inputs", split.x, ("sequences", "steps", size))
     at_least_one("sequence", len(x))
-    right = labels_of(network, split.y, len(x))
+    right = labels_of(network, split.y, *x.shape[:2])
     settings = _Settings.checked(network, waveform, verilog, top, cache, jobs, progress)
     saturation = Saturation()
 
@@ -295,7 +295,7 @@ def _verify(
     if labels is None or network.genome.output == "states":
         return Verification(done)
     # What the reference's head gave is what the hardware gave.
-    return Verification(done, accuracy=worth(network, np.concatenate(given), labels))
+    return Verification(done, accuracy=worth(network, np.concatenate(given), labels, lengths))
 
 
 def _run(

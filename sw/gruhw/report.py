@@ -345,7 +345,15 @@ def compare(
     tell = progress or (lambda text: None)
     tell("checking what to measure")
     folded = [
-        [Design.load(design.path, pe=pe, output=design.genome.output) for pe in pes]
+        [
+            Design.load(
+                design.path,
+                pe=pe,
+                output=design.genome.output,
+                every_step=design.genome.network.every_step,
+            )
+            for pe in pes
+        ]
         for design in designs
     ]
     chosen = tuple(targets if folded_targets is None else folded_targets)

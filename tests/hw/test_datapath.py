@@ -104,9 +104,15 @@ def expected_elements(network: Network, found: Reference, lengths: IntArray) -> 
         if network.genome.output == "states":
             values = found.operators[emits][sequence, :length].ravel().tolist()
         else:
-            values = found.logits[sequence].tolist()
-            if network.genome.output == "class":
-                values.append(int(found.classes[sequence]))
+            given = found.logits[sequence], found.classes[sequence]
+            if network.architecture.every_step:
+                steps = list(zip(given[0][:length], given[1][:length], strict=True))
+            else:
+                steps = [given]
+            values = []
+            for logits, chosen in steps:
+                values += logits.tolist()
+                values += [int(chosen)] if network.genome.output == "class" else []
         elements += [(value, 0) for value in values[:-1]] + [(values[-1], 1)]
     return elements
 

@@ -35,7 +35,7 @@ def seen_operands(network: Network, seed: int) -> dict[str, set[tuple[int, ...]]
     """The combinations of operands of each elementwise operator in some random sequences."""
     inputs, lengths = random_sequences(np.random.default_rng(seed), network, 12, 9)
     values = run_reference(network, inputs, lengths).operators
-    every = network.architecture.every_step(network.genome.output)
+    every = network.architecture.stepping(network.genome.output)
     found = {}
     for bound, steps in zip(network.layers, every, strict=False):
         step = np.arange(inputs.shape[1])

@@ -54,6 +54,7 @@ def random_architecture(
     kinds: Sequence[str] | None = None,
     largest: int = LARGEST,
     initial: Initial | None = None,
+    every_step: bool | None = None,
 ) -> Architecture:
     """Layers of any cells, dense ones before, between and behind them.
 
@@ -67,6 +68,8 @@ def random_architecture(
         The most elements of an input vector, units of a layer and outputs.
     initial
         What states begin with; either if it is not given.
+    every_step
+        Whether there are outputs at every step; so it is for half of them if it is not given.
     """
     recurrent = tuple(kinds or cells())
     depth = depth or int(rng.integers(1, DEEPEST + 1))
@@ -81,6 +84,7 @@ def random_architecture(
         layers=tuple(layers),
         outputs=int(rng.integers(2, max(3, largest + 1))),
         initial=initial or INITIALS[rng.integers(len(INITIALS))],
+        every_step=bool(rng.integers(2)) if every_step is None else every_step,
     )
 
 

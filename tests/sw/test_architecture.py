@@ -300,8 +300,8 @@ def test_merged_biases_are_those_of_all_layers() -> None:
 def test_what_nobody_reads_is_not_computed_at_every_step(text: str, expected: list[bool]) -> None:
     network = Architecture(inputs=3, layers=text, outputs=2)
     for output in ("class", "values"):
-        assert network.every_step(output) == (*expected, False)
-    assert network.every_step("states") == (*[True] * len(expected), False)
+        assert network.stepping(output) == (*expected, False)
+    assert network.stepping("states") == (*[True] * len(expected), False)
 
 
 def test_most_units() -> None:

@@ -73,9 +73,21 @@ REFUSED: Refused = {
         lambda: Split(X, Y[:19], LENGTHS),
         "shape of labels must be [20], not [19]",
     ),
-    "labels in three dimensions": (
+    "values of other steps": (
         lambda: Split(X, Y[:, np.newaxis, np.newaxis], LENGTHS),
-        "shape of labels must be [20], not [20, 1, 1]",
+        "shape of values must be [20, 5, values], not [20, 1, 1]",
+    ),
+    "labels of other steps": (
+        lambda: Split(X, Y[:, np.newaxis], LENGTHS, "class every step"),
+        "shape of labels must be [20, 5], not [20, 1]",
+    ),
+    "labels for steps": (
+        lambda: Split(X, np.ones((20, 5), int), LENGTHS, "class"),
+        "shape of labels must be [20], not [20, 5]",
+    ),
+    "a target that there is not": (
+        lambda: Split(X, Y, LENGTHS, anything("colours")),
+        "target must be one of class, values, class every step, values every step, not 'colours'",
     ),
     "values of other sequences": (
         lambda: Split(X, Y[:19, np.newaxis], LENGTHS),

@@ -495,7 +495,8 @@ def test_values_are_no_classes() -> None:
 def test_an_unknown_target_is_refused() -> None:
     with pytest.raises(InputError) as raised:
         to_find("colours", 2)  # type: ignore[arg-type]
-    assert str(raised.value) == "target must be one of class, values, not 'colours'"
+    targets = "class, values, class every step, values every step"
+    assert str(raised.value) == f"target must be one of {targets}, not 'colours'"
 
 
 def test_values_stay_with_their_sequences() -> None:
@@ -513,7 +514,8 @@ def test_values_stay_with_their_sequences() -> None:
         (np.zeros((2, 1)), "shape of values must be [6, values], not [2, 1]"),
         (np.zeros((6, 0)), "at least 1 value of a sequence is required, but there are 0"),
         (np.full((6, 1), np.nan), "every value of values must be finite, not nan"),
-        (np.zeros((6, 1, 1)), "labels must be whole numbers, not float64"),
+        (np.zeros((6, 1, 1)), "shape of values must be [6, 2, values], not [6, 1, 1]"),
+        (np.zeros(6), "labels must be whole numbers, not float64"),
     ],
 )
 def test_values_that_are_none(y: NDArray[Any], message: str) -> None:

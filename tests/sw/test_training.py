@@ -383,13 +383,13 @@ def test_values_count_as_parts_of_their_deviation() -> None:
     assert span.deviation.tolist() == [100.0, 1.0]  # what is constant has none
     batch = Split(np.zeros((2, 1, 1)), values)
     found = torch.tensor(span.relative(values + np.array([50.0, 0.0]))).float()[None]
-    assert Objective("values", span).loss(found, batch).item() == pytest.approx(0.25 / 2)
+    assert Objective(span).loss(found, batch).item() == pytest.approx(0.25 / 2)
     both = torch.cat([found, found])
-    assert Objective("values", span).loss(both, batch).item() == pytest.approx(0.25)
-    taught = Objective("values", span, 0.25)
+    assert Objective(span).loss(both, batch).item() == pytest.approx(0.25)
+    taught = Objective(span, 0.25)
     assert taught.loss(found, batch, found[0]).item() == pytest.approx(0.75 * 0.25 / 2)
     plain = torch.tensor(values).float()[None] + 2.0
-    assert Objective("values").loss(plain, batch).item() == pytest.approx(4.0)
+    assert Objective().loss(plain, batch).item() == pytest.approx(4.0)
 
 
 def trained_on_both_ways(

@@ -43,6 +43,8 @@ def control_terms(core: Core) -> Terms:
         found["second phase"] = 1
         found["delay"] += MULTIPLY_CYCLES
         found["held value"] += _carried_numbers(core.outputs, ready, ready)
+        if core.marks_last_step:
+            _mark_last_step(found, core, core.outputs)
     if core.classifies:
         typed, name = core.emitted
         logit, number = typed[name].bits, ceil_log2(core.emitting.units)
@@ -117,11 +119,19 @@ def _positions(found: Counts, core: Core) -> None:
     found["flag"] = (1 if core.typed.graph.states else 0) + (1 + lead if reads else 0)
     if reads:
         held += _registers(interval - 1, max(reads), interval)
-    if core.every_step and not core.outputs and not core.classifies:
-        emitted = core.slots[core.typed.graph.emits].ready
-        held += _registers(interval - 1, emitted, interval)
-        found["last flag"] = 1 + lead
     found["held value"] = held
+    if core.marks_last_step and not core.outputs:
+        _mark_last_step(found, core, core.step)
+
+
+def _mark_last_step(found: Counts, core: Core, phase: Phase) -> None:
+    """The flag that goes with the units of the emitting phase: theirs is a sequence's last step."""
+    _, emitted = core.emitted
+    # The index of the largest element comes a cycle later.
+    ready = core.slots[emitted].ready + core.classifies
+    interval = phase.unit_interval
+    found["held value"] += _registers(interval - 1, ready, interval)
+    found["last flag"] = 1 + phase.accumulator_cycle - phase.terms
 
 
 def _pushes_last_step(core: Core) -> bool:

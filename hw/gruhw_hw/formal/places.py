@@ -141,7 +141,9 @@ class Places:
         self._ages = [age + self._ready for age in ages]
         self.oldest = self._ages[-1] + core.classifies
         self.groups = groups = Groups(claim, model, phase, self.oldest)
-        self._of_last_step = groups.with_mark(last, "of_last_step")
+        # The groups of a head behind every step come when the input vector has been released.
+        last_step = model.first_step if core.outputs and core.marks_last_step else last
+        self._of_last_step = groups.with_mark(last_step, "of_last_step")
         # Groups of a phase that emits nothing before its last step; or all of them do.
         self._emitting = self._of_last_step if model.emits is last else groups.ended
         self._outputs = core.group_outputs(0) if phase.groups > 1 else 0
@@ -227,14 +229,10 @@ class Places:
     def _ends_sequence(self) -> Value:
         """Whether the element that is pushed is the last of its sequence."""
         core, phase = self._core, self._phase
-        if core.classifies:
-            return self._due[-1]
         lane = phase.last_lanes - 1
-        age = self._ages[lane]
-        ends = self._due[lane] & self.groups.of_last[age]
-        if core.outputs or not core.every_step:
-            return ends
-        return ends & self._of_last_step[age]
+        age = self._index_age if core.classifies else self._ages[lane]
+        ends = self._due[-1] if core.classifies else self._due[lane] & self.groups.of_last[age]
+        return ends & self._of_last_step[age] if core.marks_last_step else ends
 
     def _assume_numbers(self, name: str) -> None:
         """Units are numbered as they come: a claim about the pipeline by itself."""
@@ -250,15 +248,15 @@ class Places:
     def _claim_last_step(self) -> None:
         """That units know whether their step is the last of its sequence, where that matters."""
         core, claim, phase = self._core, self._claim, self._phase
-        if core.outputs or core.classifies or not core.every_step:
+        if not core.marks_last_step:
             return
         name = "last_step"
-        pipeline = Pipeline(Module(), phase, Const(0), Const(0), "step")
+        pipeline = Pipeline(Module(), phase, Const(0), Const(0), "head" if core.outputs else "step")
         flag = pipeline.of_group(Const(0, 1), name)
         for age in range(1, phase.accumulator_cycle - phase.terms + 1):
             shown = claim.probe(f"{name}_{age}", 1)
             claim.holds(~self.groups.ended[age] | (shown == self._of_last_step[age]))
-        for cycle in range(self._ready + 1):
+        for cycle in range(self._ready + 1 + core.classifies):
             shown = claim.probe(pipeline.at(flag, cycle).name, 1)
             for lane in range(phase.lanes):
                 age = self.groups.age(lane, cycle)

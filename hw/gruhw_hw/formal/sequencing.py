@@ -51,10 +51,12 @@ class Sequence:
         self.group = Signal(range(max(2, *(each.groups for each in self.phases))), name="group")
         self.term = Signal(range(max(2, *(each.terms for each in self.phases))), name="term")
         self.first_step, self.bank = Signal(init=1, name="first_step"), Signal(name="bank")
-        # A group takes group_cycles; the states of a step can be read after step_interval.
+        # A head computes behind the last step of a sequence alone, or behind every step.
+        self.head_at_end = head is not None and not core.emits_every_step
+        # A group takes group_cycles; the states of a step can be read after head_start.
         waits = [self.wait(phase) for phase in self.phases]
         done = (step.groups - 1) * step.group_cycles + step.terms
-        self._after_step = core.step_interval - done - 1
+        self._after_step = core.head_start - done - 1
         self.longest = max(self._after_step, *waits)
         self.idle = Signal(range(self.longest + 1), name="idle")
         self.emits: Value = Const(1)
@@ -102,13 +104,15 @@ class Sequence:
                 m.d.sync += self.group.eq(Mux(self.last_group(phase), 0, self.group + 1))
             if phase is head:
                 with m.If(self.ends(phase) & self.last_group(phase)):
-                    m.d.sync += [self.in_head.eq(0), self.first_step.eq(1)]
+                    m.d.sync += self.in_head.eq(0)
+                    if self.head_at_end:
+                        m.d.sync += self.first_step.eq(1)
         with m.If(self.release):
             m.d.sync += [
                 self.idle.eq(self._after_step),
                 self.bank.eq(~self.bank),
-                self.first_step.eq(0 if head else last),
-                self.in_head.eq(last if head else 0),
+                self.first_step.eq(0 if self.head_at_end else last),
+                self.in_head.eq(last if self.head_at_end else int(head is not None)),
             ]
 
     def compare(self, below: str = "") -> None:

@@ -47,6 +47,12 @@ OutputOption = Annotated[
     OutputKind | None,
     typer.Option("--output", help="The output stream's contents, instead of the genome's."),
 ]
+EveryStepOption = Annotated[
+    bool,
+    typer.Option(
+        "--every-step", help="Give outputs after every step, even if the genome says otherwise."
+    ),
+]
 DspOption = Annotated[
     bool, typer.Option("--dsp", help="Leave products to multiplier blocks of the device.")
 ]
@@ -69,11 +75,14 @@ DataOption = Annotated[
 ]
 
 
-def _design(genome: Path, pe: str | None, output: OutputKind | None) -> "Design":
+def _design(
+    genome: Path, pe: str | None, output: OutputKind | None, *, every_step: bool
+) -> "Design":
     """The design that a command's options say."""
     from gruhw.design import Design
 
-    return Design.load(genome, pe=None if pe is None else lanes(pe), output=output)
+    folding = None if pe is None else lanes(pe)
+    return Design.load(genome, pe=folding, output=output, every_step=every_step)
 
 
 def generate(
@@ -84,6 +93,7 @@ def generate(
     ] = None,
     pe: Lanes = None,
     output: OutputOption = None,
+    every_step: EveryStepOption = False,
     data: DataOption = None,
     dsp: DspOption = False,
     top: TopOption = TOP,
@@ -94,7 +104,7 @@ def generate(
 
     started = time.monotonic()
     check_yosys_cache()
-    design = _design(genome, pe, output)
+    design = _design(genome, pe, output, every_step=every_step)
     folder = out or Path("build") / design.name
     with working("generating"):
         sizes = write_design(design, folder, design.samples(data), blocks=dsp, top=top)
@@ -111,6 +121,7 @@ def synth(
     dsp: DspOption = False,
     pe: Lanes = None,
     output: OutputOption = None,
+    every_step: EveryStepOption = False,
     top: TopOption = TOP,
     json: JsonPath = None,
 ) -> None:
@@ -119,7 +130,7 @@ def synth(
     from gruhw_hw.top import generate_verilog
 
     check_yosys_cache()
-    design = _design(genome, pe, output)
+    design = _design(genome, pe, output, every_step=every_step)
     with working(f"synthesising for {target}"):
         verilog = generate_verilog(design.network, blocks=dsp, top=top).verilog
         modules = operator_modules(design.network, top)
@@ -145,6 +156,7 @@ def simulate(
     ] = EXTREME_SEQUENCES,
     pe: Lanes = None,
     output: OutputOption = None,
+    every_step: EveryStepOption = False,
     data: DataOption = None,
     dsp: DspOption = False,
     netlist: Annotated[
@@ -179,7 +191,7 @@ def simulate(
     check_yosys_cache()
     with writing_cache(SIMULATIONS):
         pass
-    design = _design(genome, pe, output)
+    design = _design(genome, pe, output, every_step=every_step)
     split = design.samples(data, wanted=samples)
     if samples > len(split):
         raise InputError(
@@ -254,6 +266,7 @@ def verify(
     ] = None,
     pe: Lanes = None,
     output: OutputOption = None,
+    every_step: EveryStepOption = False,
     json: JsonPath = None,
 ) -> None:
     """Send a whole data set through the Verilog, value and cycle."""
@@ -267,7 +280,7 @@ def verify(
         pass
     if verilog is None:
         check_yosys_cache()
-    design = _design(genome, pe, output)
+    design = _design(genome, pe, output, every_step=every_step)
     text = read_text(verilog) if verilog else None
     if text is not None and top is None:
         with naming(verilog):
@@ -314,13 +327,14 @@ def prove(
     ] = None,
     pe: Lanes = None,
     output: OutputOption = None,
+    every_step: EveryStepOption = False,
     json: JsonPath = None,
 ) -> None:
     """Prove operators, buffers and control right for all inputs."""
     from gruhw.basics.files import write_atomic
     from gruhw_hw.formal import prove_network
 
-    design = _design(genome, pe, output)
+    design = _design(genome, pe, output, every_step=every_step)
     started = time.monotonic()
     with counting("proving") as tell:
         proof = prove_network(design.network, jobs=jobs, progress=tell)

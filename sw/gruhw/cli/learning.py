@@ -24,6 +24,7 @@ from gruhw.cli.console import (
     write_json,
 )
 from gruhw.cli.network import (
+    EveryStepOption,
     HiddenOption,
     InitialOption,
     LayersOption,
@@ -88,6 +89,7 @@ def train(
     hidden: HiddenOption = None,
     output: NetworkOutputOption = None,
     initial: InitialOption = None,
+    every_step: EveryStepOption = False,
     float_epochs: Annotated[
         int | None,
         typer.Option(help="Epochs in floating point; the task's if absent.", min=0, metavar="N"),
@@ -116,8 +118,9 @@ def train(
     template = Genome.load(genome) if genome else None
     wanted = given_layers(layers, hidden)
     if template is not None:
-        check_like(template.network, wanted, initial, genome)
-    found_task = load_task(task)
+        check_like(template.network, wanted, initial, genome, every_step=every_step)
+        every_step = template.network.every_step
+    found_task = load_task(task, every_step=every_step)
     epochs_given = {"float_epochs": float_epochs, "quantised_epochs": epochs}
     given: dict[str, Any] = {n: count for n, count in epochs_given.items() if count is not None}
     network, gives = network_for(found_task, wanted, output, initial, template)
@@ -157,14 +160,15 @@ def calibrate(
     from gruhw.learning.tasks import load_task
     from gruhw.learning.training import recipe_for
 
-    chosen = task or Genome.load(genome).task
+    template = Genome.load(genome)
+    chosen = task or template.task
     if chosen is None:
         raise InputError(f"{genome}: task is required, but missing: give --task")
     check_unicode("task", chosen)
     with working("calibrating"):
         found = recalibrate(
             genome,
-            load_task(chosen),
+            load_task(chosen, every_step=template.network.every_step),
             out,
             sequences=samples or recipe_for(chosen).calibration,
             keep_outliers=keep_outliers,
@@ -202,7 +206,7 @@ def evaluate(
 ) -> None:
     """Measure accuracy or error in the integers of the hardware."""
     from gruhw.design import Design
-    from gruhw.network.accuracy import Accuracy
+    from gruhw.network.accuracy import Accuracy, StepAccuracy
     from gruhw.network.reference import measure
 
     design = Design.load(genome)
@@ -212,7 +216,9 @@ def evaluate(
         part = design.part(split, source)
         figure = measure(design.network, part)
     of = {"task": task or design.genome.task, "split": split}
-    shown = of | {"sequences": f"{figure.total:,}"}
+    shown = of | {"sequences": f"{len(part):,}"}
+    if isinstance(figure, StepAccuracy):
+        shown["steps"] = f"{figure.total:,}"
     if isinstance(figure, Accuracy):
         shown["correct"] = f"{figure.correct:,}"
     shown |= {figure.name: str(figure), "weight bits": f"{design.network.weight_bits:,}"}

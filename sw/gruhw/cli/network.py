@@ -72,6 +72,17 @@ InitialOption: TypeAlias = Annotated[
 ]
 
 
+EveryStepOption: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--every-step",
+        help="Give outputs after every step of a sequence, and not after the last alone. What data "
+        "say of a sequence is then right of each of its steps. So it always is where data say "
+        "something of every step.",
+    ),
+]
+
+
 def parse_layers(text: str) -> tuple[Layer, ...]:
     """Layers as users give them; :class:`InputError` if one is none."""
     return tuple(map(Layer.parse, text.split(",")))
@@ -98,7 +109,12 @@ def given_layers(layers: str | None, hidden: int | None) -> str | None:
 
 
 def check_like(
-    network: Architecture, layers: str | None, initial: InitialState | None, source: object
+    network: Architecture,
+    layers: str | None,
+    initial: InitialState | None,
+    source: object,
+    *,
+    every_step: bool = False,
 ) -> None:
     """Raise :class:`InputError` unless options, if given, say the same as the network has.
 
@@ -111,6 +127,8 @@ def check_like(
         raise InputError(
             f"initial must be {network.initial}, as in {source}, or absent, not {initial}"
         )
+    if every_step and not network.every_step:
+        raise InputError(f"--every-step must be absent: {source} gives outputs at the end alone")
 
 
 def network_for(

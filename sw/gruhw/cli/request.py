@@ -22,6 +22,7 @@ from gruhw.search.folder import FLOAT_CHECKPOINT, FLOAT_MODEL
 from gruhw.search.objectives import DEFAULT_TARGET
 
 if TYPE_CHECKING:
+    from gruhw.learning.tasks import Task
     from gruhw.search.objectives import Cost
     from gruhw.search.space import SearchSpace
     from gruhw.search.store import Store
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
 class Request:
     """What was asked for, as it is stored with a search and found again by ``--resume``.
 
-    So that the files of ``model`` and ``start`` need not be read again, ``layers``, ``output`` and
-    ``initial`` are the model's, if there is one, and ``genomes`` are those of ``start``.
+    So that the files of ``model`` and ``start`` need not be read again, ``layers``, ``output``,
+    ``initial`` and ``every_step`` are the model's, if there is one, and ``genomes`` are those of
+    ``start``.
     """
 
     task: str = ""
@@ -40,6 +42,7 @@ class Request:
     layers: str | None = None
     output: OutputKind | None = None
     initial: InitialState | None = None
+    every_step: bool = False
     objective: tuple[Objective, ...] = ("size",)
     target: Target = DEFAULT_TARGET
     preset: Preset = "full"
@@ -67,13 +70,16 @@ QUICK = {"population": 16, "generations": 8, "finalists": 4}
 QUICK_DESCENT = 0.5
 """The part of the genes that each step of a quick search's descent narrows."""
 
-TRAINING = ("task", "model", "layers", "output", "initial", "seed", "quick", "keep_outliers")
+TRAINING = (
+    *("task", "model", "layers", "output", "initial", "every_step"),
+    *("seed", "quick", "keep_outliers"),
+)
 """What the float network and the shared weights depend on."""
 
 TRAINED = (FLOAT_CHECKPOINT, FLOAT_MODEL)
 """Files of which a folder has one as soon as something is trained."""
 
-LATER = {"keep_outliers", "layers", "output", "initial"}
+LATER = {"keep_outliers", "layers", "output", "initial", "every_step"}
 """Options that searches did not always have."""
 
 UNITS = "hidden"
@@ -103,26 +109,39 @@ def _like_model(request: Request) -> Request:
     from gruhw.learning.tasks import load_task
     from gruhw.network.bound import read_model
 
-    path, task = Path(request.model), load_task(request.task)
+    path = Path(request.model)
     genome = Genome.load(path)
     found = genome.network
+    task = load_task(request.task, every_step=found.every_step)
     read_model(genome, path)
     task.check_network(found, path)
-    check_like(found, request.layers, request.initial, path)
+    check_like(found, request.layers, request.initial, path, every_step=request.every_step)
     network, output = network_for(task, None, request.output, None, genome)
     if network != found:
         raise InputError(
             f"{path}: outputs of the network must be {network.outputs} for output {output}, "
             f"not {found.outputs}"
         )
-    return replace(request, layers=layers_text(found), output=output, initial=found.initial)
+    return replace(
+        request,
+        layers=layers_text(found),
+        output=output,
+        initial=found.initial,
+        every_step=found.every_step,
+    )
 
 
 def network_of(request: Request) -> tuple[Architecture, OutputKind]:
     """The network that is asked for, and what it gives."""
+    task = task_of(request)
+    return network_for(task, request.layers, request.output, request.initial)
+
+
+def task_of(request: Request) -> "Task":
+    """The task that is asked for."""
     from gruhw.learning.tasks import load_task
 
-    return network_for(load_task(request.task), request.layers, request.output, request.initial)
+    return load_task(request.task, every_step=request.every_step)
 
 
 def stored_request(store: "Store", given: dict[str, Any]) -> Request:
@@ -183,7 +202,7 @@ def check_data(store: "Store", request: Request) -> None:
     """Refuse to go on with what was trained on other data, also before its first evaluation."""
     from gruhw.search.shared import training_data  # it brings PyTorch
 
-    folder, contents = store.path.parent, training_data(request.task)
+    folder, contents = store.path.parent, training_data(task_of(request))
     if store.get("settings") is None and not any(exists(folder / name) for name in TRAINED):
         store.put({"contents": contents})  # nothing was trained on what is known
     store.bind_contents(contents)
@@ -191,7 +210,6 @@ def check_data(store: "Store", request: Request) -> None:
 
 def check(request: Request) -> list["Cost"]:
     """Find what is wrong before anything is written or takes time; the costs to minimise."""
-    from gruhw.learning.tasks import load_task
     from gruhw.search.evolve import check_population
     from gruhw.search.front import Selection
     from gruhw.search.objectives import make_costs
@@ -200,7 +218,7 @@ def check(request: Request) -> list["Cost"]:
     check_population(request.population)
     if request.finalists % 4:
         raise InputError(f"finalists must be a multiple of 4, not {request.finalists}")
-    task = load_task(request.task)
+    task = task_of(request)
     space = make_space(request)
     for genome in request.genomes:
         space.vector(genome)

@@ -16,6 +16,7 @@ from gruhw.cli.choices import OneOfObjectives, Preset, Target
 from gruhw.cli.console import JsonPath, counting, errors, figures, progress, results, write_json
 from gruhw.cli.learning import OutlierOption
 from gruhw.cli.network import (
+    EveryStepOption,
     HiddenOption,
     InitialOption,
     LayersOption,
@@ -63,6 +64,7 @@ def search(
     hidden: HiddenOption = None,
     output: NetworkOutputOption = None,
     initial: InitialOption = None,
+    every_step: EveryStepOption = False,
     objective: Annotated[
         list[OneOfObjectives] | None,
         typer.Option(
@@ -164,6 +166,7 @@ def search(
         "layers": given_layers(layers, hidden),
         "output": output,
         "initial": initial,
+        "every_step": every_step or None,
         "objective": tuple(map(str, objective)) if objective else None,
         "target": target,
         "preset": preset,

@@ -48,8 +48,11 @@ class Design:
         *,
         pe: int | tuple[int, ...] | None = None,
         output: Output | None = None,
+        every_step: bool = False,
     ) -> "Design":
         """Load the genome at ``path`` and its model, optionally with another folding or output.
+
+        With ``every_step``, there are outputs at every step even if the genome says otherwise.
 
         Raises
         ------
@@ -63,6 +66,8 @@ class Design:
             changes["folding"] = Folding.checked(pe, genome.network)
         if output is not None:
             changes["output"] = output
+        if every_step:
+            changes["network"] = genome.network.model_copy(update={"every_step": True})
         with naming(path):
             genome = genome.model_copy(update=changes)
         model = load_model(genome, path)
@@ -86,14 +91,11 @@ class Design:
             If there are none, or they do not fit the network.
         """
         if data is not None:
-            found = load_samples(data)
-            self.check(found, str(data))
-            return found
+            return self._suiting(load_samples(data), str(data))
         reference, task = self.genome.samples, self.genome.task
         if reference is not None:
             path, contents = read_reference(self.path.parent, reference.file, reference.sha256)
-            found = load_samples(path, contents)
-            self.check(found, str(path))
+            found = self._suiting(load_samples(path, contents), str(path))
             if len(found) >= whole_number("wanted", wanted, 0) or task is None:
                 return found
         if task is None:
@@ -112,7 +114,7 @@ class Design:
         if chosen is None:
             raise InputError(f"{self.path}: task is required, but missing: give --task")
         try:
-            return load_task(chosen)
+            return load_task(chosen, every_step=self.network.architecture.every_step)
         except InputError as error:
             if chosen != self.genome.task:
                 raise
@@ -126,10 +128,17 @@ class Design:
         self.check(found, f"task {task.name}")
         return found
 
+    def _suiting(self, samples: Split, source: str) -> Split:
+        """Samples as the network takes them; :class:`InputError` if they do not fit."""
+        if self.network.architecture.every_step:
+            samples = samples.at_every_step()
+        self.check(samples, source)
+        return samples
+
     def check(self, split: Split, source: str) -> None:
         """Raise :class:`InputError` unless the sequences of ``split`` fit the network."""
         check_split(split, self.genome, source, str(self.path))
-        if self.network.span is not None and split.target == "class":
+        if self.network.span is not None and split.of_classes:
             raise InputError(
                 f"{source}: y must be values, which {self.path} has learnt, not classes"
             )
@@ -147,19 +156,25 @@ def check_split(split: Split, genome: Genome, source: str, like: str) -> None:
             f"{source}: elements of a time step must be {network.inputs}, as in {like}, "
             f"not {elements}"
         )
-    if split.target == "values":
+    if split.of_every_step != network.every_step:
+        when = ("of a sequence", "of every step")
+        raise InputError(
+            f"{source}: y must be {split.kind} {when[network.every_step]}, which {like} gives, not "
+            f"{when[split.of_every_step]}"
+        )
+    if not split.of_classes:
         if genome.output == "class":
             raise InputError(f"{source}: y must be classes, for output class of {like}, not values")
-        if (values := split.y.shape[1]) != network.outputs:
+        if (values := split.y.shape[-1]) != network.outputs:
             raise InputError(
                 f"{source}: values of a sequence must be {network.outputs}, as in {like}, "
                 f"not {values}"
             )
         return
     classes = max(network.outputs, 2)  # a single logit stands for two classes
-    if len(split) and split.y.max() >= classes:
+    if (highest := split.y[split.counted].max(initial=0)) >= classes:
         raise InputError(
-            f"{source}: labels must be 0 to {classes - 1}, as in {like}, not {split.y.max()}"
+            f"{source}: labels must be 0 to {classes - 1}, as in {like}, not {highest}"
         )
 
 

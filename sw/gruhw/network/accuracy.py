@@ -1,16 +1,19 @@
 """How well a network does on sequences, and what that is worth: accuracies and squared errors.
 
-Both are a :class:`Figure`: tables, JSON and searches need to know no more.
+Both are a :class:`Figure`: tables, JSON and searches need to know no more. Where data say something
+of every step, steps are counted; but those of a sequence depend on each other, so an interval
+follows from how much *sequences* differ: the linearised variance of a ratio, W. G. Cochran,
+Sampling Techniques, 3rd edition, section 9A.
 """
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from math import inf, isfinite, sqrt
 from statistics import NormalDist
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from gruhw.basics.arrays import FloatArray, real_values, whole_values
 from gruhw.basics.values import real_number, whole
@@ -136,6 +139,11 @@ class Accuracy(Figure):
         return cls(int(np.count_nonzero(classes == right)), len(right))
 
     @property
+    def independent(self) -> float:
+        """How many independent decisions are worth as much."""
+        return self.total // self.times
+
+    @property
     def share(self) -> float:
         """The part that is classified right, 0 to 1."""
         return self.correct / self.total
@@ -148,7 +156,7 @@ class Accuracy(Figure):
     @property
     def interval(self) -> tuple[float, float]:
         """The 95 % score interval of E. B. Wilson, JASA 22, 1927, within 0 to 1."""
-        count, share = self.total // self.times, self.share
+        count, share = self.independent, self.share
         spread = DEVIATIONS**2 / count
         middle = share + spread / 2
         half = sqrt(spread * (share * (1 - share) + spread / 4))
@@ -185,18 +193,112 @@ class Accuracy(Figure):
 
 
 @dataclass(frozen=True)
+class StepAccuracy(Accuracy):
+    """So many steps of so many classified right.
+
+    Parameters
+    ----------
+    correct, total, times
+        As of :class:`Accuracy`, but steps.
+    sequence_count
+        The sequences that they belong to, ``times`` included.
+    effective
+        How many independent steps would be worth as much (L. Kish, Survey Sampling, section 8.2),
+        ``times`` included: 1 to ``total``.
+
+    Raises
+    ------
+    InputError
+        If there is no step, or a number is out of range.
+    """
+
+    sequence_count: int = 1
+    effective: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        count, effective = (
+            whole(self.sequence_count),
+            real_number("effective steps", self.effective),
+        )
+        if count is None or not 1 <= count <= self.total or count % self.times:
+            raise InputError(
+                f"sequences of {self.total} steps must be 1 to as many, each {self.times} times, "
+                f"not {self.sequence_count}"
+            )
+        if not 1 <= effective <= self.total:
+            raise InputError(f"effective steps must be 1 to {self.total}, not {self.effective}")
+        object.__setattr__(self, "sequence_count", count)
+        object.__setattr__(self, "effective", effective)
+
+    @classmethod
+    def of_steps(cls, right: NDArray[np.bool], counted: NDArray[np.bool], times: int = 1) -> Self:
+        """That of steps, shape [N, T], of which ``right`` says whether they are, where counted.
+
+        Raises
+        ------
+        InputError
+            If there is no sequence.
+        """
+        correct, steps = (right & counted).sum(axis=1), counted.sum(axis=1)
+        total, found = int(steps.sum()), int(correct.sum())
+        if not total:
+            return cls(0, 0, times)  # which is refused
+        share = found / total
+        spread = _ratio_variance(correct, steps, share)
+        # Where all are right, or wrong, nobody knows how much sequences differ.
+        effective = share * (1 - share) / spread if spread else float(len(steps))
+        return cls(found, total, times, len(steps), min(max(effective, 1.0), float(total)))
+
+    @property
+    def independent(self) -> float:
+        """How many independent decisions are worth as much."""
+        return max(1.0, self.effective / self.times)
+
+    @property
+    def sequences(self) -> str:
+        """How much decides, for people: ``12,345 steps of 300 sequences``."""
+        count, steps = self.sequence_count // self.times, self.total // self.times
+        text = f"{steps:,} step{'s' if steps > 1 else ''} of "
+        text += f"{count:,} sequence{'s' if count > 1 else ''}"
+        return text if self.times == 1 else f"{text} in {self.times} variations each"
+
+    def to_json(self, part: str = "") -> dict[str, Any]:
+        """The figures for programs; the names begin with the ``part`` of the data, if given."""
+        figures = {
+            "correct": self.correct,
+            "steps": self.total,
+            "sequences": self.sequence_count,
+            "accuracy": self.share,
+            "accuracy_interval": list(self.interval),
+        }
+        return self._named(figures, part)
+
+
+def _ratio_variance(parts: ArrayLike, wholes: ArrayLike, ratio: float) -> float:
+    """The variance of the ratio of two sums over independent sequences; 0 of one alone."""
+    parts, wholes = np.asarray(parts, np.float64), np.asarray(wholes, np.float64)
+    count = len(wholes)
+    if count == 1:
+        return 0.0
+    rest = parts - ratio * wholes
+    return float(count / (count - 1) * (rest**2).sum() / wholes.sum() ** 2)
+
+
+@dataclass(frozen=True)
 class MeanSquaredError(Figure):
     """The mean of the squared errors of so many sequences.
 
     The squared error of a sequence is the mean over the values that it has, in the square of their
-    unit.
+    unit. Of sequences that have values at every step, longer ones count more.
 
     Parameters
     ----------
     mean
         Of the sequences' squared errors.
     deviation
-        Their standard deviation: the root of the mean squared distance from ``mean``.
+        Their standard deviation: the root of the mean squared distance from ``mean``. Where they
+        have different weights, distances count by these, in parts of the mean weight.
     total, times
         See :class:`Figure`.
 
@@ -220,28 +322,59 @@ class MeanSquaredError(Figure):
             object.__setattr__(self, name, value)
 
     @classmethod
-    def of(cls, found: ArrayLike, values: ArrayLike, times: int = 1) -> "MeanSquaredError":
-        """That of the values ``found`` where ``values`` are right, both of shape [N, K].
+    def of(
+        cls,
+        found: ArrayLike,
+        values: ArrayLike,
+        times: int = 1,
+        counted: NDArray[np.bool] | None = None,
+    ) -> "MeanSquaredError":
+        """That of the values ``found`` where ``values`` are right.
+
+        Parameters
+        ----------
+        found, values
+            Both of shape [N, K], or [N, T, K] at every step.
+        times
+            See :class:`Figure`.
+        counted
+            The steps that count, shape [N, T], at least one of each sequence.
 
         Raises
         ------
         InputError
             If they are no finite numbers, there are none, or there are more of one than the other.
         """
-        given = real_values("found values", found, ("sequences", "values"))
+        places = ("sequences",) if counted is None else ("sequences", "steps")
+        given = real_values("found values", found, (*places, "values"))
         right = real_values("values", values, given.shape)
         difference = given.astype(np.float64) - right.astype(np.float64)
         with np.errstate(over="ignore"):  # refused below
-            return cls.of_errors((difference**2).mean(axis=1) if difference.size else (), times)
+            errors = (difference**2).mean(axis=-1) if difference.size else np.zeros(0)
+        if counted is None or not errors.size:
+            return cls.of_errors(errors, times)
+        steps = counted.sum(axis=1)
+        return cls.of_errors((errors * counted).sum(axis=1) / steps, times, steps)
 
     @classmethod
-    def of_errors(cls, errors: ArrayLike, times: int = 1) -> "MeanSquaredError":
-        """That of sequences with these squared errors, shape [N]; errors as of the class."""
+    def of_errors(
+        cls, errors: ArrayLike, times: int = 1, weights: ArrayLike | None = None
+    ) -> "MeanSquaredError":
+        """That of sequences with these squared errors, shape [N]; errors as of the class.
+
+        ``weights`` say how much each counts; all count the same if absent.
+        """
         squared: FloatArray = np.asarray(errors, dtype=np.float64)
         if not squared.size:
             return cls(0.0, 0.0, 0, times)  # which is refused
         with np.errstate(over="ignore", invalid="ignore"):
-            return cls(float(squared.mean()), float(squared.std()), len(squared), times)
+            if weights is None:
+                return cls(float(squared.mean()), float(squared.std()), len(squared), times)
+            parts = np.asarray(weights, dtype=np.float64)
+            parts = parts / parts.mean()
+            mean = float((parts * squared).mean())
+            deviation = float(np.sqrt(((parts * (squared - mean)) ** 2).mean()))
+            return cls(mean, deviation, len(squared), times)
 
     @property
     def error(self) -> float:
@@ -291,20 +424,25 @@ def figure_of(found: ArrayLike, split: Split) -> Figure:
     ----------
     found
         Classes of shape [N] where the split's target is ``class``; real numbers of shape [N, K],
-        in the unit of the data, where it is ``values``.
+        in the unit of the data, where it is ``values``. At every step, of shape [N, T] and
+        [N, T, K].
     split
         The sequences.
 
     Returns
     -------
     Figure
-        An :class:`Accuracy` or a :class:`MeanSquaredError`.
+        An :class:`Accuracy`, a :class:`StepAccuracy` or a :class:`MeanSquaredError`.
 
     Raises
     ------
     InputError
         If shapes differ, there is no sequence, or something is of another type.
     """
-    if split.target == "class":
+    counted = split.counted if split.of_every_step else None
+    if not split.of_classes:
+        return MeanSquaredError.of(found, split.y, counted=counted)
+    if counted is None:
         return Accuracy.of(found, split.y)
-    return MeanSquaredError.of(found, split.y)
+    classes = whole_values("classes", found, split.y.shape)
+    return StepAccuracy.of_steps(classes == split.y, counted)

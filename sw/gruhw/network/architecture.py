@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias, TypeVar, get_args
 
-from pydantic import BeforeValidator, ConfigDict, PlainSerializer, field_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    field_validator,
+    model_serializer,
+)
 
 from gruhw.basics.strict import MAXIMUM_SIZE, Size, Strict
 from gruhw.basics.values import instance, whole
@@ -225,6 +231,8 @@ class Architecture(Strict):
         Elements of what the head computes out of the last result: logits of classes, or values.
     initial
         What states are in the first step of a sequence.
+    every_step
+        Whether the head computes outputs after every step of a sequence, or after the last alone.
 
     Raises
     ------
@@ -242,6 +250,7 @@ class Architecture(Strict):
     ]
     outputs: Size
     initial: Initial = "zero"
+    every_step: bool = False
 
     if TYPE_CHECKING:  # what may be given is more than what is kept
 
@@ -252,7 +261,16 @@ class Architecture(Strict):
             layers: str | Sequence[str | Layer],
             outputs: int,
             initial: Initial = "zero",
+            every_step: bool = False,
         ) -> None: ...
+
+    @model_serializer(mode="wrap")
+    def _serialise(self, handler: Any) -> dict[str, Any]:
+        fields: dict[str, Any] = handler(self)
+        # Files that were written before there was a choice stay as they are.
+        if not self.every_step:
+            del fields["every_step"]
+        return fields
 
     @field_validator("layers")
     @classmethod
@@ -265,7 +283,12 @@ class Architecture(Strict):
     def __str__(self) -> str:
         layers = ", ".join(map(str, self.layers))
         initial = "" if self.initial == "zero" else f", {self.initial} initial states"
-        return f"{self.inputs} inputs, {layers}, {self.outputs} outputs{initial}"
+        every = " at every step" if self.every_step else ""
+        return f"{self.inputs} inputs, {layers}, {self.outputs} outputs{every}{initial}"
+
+    def same_weights(self, other: "Architecture") -> bool:
+        """Whether what was trained of one suits the other: when outputs come does not matter."""
+        return self == other.model_copy(update={"every_step": self.every_step})
 
     @cached_property
     def layer_stages(self) -> tuple[Stage, ...]:
@@ -288,6 +311,15 @@ class Architecture(Strict):
         last = self.layer_stages[-1]
         head = Stage(HEAD, _head_graph(last.graph.units, self.outputs), last.name, "")
         return (*self.layer_stages, head)
+
+    @cached_property
+    def recurrent(self) -> tuple[Stage, ...]:
+        """The stages up to the last one with a state.
+
+        Those behind them compute a step from nothing but what these emit in it.
+        """
+        last = max(n for n, stage in enumerate(self.layer_stages) if stage.graph.states)
+        return self.layer_stages[: last + 1]
 
     @cached_property
     def other_cells(self) -> Mapping[str, str]:
@@ -361,15 +393,15 @@ class Architecture(Strict):
             for state in stage.graph.states
         }
 
-    def every_step(self, output: str) -> tuple[bool, ...]:
+    def stepping(self, output: str) -> tuple[bool, ...]:
         """Whether each stage computes every time step, or the last one of a sequence alone.
 
-        Nobody reads the results of others: of stages behind the last recurrent one, unless the
-        ``output`` is ``states``.
+        Nobody reads the results of others: of stages behind the last recurrent one, unless there
+        are outputs at every step, or the ``output`` is ``states``.
         """
-        recurrent = [bool(stage.graph.states) for stage in self.layer_stages]
-        layers = [output == "states" or any(recurrent[index:]) for index in range(len(recurrent))]
-        return (*layers, False)
+        always = self.every_step or output == "states"
+        layers = [always or stage in self.recurrent for stage in self.layer_stages]
+        return (*layers, self.every_step)
 
     @property
     def most_units(self) -> int:

@@ -1,7 +1,7 @@
 """A genome bound to its trained model: the network that hardware and reference are made from."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from numpy.typing import ArrayLike
@@ -178,7 +178,7 @@ def read_model(genome: Genome, genome_path: PathLike) -> Model:
     model = Model.from_bytes(data, path)
     with naming(path):
         model.check_network(genome.network)
-    return model
+    return replace(model, network=genome.network)
 
 
 def load_network(genome_path: PathLike) -> Network:

@@ -123,10 +123,10 @@ class _Sizes(Strict):
 class Genome(Strict):
     """A design: what ``genome.json`` holds.
 
-    ``output`` selects what the accelerator's output stream carries at the end of a sequence:
-    ``class`` (the logits, then the index of the largest) or ``values`` (what the head computes); or
-    ``states``, what the last layer emits after every step. ``samples`` names real sequences that
-    travel with the design.
+    ``output`` selects what the accelerator's output stream carries at the end of a sequence, or
+    after every step if the network says so: ``class`` (the logits, then the index of the largest)
+    or ``values`` (what the head computes); or ``states``, what the last layer emits after every
+    step. ``samples`` names real sequences that travel with the design.
 
     A network that version 1 of the file can say, one GRU that begins with zero, is written so.
     """
@@ -186,7 +186,8 @@ class Genome(Strict):
         """Of the file that it becomes: 1 where that suffices."""
         alone = len(self.network.layers) == 1 and self.network.layers[0].cell == "gru"
         simple = isinstance(self.folding.pe, int) and self.output in OLD_OUTPUTS
-        old = alone and simple and self.network.initial == "zero" and self.network.outputs > 1
+        simple &= self.network.initial == "zero" and not self.network.every_step
+        old = alone and simple and self.network.outputs > 1
         return 1 if old else 2
 
     @model_serializer(mode="wrap")

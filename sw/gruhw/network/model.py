@@ -216,7 +216,7 @@ class Model:
 
     def check_network(self, network: Architecture) -> None:
         """Raise :class:`InputError` unless this is a model of ``network``."""
-        if self.network != network:
+        if not self.network.same_weights(network):
             raise InputError(f"the model must be of {network}, not of {self.network}")
 
     def typed(self, genes: Mapping[str, int]) -> tuple[Typed, ...]:

@@ -124,7 +124,7 @@ class Span:
     @classmethod
     def of(cls, values: FloatArray) -> "Span":
         """That of values of shape [N, outputs]; of what is constant the deviation is 1."""
-        exact = values.astype(np.float64)
+        exact = np.asarray(values).astype(np.float64)
         mean, deviation = exact.mean(0), exact.std(0)
         # Less than single precision can tell from the mean is no deviation.
         varies = deviation > np.abs(mean) * np.finfo(np.float32).eps
@@ -143,6 +143,6 @@ class Span:
 
 def learnt(split: Split, span: Span | None) -> Split:
     """The same sequences, their values relative to ``span``, if there are values and a span."""
-    if span is None or split.target != "values":
+    if span is None or split.of_classes:
         return split
-    return Split(split.x, span.relative(split.y), split.lengths)
+    return split.with_y(span.relative(split.y))

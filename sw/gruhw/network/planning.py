@@ -17,6 +17,10 @@ MULTIPLY_CYCLES = 2
 LAUNCH_CYCLES = 2
 """From the cycle that accepts a step's last element to the first term of an idle core."""
 
+RIDING_SHARE = 4
+"""After every step, a head computes on the core of the only layer if that makes steps longer by at
+most one part in so many. Otherwise it is a core of its own, which costs buffers and control."""
+
 
 @singledispatch
 def latency(node: Node, typed: Typed, serial: bool) -> int:
@@ -82,10 +86,13 @@ def plan(genome: Genome, stages: Sequence[Typed]) -> Schedule:
         The types of its stages, the head last.
     """
     network, output = instance("genome", genome, Genome).network, genome.output
-    every = network.every_step(output)
+    every = network.stepping(output)
+    at_every_step = network.every_step or output == "states"
     lanes = genome.folding.lanes(network)
     *layers, head = stages
     rides = len(layers) == 1 and output != "states" and keeps_emitted(layers[0].graph)
+    if rides and network.every_step:
+        rides = _rides_every_step(layers[0], head, lanes)
     cores = []
     for index, stage in enumerate(network.stages):
         if stage.name == "head" and (rides or output == "states"):
@@ -99,12 +106,24 @@ def plan(genome: Genome, stages: Sequence[Typed]) -> Schedule:
                 head if rides else None,
                 lanes[index],
                 every_step=every[index],
-                emits_every_step=output == "states" if last else following[0],
+                emits_every_step=at_every_step if last else following[0],
                 classifies=last and output == "class",
                 outputs=(lanes[-1],) if rides else (),
             )
         )
     return Schedule(_joined(cores), output)
+
+
+def _rides_every_step(layer: Typed, head: Typed, lanes: Sequence[int]) -> bool:
+    """Whether a head that computes after every step makes these longer by little."""
+    flags = {"every_step": True, "emits_every_step": True, "classifies": False}
+    alone = _plan_core("", layer, None, lanes[0], outputs=(), **flags)
+    return RIDING_SHARE * _head_phase(head, lanes[-1]).cycles <= alone.step_interval
+
+
+def _head_phase(head: Typed, lanes: int) -> Phase:
+    (linear,) = head.graph.linears
+    return plan_phase(linear.outputs, linear.inputs, lanes)
 
 
 def keeps_emitted(graph: Graph) -> bool:
@@ -136,8 +155,7 @@ def _plan_core(
     step = plan_phase(graph.units, max(node.inputs for node in graph.linears), lanes)
     phase = None
     if head:
-        (linear,) = head.graph.linears
-        phase = plan_phase(linear.outputs, linear.inputs, *outputs)
+        phase = _head_phase(head, *outputs)
     serial = _serial_products(typed, step)
     slots = _slots(typed, serial)
     if head:
@@ -145,6 +163,8 @@ def _plan_core(
     kept = {state.name: _kept(graph, slots, state) for state in graph.states}
     indexed = emission["classifies"] and phase is None
     interval = _least_interval(typed, step, slots, kept, indexed=indexed)
+    if phase and emission["emits_every_step"]:
+        interval += phase.cycles
     return Core(
         name,
         typed,

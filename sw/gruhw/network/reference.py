@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gruhw.basics.arrays import shaped
 from gruhw.basics.values import instance
+from gruhw.errors import InputError
 from gruhw.network.accuracy import Figure, figure_of
 from gruhw.network.bound import BoundStage, Network
 from gruhw.network.encoding import Saturation, codes_and_lengths, rounded
@@ -92,9 +93,9 @@ class Reference:
         where nothing is computed: past a sequence's end, and behind the last recurrent layer
         before it.
     logits
-        What the head gives, shape [N, outputs].
+        What the head gives, shape [N, outputs]; at every step [N, T, outputs], zero past the end.
     classes
-        What they stand for: see :func:`classes_of`. Shape [N].
+        What they stand for: see :func:`classes_of`. Shape [N], or [N, T].
     cycles
         See :meth:`gruhw.network.schedule.Schedule.state_cycles`; shape [N, T].
     output_cycles
@@ -175,7 +176,7 @@ def _time_steps(
 
 def _stepping(network: Network) -> list[BoundStage]:
     """The stages that compute every time step."""
-    every = network.architecture.every_step(network.genome.output)
+    every = network.architecture.stepping(network.genome.output)
     return [bound for bound, steps in zip(network.stages, every, strict=True) if steps]
 
 
@@ -186,6 +187,17 @@ def _at_the_end(network: Network, emitted: IntArray) -> dict[str, Results]:
         results[bound.name] = stage_results(bound, {INPUT: emitted})
         emitted = results[bound.name][bound.graph.emits]
     return results
+
+
+def _no_outputs(network: Network, count: int, steps: int) -> IntArray:
+    """Room for what the head gives for so many sequences of so many steps."""
+    places = (count, steps) if network.architecture.every_step else (count,)
+    return np.zeros((*places, network.architecture.outputs), dtype=np.int64)
+
+
+def _of_head(network: Network, results: Mapping[str, Results]) -> IntArray:
+    """What the head gives, out of the results of all stages that compute when it does."""
+    return results[network.head.name][network.head.graph.emits]
 
 
 def run_reference(
@@ -218,18 +230,22 @@ def run_reference(
         for bound in network.layers
         for node in bound.graph.operators
     }
+    logits = _no_outputs(network, count, steps)
     last = np.zeros((count, _stepping(network)[-1].graph.units), dtype=np.int64)
     for step, (results, emitted) in enumerate(_time_steps(network, codes.swapaxes(0, 1), lengths)):
         alive = step < lengths
         for stage, found in results.items():
-            for name, spelled in names[stage].items():
+            for name, spelled in names.get(stage, {}).items():
                 trace[spelled][alive, step] = found[name][alive]
+        if network.architecture.every_step:
+            logits[alive, step] = _of_head(network, results)[alive]
         last = emitted
     ends = _at_the_end(network, last)
     for stage, found in ends.items():
         for name, spelled in names.get(stage, {}).items():
             trace[spelled][np.arange(count), lengths - 1] = found[name]
-    logits = ends[network.head.name][network.head.graph.emits]
+    if not network.architecture.every_step:
+        logits[:] = _of_head(network, ends)
     schedule = schedule_of(network)
     cycles = np.full((count, steps), -1, dtype=np.int64)
     predicted = schedule.state_cycles(lengths)
@@ -243,19 +259,21 @@ def run_reference(
 
 
 def classes_of(results: NDArray[np.number[Any]]) -> IntArray:
-    """The class that results of the head, shape [N, outputs], stand for. Shape [N].
+    """The class that results of the head, shape [..., outputs], stand for. Shape [...].
 
     It is the index of the largest, the lowest among equals. A single logit stands for class 1 where
     it is positive, and for class 0 elsewhere.
     """
-    if results.shape[1] == 1:
-        return (results[:, 0] > 0).astype(np.int64)
-    found: IntArray = results.argmax(axis=1)
+    if results.shape[-1] == 1:
+        return (results[..., 0] > 0).astype(np.int64)
+    found: IntArray = results.argmax(axis=-1)
     return found
 
 
 def head_results(network: Network, split: Split) -> IntArray:
     """What the head gives for each sequence of raw numbers, shape [N, outputs].
+
+    At every step, it is of shape [N, T, outputs], and zero past a sequence's end.
 
     Beside the result, memory grows neither with sequences nor with steps: :data:`BATCH` sequences
     are computed at a time, a step's numbers become integers when it is their turn, and of what the
@@ -269,7 +287,7 @@ def head_results(network: Network, split: Split) -> IntArray:
     network, split = instance("network", network, Network), instance("split", split, Split)
     kind, size = network.input_type, network.architecture.inputs
     x, lengths = shaped("inputs", split.x, ("sequences", "steps", size)), split.lengths
-    found = np.empty((len(x), network.architecture.outputs), dtype=np.int64)
+    found = _no_outputs(network, *x.shape[:2])
     saturation = Saturation()
 
     def encoded(part: slice) -> Iterator[IntArray]:
@@ -280,14 +298,29 @@ def head_results(network: Network, split: Split) -> IntArray:
 
     for start in range(0, len(found), BATCH):
         part = slice(start, start + BATCH)
-        [(_, emitted)] = deque(_time_steps(network, encoded(part), lengths[part]), maxlen=1)
-        found[part] = _at_the_end(network, emitted)[network.head.name][network.head.graph.emits]
+        _keep_outputs(network, encoded(part), lengths[part], found[part])
     saturation.warn(kind)
     return found
 
 
+def _keep_outputs(
+    network: Network, vectors: Iterable[IntArray], lengths: IntArray, found: IntArray
+) -> None:
+    """Write what the head gives for some sequences into ``found``; nothing else is kept."""
+    steps = _time_steps(network, vectors, lengths)
+    if not network.architecture.every_step:
+        [(_, emitted)] = deque(steps, maxlen=1)
+        found[:] = _of_head(network, _at_the_end(network, emitted))
+        return
+    for step, (results, _) in enumerate(steps):
+        alive = step < lengths
+        found[alive, step] = _of_head(network, results)[alive]
+
+
 def classify(network: Network, split: Split) -> IntArray:
     """The class that the hardware finds for each sequence of raw numbers, shape [N].
+
+    At every step, it is of shape [N, T].
 
     Memory and errors are those of :func:`head_results`.
     """
@@ -301,7 +334,11 @@ def measure(network: Network, split: Split) -> Figure:
     :func:`gruhw.network.accuracy.figure_of`.
     """
     network, split = instance("network", network, Network), instance("split", split, Split)
-    if split.target == "class":
+    if split.of_every_step != network.architecture.every_step:
+        every, sequence = "at every step", "of whole sequences"
+        given, required = (every, sequence) if split.of_every_step else (sequence, every)
+        raise InputError(f"y must be {split.kind} {required}, as the network gives, not {given}")
+    if split.of_classes:
         return figure_of(classify(network, split), split)
     values = head_results(network, split) * network.head.typed.emitted.scale
     return figure_of(values, learnt(split, network.span))

@@ -7,9 +7,10 @@ knows how it came about: another folding is another table.
 A network becomes *cores*, which run at the same time. Each computes a stage, and a head rides on
 the core of the only layer if it can read the layer's results there. A core works in *phases*: one
 computes the units of a time step, the other, if it has a head, the outputs at the end of a
-sequence. ``lanes`` units of a phase are computed at a time. Each such *group* spends one cycle on
-each term of its dot products and one more to clear the accumulators; the accumulators then leave
-one by one, a *unit interval* apart, through a pipeline that every unit of the phase shares::
+sequence or after every step. ``lanes`` units of a phase are computed at a time. Each such *group*
+spends one cycle on each term of its dot products and one more to clear the accumulators; the
+accumulators then leave one by one, a *unit interval* apart, through a pipeline that every unit of
+the phase shares::
 
     cycle of the group   0 .. terms-1             a term's operand and weight are addressed
                          2 .. terms+1             its product stands in a register
@@ -158,7 +159,7 @@ class Core:
     step
         The phase that computes the units of a time step.
     outputs
-        The phase that computes the outputs at the end of a sequence; None if no head rides on it.
+        The phase that computes the outputs behind a step; None if no head rides on it.
     slots
         When each operator works, by name.
     kept
@@ -169,7 +170,8 @@ class Core:
     least_interval
         Cycles that a time step would take if no other core were slower.
     step_interval
-        Cycles from the first term of a step to that of the next step, or of the head.
+        Cycles from the first term of a step to that of the next step. A head that computes outputs
+        after every step is through by then.
     first_term
         The cycle of a sequence's first term, if the accelerator was idle.
     every_step
@@ -231,9 +233,20 @@ class Core:
         return next((each for each in self.operators if each.node.name == name), None)
 
     @property
+    def head_start(self) -> int:
+        """Cycles from the first term of a step to that of what follows: of a head, or a step."""
+        rides = self.outputs and self.emits_every_step
+        return self.step_interval - (self.outputs.cycles if self.outputs and rides else 0)
+
+    @property
     def drain_cycles(self) -> int:
-        """Idle cycles after the last group of a step, until the next step may begin."""
-        return self.step_interval - self.step.cycles
+        """Idle cycles after the last group of a step, until what follows it may begin."""
+        return self.head_start - self.step.cycles
+
+    @property
+    def marks_last_step(self) -> bool:
+        """Whether what leaves the core must know if its step is the last of a sequence."""
+        return self.emits_every_step if self.outputs else self.every_step
 
     @property
     def numbered_until(self) -> int:
@@ -246,8 +259,8 @@ class Core:
 
     @property
     def sequence_cycles(self) -> int:
-        """Cycles from the last step of a sequence to the first step of the next, at least."""
-        return self.outputs.cycles if self.outputs else 0
+        """Cycles that a sequence takes beside its steps."""
+        return self.outputs.cycles if self.outputs and not self.emits_every_step else 0
 
     def cycle(self, name: str, step: int, unit: int) -> int:
         """The cycle in which an operator of a time step has its result for ``unit``."""
@@ -256,19 +269,20 @@ class Core:
 
     def pushes(self, length: int) -> list[int]:
         """The cycles in which a sequence's elements enter the output buffer."""
+        found: list[int] = []
+        for step in range(0 if self.emits_every_step else max(0, length - 1), length):
+            found += [self.emission(step, unit) for unit in range(self.emitting.units)]
+            if self.classifies:
+                found.append(found[-1] + 1)
+        return found
+
+    def emission(self, step: int, unit: int) -> int:
+        """The cycle in which a result that leaves the core stands in its register."""
         _, name = self.emitted
-        ready = self.slots[name].ready
-        if self.outputs:
-            start = self.first_term + length * self.step_interval
-            found = [start + self.outputs.unit_cycle(u) + ready for u in range(self.outputs.units)]
-        else:
-            first = 0 if self.emits_every_step else max(0, length - 1)
-            found = [
-                self.cycle(name, step, unit)
-                for step in range(first, length)
-                for unit in range(self.step.units)
-            ]
-        return [*found, found[-1] + 1] if self.classifies and found else found
+        if not self.outputs:
+            return self.cycle(name, step, unit)
+        start = self.first_term + step * self.step_interval + self.head_start
+        return start + self.outputs.unit_cycle(unit) + self.slots[name].ready
 
     def group_outputs(self, group: int) -> int:
         """How many elements a group of the emitting phase gives."""
@@ -287,7 +301,7 @@ class Core:
         phase = self.emitting
         # Sequences of one step are those that emit most often.
         period = self.step_interval + self.sequence_cycles
-        start = self.first_term + (self.step_interval if self.outputs else 0)
+        start = self.first_term + (self.head_start if self.outputs else 0)
         pushes = self.pushes(1)
         # Those that have been launched before the first one's last element is offered, and one.
         rounds = 2 + (pushes[-1] + STREAM_CYCLES - start) // period

@@ -22,7 +22,7 @@ class Evaluator(Protocol):
     target
         What the task's data say of a sequence.
     total
-        Validation sequences.
+        Validation sequences, or steps where each has a class.
     times
         How often each is among them, with variations of itself: see :class:`Figure`.
     contents

@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 from gruhw import __version__
 from gruhw.basics.files import sha256
 from gruhw.learning.quant.population import Population
-from gruhw.learning.tasks import load_task
 from gruhw.learning.training.evaluate import EncodedSplit, member_figures
 from gruhw.learning.training.floating import FloatNetwork
 from gruhw.learning.training.quantised import train_quantised
@@ -130,7 +129,7 @@ def fine_tune(
     key = sha256(f"{tuning.fingerprint} {weights.fingerprint} {genes}".encode())
     models = train_quantised(
         [(widths, weights.of(widths)) for widths in genes],
-        load_task(weights.task),
+        weights.task_data,
         weights.data,
         tuning.recipe,
         lambda epoch: note(epoch.number),

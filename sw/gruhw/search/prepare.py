@@ -20,6 +20,7 @@ from gruhw.network.genes import SEARCHED_BITS, homogeneous
 from gruhw.network.genome import Genome
 from gruhw.network.model import Model
 from gruhw.network.normalisation import Span
+from gruhw.network.parts import of_classes
 from gruhw.search.evaluation import Preparation, Prepared
 from gruhw.search.fine_tuning import FineTuning
 from gruhw.search.folder import (
@@ -41,7 +42,7 @@ WIDEST = SEARCHED_BITS[-1]
 
 def prepare(wanted: Preparation, tell: Callable[[str], None]) -> Prepared:
     """Make a task ready for searching; see :data:`gruhw.search.evaluation.Prepare`."""
-    task, out = load_task(wanted.task), wanted.out
+    task, out = load_task(wanted.task, every_step=wanted.network.every_step), wanted.out
     recipe = replace(recipe_for(wanted.task), seed=wanted.seed, keep_outliers=wanted.keep_outliers)
     if wanted.quick:
         recipe = _quick(recipe)
@@ -137,8 +138,9 @@ def _float_network(
         _check_model(model, wanted.model, task, wanted.network)
         # Everything is trained with the task's normalisation; an imported model may have its own.
         model = model.renormalised(task.normalisation())
-        if task.target == "values":
-            model = model.learning(Span.of(task.load().train.y))
+        if not of_classes(task.target):
+            train = task.load().train
+            model = model.learning(Span.of(train.y[train.counted]))
         return FloatNetwork.of(model)
     # What cannot be compiled is known before the work, not after it.
     compile_for(wanted.network)

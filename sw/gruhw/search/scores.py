@@ -11,7 +11,7 @@ from functools import singledispatch
 from typing import Any, TypeAlias
 
 from gruhw.errors import InputError
-from gruhw.network.accuracy import Accuracy, Figure, MeanSquaredError
+from gruhw.network.accuracy import Accuracy, Figure, MeanSquaredError, StepAccuracy
 from gruhw.network.parts import Target
 
 Stored: TypeAlias = int | Sequence[float]
@@ -114,7 +114,7 @@ class Score(ABC):
 
 @dataclass(frozen=True)
 class Mistakes(Score):
-    """Sequences classified wrong."""
+    """Sequences, or steps, classified wrong."""
 
     figure: Accuracy
 
@@ -131,8 +131,11 @@ class Mistakes(Score):
         return OF_8_BITS * self.loss + self.figure.total * MORE_MISTAKES
 
     @property
-    def stored(self) -> int:
-        return self.figure.correct
+    def stored(self) -> int | tuple[int, int, float]:
+        figure = self.figure
+        if isinstance(figure, StepAccuracy):
+            return figure.correct, figure.sequence_count, figure.effective
+        return figure.correct
 
     @property
     def short(self) -> Mapping[str, float]:
@@ -141,18 +144,23 @@ class Mistakes(Score):
     @property
     def columns(self) -> Mapping[str, float]:
         low, high = self.figure.interval
+        counts = {"sequences": self.figure.total}
+        if isinstance(self.figure, StepAccuracy):
+            counts = {"steps": self.figure.total, "sequences": self.figure.sequence_count}
         return {
             "correct": self.figure.correct,
-            "sequences": self.figure.total,
+            **counts,
             "accuracy": self.figure.share,
             "accuracy_low": low,
             "accuracy_high": high,
         }
 
     def missed_by(self, best: Score) -> str:
+        what = "steps" if isinstance(self.figure, StepAccuracy) else "sequences"
+        most = self.figure.total - best.loss
         return (
-            f"a genome that classifies {self.stored} sequences is required, but the best "
-            f"classifies {best.stored}"
+            f"a genome that classifies {self.figure.correct} {what} is required, but the best "
+            f"classifies {most:.0f}"
         )
 
     @property
@@ -289,6 +297,14 @@ def read_figure(stored: Any, target: Target, total: int, times: int) -> Figure:
     """
     if target == "class":
         return Accuracy(stored, total, times)
+    if target == "class every step":
+        if isinstance(stored, int) or len(stored) != 3:
+            raise InputError(
+                "an accuracy of steps must be stored as those that are right, the sequences and "
+                f"the steps that are worth as much, not {stored!r}"
+            )
+        correct, sequences, effective = stored
+        return StepAccuracy(correct, total, times, sequences, effective)
     if isinstance(stored, int) or len(stored) != 2:
         raise InputError(
             f"a squared error must be stored as its mean and its deviation, not {stored!r}"

@@ -82,7 +82,12 @@ class SharedWeights:
     @cached_property
     def data(self) -> TaskData:
         """The task's sequences."""
-        return load_task(self.task).load()
+        return self.task_data.load()
+
+    @property
+    def task_data(self) -> Task:
+        """The task, at every step if the network is."""
+        return load_task(self.task, every_step=self.float_model.network.every_step)
 
     @property
     def validation(self) -> Split:
@@ -96,7 +101,7 @@ class SharedWeights:
 
     @cached_property
     def _validation(self) -> tuple[Split, int]:
-        return validation_of(load_task(self.task))
+        return validation_of(self.task_data)
 
     def of(self, genes: Genes) -> Model:
         """The shared weights with the fraction bits of ``genes``, and states in their range."""
@@ -132,21 +137,21 @@ class SharedWeights:
     @property
     def training_contents(self) -> dict[str, str]:
         """The SHA-256 of what candidates learn from: the float network and the training data."""
-        return {"float network": self._file(FLOAT_MODEL), **training_data(self.task)}
+        return {"float network": self._file(FLOAT_MODEL), **training_data(self.task_data)}
 
     @cached_property
     def training_fingerprint(self) -> str:
         """Of the same together."""
         # Not :attr:`data`, which would stay, and be sent to every process.
-        return _together([self._file(FLOAT_MODEL), *_hashes(load_task(self.task).load().train)])
+        return _together([self._file(FLOAT_MODEL), *_hashes(self.task_data.load().train)])
 
     def _file(self, name: str) -> str:
         return sha256(read_bytes(self.folder / name))
 
 
-def training_data(task: str) -> dict[str, str]:
+def training_data(task: Task) -> dict[str, str]:
     """The SHA-256 of the training data of ``task``, by what people call them."""
-    return {"training data": load_task(task).load().train.fingerprint}
+    return {"training data": task.load().train.fingerprint}
 
 
 def _hashes(split: Split) -> list[str]:
@@ -175,8 +180,9 @@ class SharedEvaluator:
 
     @property
     def total(self) -> int:
-        """Validation sequences."""
-        return len(self._weights.validation)
+        """Validation sequences, or steps where each has a class."""
+        validation = self._weights.validation
+        return int(validation.counted.sum()) if validation.of_classes else len(validation)
 
     @property
     def times(self) -> int:

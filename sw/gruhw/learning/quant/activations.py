@@ -51,8 +51,9 @@ def float_activations(
     -------
     dict
         By the names of files, shape [steps, units]. Steps past the end of a sequence are left out;
-        stages behind the last recurrent layer compute the last step of each sequence alone. Of
-        very many steps, an even choice is kept: see :data:`RECORDED_STEPS`.
+        unless there are outputs at every step, stages behind the last recurrent layer compute the
+        last step of each sequence alone. Of very many steps, an even choice is kept: see
+        :data:`RECORDED_STEPS`.
 
     Raises
     ------
@@ -68,8 +69,8 @@ def float_activations(
         }
         for stage in network.layer_stages
     }
-    every = sum(network.every_step("class"))
-    width = sum(part.graph.units * len(names[part.stage.name]) for part in stages[:every])
+    every = sum(network.stepping("class"))
+    width = sum(part.graph.units * len(names.get(part.stage.name, ())) for part in stages[:every])
     count, steps, _ = inputs.shape
     kept = min(RECORDED_STEPS, RECORDED_VALUES // max(1, width)) // count
     recorded = np.linspace(0, steps - 1, min(steps, max(1, kept)))

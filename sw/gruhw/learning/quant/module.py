@@ -58,6 +58,8 @@ class QuantNetwork(Population):
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
         """What the head gives after the last step of every sequence, shape [N, outputs].
 
+        At every step, it is of shape [N, T, outputs], and means nothing past a sequence's end.
+
         Parameters
         ----------
         inputs
@@ -113,14 +115,14 @@ class QuantNetwork(Population):
         dict
             By the names of files: operators of layers of shape [N, T, units], zero where nothing
             is computed (see :class:`gruhw.network.reference.Reference`), and the head's
-            [N, outputs].
+            [N, outputs], or [N, T, outputs] at every step.
         """
         values, steps = self._on_grid(inputs, lengths)
-        parts, every = self.tensors(), sum(self.network.every_step(output))
+        parts, every = self.tensors(), sum(self.network.stepping(output))
         _, count, longest, _ = values.shape
         found = {
             part.stage.spell(node.name): np.zeros((count, longest, node.size), dtype=np.int64)
-            for part in parts[:-1]
+            for part in (parts if self.network.every_step else parts[:-1])
             for node in part.graph.operators
         }
         emitted = values[:, :, 0]

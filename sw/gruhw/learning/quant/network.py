@@ -15,12 +15,6 @@ from gruhw.network.fixed import FloatArray
 from gruhw.network.normalisation import Span
 
 
-def stepping(network: Architecture) -> tuple[Stage, ...]:
-    """The stages that compute every time step for what is asked at a sequence's end."""
-    every = network.every_step("class")
-    return tuple(stage for stage, steps in zip(network.stages, every, strict=True) if steps)
-
-
 def compile_for(network: Architecture) -> None:
     """Compile the time steps of a network, rounded and not, unless the cache has them compiled.
 
@@ -31,7 +25,7 @@ def compile_for(network: Architecture) -> None:
     ToolError
         If there is no C++ compiler, or it fails.
     """
-    for stage in stepping(network):
+    for stage in network.recurrent:
         for rounded in (False, True):
             load_library(stage.graph, rounded=rounded)
 
@@ -81,7 +75,6 @@ class TrainedNetworks(nn.Module):
         self.weights, self.biases, self.initial = map(Named, (weights, biases, initial))
         self.span: Span | None = None
         self.compiled = False
-        self._stepping = len(stepping(network))
         self.freeze_merged_biases()
 
     def freeze_merged_biases(self) -> None:
@@ -104,7 +97,7 @@ class TrainedNetworks(nn.Module):
         ToolError
             If there is no C++ compiler, or it fails.
         """
-        for stage in stepping(self.network):
+        for stage in self.network.recurrent:
             load_library(stage.graph, rounded=self.rounded)
         self.compiled = True
 
@@ -123,7 +116,14 @@ class TrainedNetworks(nn.Module):
     ) -> Tensor:
         """What the head gives for every sequence, as :func:`.stages.outputs` says."""
         compiled = self.compiled and inputs.dtype == torch.float32
-        return outputs(stages, self._stepping, inputs, lengths, compiled=compiled)
+        return outputs(
+            stages,
+            len(self.network.recurrent),
+            inputs,
+            lengths,
+            every_step=self.network.every_step,
+            compiled=compiled,
+        )
 
 
 def _array(tensor: Tensor) -> FloatArray:

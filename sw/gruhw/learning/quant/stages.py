@@ -56,7 +56,7 @@ class StageTensors:
         return found
 
     def once(self, vector: Tensor) -> Results:
-        """All results of a stage without a state, or of a first step."""
+        """All results of a stage without a state, or of a first step; all [G, N, elements]."""
         return self.results({INPUT: vector, **self.first_states(vector)})
 
     def first_states(self, vector: Tensor) -> Results:
@@ -113,7 +113,7 @@ def time_steps(
 
 
 def compiled_steps(
-    stages: Sequence[StageTensors], inputs: Tensor, lengths: Tensor | None
+    stages: Sequence[StageTensors], inputs: Tensor, lengths: Tensor | None, *, every_step: bool
 ) -> Tensor:
     """What the last of some stages emits in the last step of each sequence: [G, N, units].
 
@@ -123,6 +123,9 @@ def compiled_steps(
         Shape [G, N, T, inputs], single precision.
     lengths
         As of :func:`time_steps`.
+    every_step
+        Whether every step's is asked for: [G, N, T, units]. What comes after a sequence's end means
+        nothing.
     """
     count, steps = inputs.shape[1:3]
     blocks = to_blocks(inputs, lanes_of(stages[0].graph, rounded=stages[0].typed is not None))
@@ -131,37 +134,54 @@ def compiled_steps(
     lengths = pad(lengths.int(), (0, -count % blocks.shape[-1]))
     for stage in stages:
         run = CompiledSteps(stage.graph, stage.typed)
-        every = stage is not stages[-1]
+        every = every_step or stage is not stages[-1]
         blocks = run(stage.layers, stage.initial, blocks, lengths, every=every)
-    return blocks.transpose(2, 3).flatten(1, 2)[:, :count]
+    return blocks.movedim(-1, 2).flatten(1, 2)[:, :count]
 
 
 def outputs(
     stages: Sequence[StageTensors],
-    stepping: int,
+    recurrent: int,
     inputs: Tensor,
     lengths: Tensor | None,
     *,
+    every_step: bool,
     compiled: bool,
 ) -> Tensor:
     """What the last stage gives at the end of every sequence, shape [G, N, outputs].
 
     Parameters
     ----------
-    stepping
-        How many stages compute every step; the others compute the last.
+    recurrent
+        How many stages there are up to the last one with a state.
     inputs
         Shape [G, N, T, inputs].
     lengths
         As of :func:`time_steps`.
+    every_step
+        Whether every step's is asked for: [G, N, T, outputs]. What comes after a sequence's end
+        means nothing.
     compiled
         Whether to use compiled C++, which computes in single precision.
     """
+    before, behind = stages[:recurrent], stages[recurrent:]
     if compiled:
-        emitted = compiled_steps(stages[:stepping], inputs, lengths)
+        emitted = compiled_steps(before, inputs, lengths, every_step=every_step)
     else:
-        for step in time_steps(stages[:stepping], inputs.unbind(2), lengths):
-            emitted = step.emitted
-    for stage in stages[stepping:]:
-        emitted = stage.once(emitted)[stage.graph.emits]
-    return emitted
+        steps = [step.emitted for step in time_steps(before, inputs.unbind(2), lengths)]
+        emitted = torch.stack(steps, dim=2) if every_step else steps[-1]
+    if not every_step:
+        return _through(behind, emitted)
+    if lengths is not None:
+        # What means nothing may be no number, whose product with a gradient of zero is none either.
+        there = torch.arange(inputs.shape[2]) < lengths[:, None]
+        emitted = torch.where(there[..., None], emitted, 0.0)
+    found = _through(behind, emitted.flatten(1, 2))
+    return found.reshape(*inputs.shape[:3], found.shape[-1])
+
+
+def _through(stages: Sequence[StageTensors], vectors: Tensor) -> Tensor:
+    """What the last of some stages without a state gives for ``vectors``, [G, N, elements]."""
+    for stage in stages:
+        vectors = stage.once(vectors)[stage.graph.emits]
+    return vectors

@@ -19,14 +19,25 @@ TASKS = {
 """The tasks that gruhw knows by name."""
 
 
-def load_task(name_or_path: PathLike) -> Task:
+def load_task(name_or_path: PathLike, *, every_step: bool = False) -> Task:
     """The task of this name, or the one in the ``.npz`` file at this path.
+
+    Parameters
+    ----------
+    every_step
+        Whether what is right of a sequence is right of each of its steps: see
+        :meth:`Task.at_every_step`.
 
     Raises
     ------
     InputError
         If it is neither, or the file is wrong.
     """
+    found = _load_task(name_or_path)
+    return found.at_every_step() if every_step else found
+
+
+def _load_task(name_or_path: PathLike) -> Task:
     path = as_path(name_or_path, "task")
     if (known := TASKS.get(str(name_or_path))) is not None:
         return known

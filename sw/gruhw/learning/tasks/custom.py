@@ -12,14 +12,11 @@ from gruhw.basics.strict import MAXIMUM_SIZE
 from gruhw.errors import InputError
 from gruhw.learning.tasks.data import Task, TaskData, hold_out
 from gruhw.network.fixed import IntArray
-from gruhw.network.parts import TARGETS, Target
+from gruhw.network.parts import TARGETS, Target, of_classes, of_every_step
 from gruhw.network.sequences import Split
 
 HELD_OUT = 10
 """One in this many training sequences becomes validation data where a file has none."""
-
-EVERY_STEP = ("class every step", "values every step")
-"""What ``target`` may say in files that gruhw does not read yet."""
 
 
 def load_npz_task(path: PathLike) -> Task:
@@ -29,7 +26,8 @@ def load_npz_task(path: PathLike) -> Task:
     seeded tenth of the training sequences becomes validation data, by class: see
     :func:`~gruhw.learning.tasks.data.hold_out`) and ``length_train, length_val, length_test``
     (otherwise every sequence has all T steps). ``x`` is [N, T, I] and ``length`` [N]. ``target``
-    says what ``y`` is: ``class``, or absent, whole numbers [N]; ``values``, real numbers [N, K].
+    says what ``y`` is: ``class``, or absent, whole numbers [N]; ``values``, real numbers [N, K];
+    ``class every step``, whole numbers [N, T]; ``values every step``, real numbers [N, T, K].
 
     Raises
     ------
@@ -41,7 +39,7 @@ def load_npz_task(path: PathLike) -> Task:
     target = _target(path, arrays)
     train = _read_split(path, arrays, "train", target)
     test = _read_split(path, arrays, "test", target)
-    outputs = _check_classes(path, train) if target == "class" else train.y.shape[1]
+    outputs = _check_classes(path, train) if of_classes(target) else train.y.shape[-1]
     if "x_val" in arrays or "y_val" in arrays:
         val = _read_split(path, arrays, "val", target)
     else:
@@ -56,7 +54,8 @@ def load_npz_task(path: PathLike) -> Task:
     data = TaskData(train, val, test)
     steps = max(part.x.shape[1] for part in (train, val, test))
     inputs = train.x.shape[2]
-    what = "classes" if target == "class" else "values" if outputs > 1 else "value"
+    what = "classes" if of_classes(target) else "values" if outputs > 1 else "value"
+    what += " at every step" if of_every_step(target) else ""
     return Task(
         name=str(path),
         description=f"{steps} steps of {inputs} inputs, {outputs} {what}",
@@ -102,15 +101,14 @@ def _target(path: Path, arrays: Mapping[str, NDArray[Any]]) -> Target:
     """What ``y`` says: classes, unless the file has another ``target``."""
     if "target" not in arrays:
         return "class"
-    found, required = arrays["target"], f"{path}: target must be {' or '.join(TARGETS)}, not"
+    found = arrays["target"]
+    required = f"{path}: target must be one of {', '.join(TARGETS)}, not"
     if found.dtype.kind != "U" or found.ndim:
         raise InputError(f"{required} an array {list(found.shape)} of {found.dtype}")
     text = str(found)
     for known in TARGETS:
         if text == known:
             return known
-    if text in EVERY_STEP:
-        raise InputError(f"{required} {text}: outputs at every step cannot be trained yet")
     raise InputError(f"{required} {text!r}")
 
 
@@ -120,15 +118,16 @@ def _read_split(path: Path, arrays: Mapping[str, NDArray[Any]], part: str, targe
             raise InputError(f"{path}: array {name} is required, but missing")
     x = _check_x(path, f"x_{part}", arrays[f"x_{part}"])
     y = arrays[f"y_{part}"]
-    if target == "class":
-        y = _check_integers(path, f"y_{part}", y, x, 0, MAXIMUM_SIZE - 1, "labels")
-    else:
-        _check_values(path, f"y_{part}", y, x)
     steps = x.shape[1]
-    name = f"length_{part}"
-    if name not in arrays:
-        return Split(x, y, np.full(len(x), steps, dtype=np.int64))
-    return Split(x, y, _check_integers(path, name, arrays[name], x, 1, steps, "lengths"))
+    places = x.shape[:2] if of_every_step(target) else x.shape[:1]
+    if of_classes(target):
+        y = _check_integers(path, f"y_{part}", y, places, 0, MAXIMUM_SIZE - 1, "labels")
+    else:
+        _check_values(path, f"y_{part}", y, places)
+    lengths, name = None, f"length_{part}"
+    if name in arrays:
+        lengths = _check_integers(path, name, arrays[name], x.shape[:1], 1, steps, "lengths")
+    return Split(x, y, lengths, target)  # type: ignore[arg-type]  # lengths are all steps if None
 
 
 def _check_x(path: Path, name: str, x: NDArray[Any]) -> NDArray[Any]:
@@ -157,26 +156,27 @@ def _check_finite(path: Path, name: str, array: NDArray[Any]) -> None:
         raise InputError(f"{path}: every value of {name} must be finite{where}, not {found!s}")
 
 
-def _check_values(path: Path, name: str, y: NDArray[Any], x: NDArray[Any]) -> None:
+def _check_values(path: Path, name: str, y: NDArray[Any], places: tuple[int, ...]) -> None:
     if y.dtype.kind not in "uif":
         raise InputError(f"{path}: {name} must hold real numbers, not {y.dtype}")
-    if y.ndim != 2 or len(y) != len(x) or not 1 <= y.shape[1] <= MAXIMUM_SIZE:
+    if y.shape[:-1] != places or not 1 <= y.shape[-1] <= MAXIMUM_SIZE:
         raise InputError(
-            f"{path}: shape of {name} must be [{len(x)}, K], 1 to {MAXIMUM_SIZE} values for each "
-            f"sequence, not {list(y.shape)}"
+            f"{path}: shape of {name} must be [{_text(places)}, K], 1 to {MAXIMUM_SIZE} values for "
+            f"each {_what(places)}, not {list(y.shape)}"
         )
     _check_finite(path, name, y)
 
 
 def _check_right(path: Path, name: str, part: Split, outputs: int) -> None:
     """Raise :class:`InputError` unless a part's labels or values are like those of training."""
-    if part.target == "values":
-        if part.y.shape[1] != outputs:
+    if not part.of_classes:
+        if part.y.shape[-1] != outputs:
+            each = "step" if part.of_every_step else "sequence"
             raise InputError(
-                f"{path}: y_{name} must have {outputs} values for each sequence like y_train, "
-                f"not {part.y.shape[1]}"
+                f"{path}: y_{name} must have {outputs} values for each {each} like y_train, "
+                f"not {part.y.shape[-1]}"
             )
-    elif (highest := int(part.y.max())) >= outputs:
+    elif (highest := int(part.y[part.counted].max())) >= outputs:
         raise InputError(
             f"{path}: labels in y_{name} must be 0 to {outputs - 1} like y_train's, not {highest}"
         )
@@ -186,17 +186,17 @@ def _check_integers(
     path: Path,
     name: str,
     values: NDArray[Any],
-    x: NDArray[Any],
+    places: tuple[int, ...],
     low: int,
     high: int,
     what: str,
 ) -> IntArray:
     if values.dtype.kind not in "ui":
         raise InputError(f"{path}: {name} must hold whole numbers, not {values.dtype}")
-    if values.shape != (len(x),):
+    if values.shape != places:
         raise InputError(
-            f"{path}: shape of {name} must be [{len(x)}], one entry for each sequence, "
-            f"not {list(values.shape)}"
+            f"{path}: shape of {name} must be [{_text(places)}], one entry for each "
+            f"{_what(places)}, not {list(values.shape)}"
         )
     outside = values[(values < low) | (values > high)]
     if len(outside):
@@ -204,9 +204,18 @@ def _check_integers(
     return values.astype(np.int64)
 
 
+def _text(places: tuple[int, ...]) -> str:
+    return ", ".join(map(str, places))
+
+
+def _what(places: tuple[int, ...]) -> str:
+    """What there is one entry for in each of these places: of [N], or of [N, T]."""
+    return "sequence" if len(places) == 1 else "step"
+
+
 def _hold_out(path: Path, train: Split, outputs: int) -> tuple[Split, Split]:
     """The part to train on, in which each class stays, and that for validation."""
-    by_class = train.target == "class"
+    by_class = train.target == "class"  # a sequence may have steps of all classes
     most = len(train) - (outputs if by_class else 1)
     if most == 0:
         reason = "y_train has one sequence, which cannot be held out for validation"
@@ -220,10 +229,11 @@ def _hold_out(path: Path, train: Split, outputs: int) -> tuple[Split, Split]:
 
 
 def _check_classes(path: Path, train: Split) -> int:
-    classes = int(train.y.max()) + 1
+    labels = train.y[train.counted]
+    classes = int(labels.max()) + 1
     if classes < 2:
         raise InputError(f"{path}: y_train must hold 2 or more classes, not {classes}")
-    absent = np.flatnonzero(np.bincount(train.y, minlength=classes) == 0)
+    absent = np.flatnonzero(np.bincount(labels, minlength=classes) == 0)
     if len(absent):
         raise InputError(
             f"{path}: labels in y_train must be 0 to {classes - 1}, each at least once, "

@@ -2,8 +2,8 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,7 +18,14 @@ from gruhw.learning.outliers import outlier_limit
 from gruhw.network.architecture import Architecture, Initial, Layer
 from gruhw.network.genome import Output
 from gruhw.network.normalisation import Normalisation
-from gruhw.network.parts import PARTS, Target, check_target_kind
+from gruhw.network.parts import (
+    PARTS,
+    Target,
+    check_target_kind,
+    every_step,
+    of_classes,
+    of_every_step,
+)
 from gruhw.network.sequences import Split
 
 SPLIT_SEED = 20240601
@@ -47,7 +54,7 @@ class TaskData:
 
 @dataclass(frozen=True)
 class Task:
-    """A task on sequences: to classify them, or to find the values that each has.
+    """A task on sequences: to classify them or their steps, or to find values of either.
 
     Parameters
     ----------
@@ -57,7 +64,8 @@ class Task:
     description
         One line for people.
     outputs
-        How many classes there are, with labels from 0 on; or how many values a sequence has.
+        How many classes there are, with labels from 0 on; or how many values a sequence, or a
+        step, has.
     inputs
         Elements of each step's input vector.
     steps
@@ -71,7 +79,7 @@ class Task:
     hidden
         Hidden units of a network for it, unless the user says otherwise.
     target
-        What data say of a sequence.
+        What data say of a sequence or of its steps.
     fixed_normalisation
         Of the inputs; if absent, each input element gets mean 0 and variance 1 over the
         training part.
@@ -94,6 +102,14 @@ class Task:
 
     def __post_init__(self) -> None:
         check_target_kind(self.target)
+
+    def at_every_step(self) -> "Task":
+        """The same task, where what is right of a sequence is right of each of its steps."""
+        if of_every_step(self.target):
+            return self
+        augment = None if self.augment is None else partial(_augment_steps, self.augment)
+        loader = partial(_steps_of, self.load)
+        return replace(self, target=every_step(self.target), loader=loader, augment=augment)
 
     def load(self) -> TaskData:
         """The data, read once; :class:`~gruhw.errors.GruhwError` if wrong or out of reach.
@@ -131,6 +147,7 @@ class Task:
             layers=f"gru:{self.hidden}" if layers is None else layers,
             outputs=1 if output == "values" and self._logit else self.outputs,
             initial=initial,
+            every_step=of_every_step(self.target),
         )
 
     def output_of(self, network: Architecture, output: Output | None = None) -> Output:
@@ -144,8 +161,8 @@ class Task:
             If it cannot give that: classes out of values or of a single logit.
         """
         if output is None:
-            return "values" if self.target == "values" or network.outputs == 1 else "class"
-        if output == "class" and self.target == "values":
+            return "class" if of_classes(self.target) and network.outputs > 1 else "values"
+        if output == "class" and not of_classes(self.target):
             raise InputError(
                 f"output must be values or states for task {self.name}, which has no classes, "
                 f"not {output}"
@@ -155,7 +172,7 @@ class Task:
     @property
     def _logit(self) -> bool:
         """Whether the sign of a single logit can tell what is right."""
-        return self.target == "class" and self.outputs == 2
+        return of_classes(self.target) and self.outputs == 2
 
     def check_network(self, network: Architecture, source: PathLike) -> None:
         """Raise :class:`InputError` unless ``network``, from ``source``, suits it."""
@@ -168,6 +185,12 @@ class Task:
                     f"{source}: {name} of the network must be {' or '.join(map(str, counts))}, "
                     f"as in task {self.name}, not {found}"
                 )
+        if network.every_step != of_every_step(self.target):
+            when = ("after the last step", "at every step")
+            raise InputError(
+                f"{source}: outputs of the network must be {when[not network.every_step]}, as in "
+                f"task {self.name}, not {when[network.every_step]}"
+            )
 
     def normalisation(self) -> Normalisation:
         """What turns raw samples into the network's input; this may need the data.
@@ -192,7 +215,7 @@ class Task:
         if trained_on is not None:
             reason = f"was not trained on the training part of task {self.name} as it is now"
         too_good = "validation accuracy may be too high"
-        if self.target == "values":
+        if not of_classes(self.target):
             too_good = "their mean squared error may be too low"
         warnings.warn(
             f"{source}: the model {reason}: validation sequences may be among what it was trained "
@@ -203,13 +226,15 @@ class Task:
         return True
 
     def warn_of_absent_classes(self) -> None:
-        """Warn if validation data have no sequence of a class: they say nothing of it then."""
-        if self.target == "values":
+        """Warn if validation data have nothing of a class: they say nothing of it then."""
+        if not of_classes(self.target):
             return
-        absent = np.flatnonzero(np.bincount(self.load().val.y, minlength=self.outputs) == 0)
+        val = self.load().val
+        absent = np.flatnonzero(np.bincount(val.y[val.counted], minlength=self.outputs) == 0)
         if len(absent):
+            what = "step" if val.of_every_step else "sequence"
             warnings.warn(
-                f"{self.name}: validation data have no sequence of {len(absent)} of the "
+                f"{self.name}: validation data have no {what} of {len(absent)} of the "
                 f"{self.outputs} classes, such as {absent[0]}: validation accuracy says nothing of "
                 "them",
                 GruhwWarning,
@@ -235,14 +260,15 @@ class Task:
             raise InputError(
                 f"{self.name}: elements of x_{name} must be {self.inputs}, not {part.x.shape[2]}"
             )
-        if self.target == "values" and part.y.shape[1] != self.outputs:
+        if not of_classes(self.target):
+            if part.y.shape[-1] != self.outputs:
+                raise InputError(
+                    f"{self.name}: values of y_{name} must be {self.outputs}, "
+                    f"not {part.y.shape[-1]}"
+                )
+        elif (highest := part.y[part.counted].max(initial=0)) >= self.outputs:
             raise InputError(
-                f"{self.name}: values of y_{name} must be {self.outputs}, not {part.y.shape[1]}"
-            )
-        if self.target == "class" and len(part) and part.y.max() >= self.outputs:
-            raise InputError(
-                f"{self.name}: labels of y_{name} must be 0 to {self.outputs - 1}, "
-                f"not {part.y.max()}"
+                f"{self.name}: labels of y_{name} must be 0 to {self.outputs - 1}, not {highest}"
             )
 
     @cached_property
@@ -254,17 +280,32 @@ class Task:
             return standardise(data.train)
 
 
+def _steps_of(load: Callable[[], TaskData]) -> TaskData:
+    data = load()
+    return TaskData(*(getattr(data, name).at_every_step() for name in PARTS))
+
+
+def _augment_steps(augment: Augmentation, split: Split, generator: np.random.Generator) -> Split:
+    """A variation of sequences each of whose steps has the same right."""
+    first = split.y[:, 0]
+    return augment(Split(split.x, first, split.lengths), generator).at_every_step()
+
+
 def joined(parts: Sequence[Split]) -> Split:
     """All sequences of ``parts``, which may be padded to different lengths."""
     steps = max(part.x.shape[1] for part in parts)
 
-    def padded(x: NDArray[Any]) -> NDArray[Any]:
-        return np.pad(x, ((0, 0), (0, steps - x.shape[1]), (0, 0)))
+    def padded(values: NDArray[Any]) -> NDArray[Any]:
+        behind = [(0, 0)] * values.ndim
+        behind[1] = (0, steps - values.shape[1])
+        return np.pad(values, behind)
 
+    every = parts[0].of_every_step
     return Split(
         np.concatenate([padded(part.x) for part in parts]),
-        np.concatenate([part.y for part in parts]),
+        np.concatenate([padded(part.y) if every else part.y for part in parts]),
         np.concatenate([part.lengths for part in parts]),
+        parts[0].target,
     )
 
 

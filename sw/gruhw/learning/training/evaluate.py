@@ -9,7 +9,7 @@ from torch import Tensor
 from gruhw.learning.quant.population import Population
 from gruhw.learning.tasks import Split
 from gruhw.learning.training.fit import one_thread
-from gruhw.network.accuracy import Accuracy, Figure, MeanSquaredError
+from gruhw.network.accuracy import Accuracy, Figure, MeanSquaredError, StepAccuracy
 from gruhw.network.architecture import Architecture
 from gruhw.network.fixed import Fixed, FloatArray, quantise
 from gruhw.network.model import Model
@@ -26,10 +26,11 @@ EVALUATION_VALUES = 1 << 26
 def evaluation_batch(network: Architecture, steps: int, members: int = 1) -> int:
     """How many sequences of so many steps are computed at a time, for so many networks.
 
-    Of several layers, the results of one for all steps are the input of the next.
+    Of several layers, the results of one for all steps are the input of the next. Where there are
+    outputs at every step, so are those of the last.
     """
-    layers = network.layer_stages
-    kept = sum(stage.graph.units * (1 + len(stage.graph.states)) for stage in layers[:-1])
+    layers = network.layer_stages if network.every_step else network.layer_stages[:-1]
+    kept = sum(stage.graph.units * (1 + len(stage.graph.states)) for stage in layers)
     return max(1, min(EVALUATION_BATCH, EVALUATION_VALUES // max(1, kept * steps * members)))
 
 
@@ -54,18 +55,32 @@ class EncodedSplit:
 
 @torch.no_grad()
 def member_outputs(population: Population, encoded: EncodedSplit) -> FloatArray:
-    """What the head of each member gives, shape [G, N, outputs], as real numbers."""
+    """What the head of each member gives, as real numbers: see :func:`no_outputs`."""
     split = encoded.split
     members, network = len(population.members), population.network
-    found = np.empty((members, len(split), network.outputs))
+    found = no_outputs(network, split, members)
     batch = evaluation_batch(network, split.x.shape[1], members)
     with one_thread():
         for start in range(0, len(split), batch):
             part = slice(start, start + batch)
             lengths = split.lengths[part]
             inputs = encoded.on_grids(population.input_types, part)[:, :, : lengths.max()]
-            found[:, part] = population(inputs, torch.tensor(lengths)).numpy()
+            keep_outputs(found, part, population(inputs, torch.tensor(lengths)))
     return found
+
+
+def no_outputs(network: Architecture, split: Split, members: int) -> FloatArray:
+    """Room for what heads give: shape [G, N, outputs], or [G, N, T, outputs] at every step."""
+    places = split.x.shape[: 2 if network.every_step else 1]
+    return np.zeros((members, *places, network.outputs))
+
+
+def keep_outputs(found: FloatArray, part: slice, outputs: Tensor) -> None:
+    """Put what heads gave for a part of the sequences, maybe of fewer steps, in its place."""
+    if outputs.ndim == 4:
+        found[:, part, : outputs.shape[2]] = outputs.numpy()
+    else:
+        found[:, part] = outputs.numpy()
 
 
 def member_figures(
@@ -77,14 +92,17 @@ def member_figures(
 
 
 def figure_of_outputs(found: FloatArray, split: Split, *, times: int = 1) -> Figure:
-    """How well several networks do together whose heads gave ``found``, shape [G, N, outputs].
+    """How well several networks do together whose heads gave ``found``: see :func:`no_outputs`.
 
     ``times`` says how often each sequence is among the N of ``split``, whose values are relative to
     what heads compute.
     """
-    members, _, outputs = found.shape
-    flat, right = found.reshape(-1, outputs), np.concatenate([split.y] * members)
-    if split.target == "values":
-        return MeanSquaredError.of(flat, right, times * members)
-    correct = int(np.count_nonzero(classes_of(flat) == right))
-    return Accuracy(correct, len(right), times * members)
+    members = len(found)
+    flat, right = np.concatenate(found), np.concatenate([split.y] * members)
+    counted = np.concatenate([split.counted] * members) if split.of_every_step else None
+    if not split.of_classes:
+        return MeanSquaredError.of(flat, right, times * members, counted)
+    correct = classes_of(flat) == right
+    if counted is not None:
+        return StepAccuracy.of_steps(correct, counted, times * members)
+    return Accuracy(int(np.count_nonzero(correct)), len(right), times * members)

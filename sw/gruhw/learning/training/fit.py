@@ -73,8 +73,7 @@ class Batches:
             batch = self.data.take(indices)
             if self.task.augment is not None:
                 batch = self.task.augment(batch, generator)
-            longest = int(batch.lengths.max())
-            yield Split(batch.x[:, :longest], batch.y, batch.lengths)
+            yield batch.shortened()
 
     def _sorted(self, chosen: np.ndarray, size: int, generator: np.random.Generator) -> np.ndarray:
         """The same sequences, those of like lengths in one batch, batches in random order."""

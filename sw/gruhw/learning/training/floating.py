@@ -15,7 +15,12 @@ from gruhw.learning.quant.network import TrainedNetworks
 from gruhw.learning.quant.operators import in_range, unrounded
 from gruhw.learning.quant.stages import StageTensors
 from gruhw.learning.tasks import Split, Task, TaskData
-from gruhw.learning.training.evaluate import evaluation_batch, figure_of_outputs
+from gruhw.learning.training.evaluate import (
+    evaluation_batch,
+    figure_of_outputs,
+    keep_outputs,
+    no_outputs,
+)
 from gruhw.learning.training.fit import Batches, Progress, fit, one_thread
 from gruhw.learning.training.losses import Objective
 from gruhw.learning.training.recipe import Recipe
@@ -26,6 +31,7 @@ from gruhw.network.fixed import FloatArray
 from gruhw.network.graph import State
 from gruhw.network.model import Model, Normalisation
 from gruhw.network.normalisation import Span, learnt
+from gruhw.network.parts import of_classes
 
 LARGEST_INPUT = 2.0**60
 """What raw numbers far beyond those of training may become: sums of products with it are still
@@ -113,6 +119,8 @@ class FloatNetwork(TrainedNetworks):
     def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         """What the head gives after the last step of every sequence, shape [N, outputs].
 
+        At every step, it is of shape [N, T, outputs], and means nothing past a sequence's end.
+
         Parameters
         ----------
         inputs
@@ -137,7 +145,7 @@ def float_inputs(task: Task, raw: NDArray[np.generic]) -> Tensor:
 
 
 def float_outputs(network: FloatNetwork, task: Task, batch: Split) -> Tensor:
-    """What the head gives for a batch, shape [N, outputs]."""
+    """What the head gives for a batch: see :meth:`FloatNetwork.forward`."""
     found: Tensor = network(float_inputs(task, batch.x), torch.tensor(batch.lengths))
     return found
 
@@ -145,12 +153,12 @@ def float_outputs(network: FloatNetwork, task: Task, batch: Split) -> Tensor:
 @torch.no_grad()
 def float_figure(network: FloatNetwork, task: Task, split: Split) -> Figure:
     """How well a float network does on ``split``."""
-    found = np.empty((1, len(split), network.network.outputs))
+    found = no_outputs(network.network, split, 1)
     batch = evaluation_batch(network.network, split.x.shape[1])
     with one_thread():
         for start in range(0, len(split), batch):
-            part = np.arange(start, min(start + batch, len(split)))
-            found[0, part] = float_outputs(network, task, split.take(part)).numpy()
+            part = slice(start, start + batch)
+            keep_outputs(found, part, float_outputs(network, task, split.take(part))[None])
     return figure_of_outputs(found, learnt(split, network.span))
 
 
@@ -168,9 +176,9 @@ def train_float(
         torch.manual_seed(recipe.seed)
         found = FloatNetwork(network)
     found.compile_steps()
-    if task.target == "values":
-        found.span = Span.of(data.train.y)
-    objective = Objective(task.target, found.span)
+    if not of_classes(task.target):
+        found.span = Span.of(data.train.y[data.train.counted])
+    objective = Objective(found.span)
     size = min(recipe.batch, len(data.train))
     fit(
         found,

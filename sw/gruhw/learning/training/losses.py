@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from gruhw.learning.tasks import Split
 from gruhw.network.normalisation import Span, learnt
-from gruhw.network.parts import Target
 
 
 @dataclass(frozen=True)
@@ -16,8 +15,6 @@ class Objective:
 
     Parameters
     ----------
-    target
-        What data say of a sequence.
     span
         Relative to which heads compute values; None if they compute them as they are.
     distillation, temperature
@@ -25,7 +22,6 @@ class Objective:
         absent.
     """
 
-    target: Target
     span: Span | None = None
     distillation: float = 0.0
     temperature: float = 1.0
@@ -33,10 +29,15 @@ class Objective:
     def loss(self, found: Tensor, batch: Split, soft: Tensor | None = None) -> Tensor:
         """The loss of what heads gave, of shape [G, N, outputs], summed over the G networks.
 
-        ``soft`` is what the teacher gave, of shape [N, outputs], or None without distillation.
+        ``soft`` is what the teacher gave, of shape [N, outputs], or None without distillation. At
+        every step, both have shapes [..., N, T, outputs], and all steps count the same.
         """
         right = torch.tensor(learnt(batch, self.span).y)
-        if self.target == "class":
+        if batch.of_every_step:
+            counted = torch.tensor(batch.counted)
+            found, right = found[:, counted], right[counted]
+            soft = None if soft is None else soft[counted]
+        if batch.of_classes:
             return distilled_loss(found, soft, right, self.distillation, self.temperature)
         wrong = _squared(found, right.float())
         if soft is None:

@@ -45,7 +45,7 @@ def train_quantised(
         In the order of ``starts``.
     """
     first = starts[0][1]
-    objective = Objective(task.target, first.span, recipe.distillation, recipe.temperature)
+    objective = Objective(first.span, recipe.distillation, recipe.temperature)
     population = Population(first.network, [model for _, model in starts])
     population.assign([model.typed(genes) for genes, model in starts])
     population.compile_steps()

@@ -99,7 +99,7 @@ def train_shared(
         The shared weights, with the fraction bits of 8 bits everywhere.
     """
     network = start.network
-    objective = Objective(task.target, start.span, recipe.shared_distillation, recipe.temperature)
+    objective = Objective(start.span, recipe.shared_distillation, recipe.temperature)
     population = Population(network, [start])
     population.compile_steps()
     teacher.compile_steps()
