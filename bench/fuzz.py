@@ -210,7 +210,8 @@ def features(genome: Genome) -> set[str]:
     lanes = genome.folding.lanes(network)[:depth]
     found = {f"{depth} layer{'s' if depth > 1 else ''}"}
     found |= {layer.cell for layer in network.layers}
-    found |= {f"output {genome.output}", f"initial state {network.initial}"}
+    every = " at every step" if network.every_step and genome.output != "states" else ""
+    found |= {f"output {genome.output}{every}", f"initial state {network.initial}"}
     if depth > 1:
         found.add(f"several layers, pe {'equal' if len(set(lanes)) == 1 else 'unequal'}")
     return found

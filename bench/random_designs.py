@@ -226,6 +226,7 @@ def architectures(
         layers=tuple(layers),
         outputs=draw(sizes_of(2 if output == "class" else 1, largest)),
         initial=draw(st.sampled_from(INITIALS)),
+        every_step=draw(st.booleans()),
     )
 
 

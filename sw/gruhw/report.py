@@ -200,7 +200,7 @@ class Measurement:
         return {
             f"test {self.figure.name}": self.figure.text,
             "95 % interval": self.figure.bounds,
-            "test sequences": f"{self.figure.total:,}",
+            "test sequences": f"{self.figure.sequence_total:,}",
             "weight bits": f"{self.weight_bits:,}",
             **{f"weight bits of {label}": bits for label, bits in by_layer.items()},
         }

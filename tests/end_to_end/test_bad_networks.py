@@ -363,14 +363,31 @@ def test_foldings_that_do_not_suit(pe: str, line: str, command: str, refused: Re
     refused(line, command, "--genome", OTHER, "--pe", pe)
 
 
-@pytest.mark.parametrize("kind", ["class", "values"])
-def test_targets_of_every_step(kind: str, refused: Refused) -> None:
+def test_targets_of_every_step(refused: Refused) -> None:
+    """Of steps, data must say what they say they do; and the network gives that."""
     with np.load("values.npz") as archive:
         arrays = {name: archive[name] for name in archive.files}
-    arrays["target"] = np.array(f"{kind} every step")
+    count, steps, _ = arrays["x_train"].shape
+    arrays["target"] = np.array("values every step")
     np.savez("every.npz", allow_pickle=False, **arrays)
     refused(
-        f"every.npz: target must be class or values, not {kind} every step: outputs at every step "
-        "cannot be trained yet",
+        f"every.npz: shape of y_train must be [{count}, {steps}, K], 1 to 1024 values for each "
+        f"step, not {list(arrays['y_train'].shape)}",
         *("train", "--task", "every.npz", "--out", "out"),
+    )
+    for part in ("train", "test"):
+        arrays[f"y_{part}"] = np.zeros((len(arrays[f"y_{part}"]), steps, 3))
+    np.savez("every.npz", allow_pickle=False, **arrays)
+    refused(
+        "output must be values or states for task every.npz, which has no classes, not class",
+        *("train", "--task", "every.npz", "--output", "class", "--out", "out"),
+    )
+    refused(
+        f"{OTHER}: outputs of the network must be at every step, as in task every.npz, not after "
+        "the last step",
+        *("search", "--task", "every.npz", "--model", OTHER, "--out", "out"),
+    )
+    refused(
+        f"--every-step must be absent: {OTHER} gives outputs at the end alone",
+        *("train", "--task", "values.npz", "--genome", OTHER, "--every-step", "--out", "out"),
     )

@@ -78,11 +78,14 @@ def network_of(
     inputs: int = 3,
     outputs: int = 3,
     initial: Initial = "zero",
+    every_step: bool = False,
     **options: Any,
 ) -> Network:
     """A small network of these layers."""
     rng = np.random.default_rng(seed)
-    architecture = Architecture(inputs=inputs, layers=layers, outputs=outputs, initial=initial)
+    architecture = Architecture(
+        inputs=inputs, layers=layers, outputs=outputs, initial=initial, every_step=every_step
+    )
     return random_network_of(rng, architecture, **({"low": 2, "high": 4} | options))
 
 
@@ -136,6 +139,14 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "dense layers": {
         "layers": ("dense:2:relu", "mgu:3", "dense:2:tanh"), "pe": 2, "output": "class",
     },
+    "every step": {"layers": ("gru:8",), "pe": 3, "outputs": 2, "every_step": True},
+    "every step, a core of its own": {"layers": ("ugrnn:3",), "pe": (2,), "every_step": True},
+    "every step, values": {
+        "layers": ("mgu:9",), "pe": 3, "outputs": 2, "output": "values", "every_step": True,
+    },
+    "every step, dense layers": {
+        "layers": ("mgu:2", "dense:3"), "output": "values", "every_step": True,
+    },
     "dense layers, states": {
         "layers": ("mgu:2", "dense:3"), "pe": (1, 3), "output": "states", "initial": "constant",
     },
@@ -145,7 +156,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-ENOUGH = ("two layers", "dense layers, states", "index right behind logits")
+ENOUGH = ("two layers", "dense layers, states", "index right behind logits", "every step")
 """One of each kind; the others are for the night."""
 
 
@@ -189,6 +200,8 @@ def test_every_claim_is_proved_of_random_networks(seed: int) -> None:
 
 NO_ROUNDING = (arithmetic, "value + constant if constant else value", "value")
 SERIAL, PARALLEL = {"hidden": 25, "pe": 1}, {"hidden": 9, "pe": 2}
+RIDING = {"hidden": 8, "pe": 1, "classes": 2, "every_step": True}
+"""With a head that computes on the layer's core after every step."""
 
 FAULTS = [
     (operators, "left + right, finest", "left - right, finest", SERIAL, "add_r", "the sum"),
@@ -234,8 +247,13 @@ FAULTS = [
      PARALLEL, "places", "each reserved"),
     (core, "sequencer.last_group, last_outputs, outputs", "sequencer.last_group, outputs, outputs",
      PARALLEL | {"classes": 4}, "places", "each reserved"),
-    (core, "output.last.eq(class_known)", "output.last.eq(known)",
-     PARALLEL, "places", "each reserved"),
+    (core, "_only_where(ends, class_known)", "known", PARALLEL, "places", "each reserved"),
+    (core, "return signal if flag is None else signal & flag", "return signal", RIDING,
+     "places", "each reserved"),
+    (core, "pipeline.of_group(sequencer.first_step,", "pipeline.of_group(sequencer.bank,",
+     RIDING, "places", "each reserved"),
+    (sequencer, "if head is None or at_end:", "if 1:", RIDING, "sequencer", "terms come"),
+    (sequencer, "int(head is not None)", "self.vector_last", RIDING, "sequencer", "terms come"),
     (core, "last = last & of_last_step", "last = of_last_step", {"hidden": 4, "output": "states"},
      "places", "each reserved"),
     (core, "last = last & of_last_step", "pass", {"hidden": 4, "output": "states"},

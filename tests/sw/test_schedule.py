@@ -275,7 +275,8 @@ def test_serial_products_need_more_cycles_than_the_pipeline_has(inputs: int, ser
 
 @given(cores)
 def test_steps_follow_as_soon_as_they_may(core: Core) -> None:
-    assert core.least_interval == shortest_step_interval(core)
+    behind_each = core.outputs.cycles if core.outputs and core.emits_every_step else 0
+    assert core.least_interval == shortest_step_interval(core) + behind_each
     assert core.drain_cycles >= 0
 
 
@@ -439,18 +440,18 @@ def offered(schedule: Schedule, length: int) -> list[int]:
     typed, name = core.emitted
     assert name == typed.graph.emits
     ready = core.slots[name].ready + STREAM_CYCLES
-    if core.outputs:
-        start = core.first_term + length * core.step_interval
-        units = range(core.outputs.units)
-        found = [start + core.outputs.unit_cycle(unit) + ready for unit in units]
-    else:
-        steps = range(length) if core.emits_every_step else range(max(0, length - 1), length)
-        found = [
-            core.first_term + step * core.step_interval + core.step.unit_cycle(unit) + ready
-            for step in steps
-            for unit in range(core.step.units)
-        ]
-    return [*found, found[-1] + 1] if schedule.output == "class" and found else found
+    found = []
+    for step in range(0 if core.emits_every_step else length - 1, length):
+        start = core.first_term + step * core.step_interval
+        if core.outputs and core.emits_every_step:
+            # The head is through when the next step begins.
+            start += core.step_interval - core.outputs.cycles
+        elif core.outputs:
+            start += core.step_interval
+        phase = core.outputs or core.step
+        found += [start + phase.unit_cycle(unit) + ready for unit in range(phase.units)]
+        found += [found[-1] + 1] if schedule.output == "class" else []
+    return found
 
 
 @given(schedules, st.integers(1, 4))
@@ -465,8 +466,8 @@ def test_outputs_follow_the_results(schedule: Schedule, length: int) -> None:
     if core.outputs:
         # The head reads states that are written, and the next sequence starts behind it.
         (state, *_) = (s for s in core.typed.graph.states if s.source == core.typed.graph.emits)
-        start = core.first_term + length * core.step_interval
-        before = start - core.step_interval
+        before = core.first_term + (length - 1) * core.step_interval
+        start = before + core.head_start
         assert all(start + unit > before + cycle for unit, cycle in enumerate(written(core, state)))
         after = schedule.sequence_interval(length) + core.first_term
         assert after - start > max(cycle for cycle, _, _ in addressed(core.outputs))
@@ -499,9 +500,11 @@ def test_last_results_of_every_step(schedule: Schedule) -> None:
 def test_output_buffers_are_the_smallest_that_never_wait(core: Core) -> None:
     """Of a core that emits as often as it can: after every step, of sequences of one step."""
     emitting, period = core.emitting, core.step_interval
+    start = core.first_term
     if core.outputs:
-        period += core.outputs.groups * core.outputs.group_cycles
-    start = core.first_term + (core.step_interval if core.outputs else 0)
+        behind = core.outputs.groups * core.outputs.group_cycles
+        start += period - behind if core.emits_every_step else period
+        period += 0 if core.emits_every_step else behind
     pushes = [cycle + number * period for number in range(HISTORY) for cycle in core.pushes(1)]
     assert len(set(pushes)) == len(pushes)  # one at a time
     reserved = {

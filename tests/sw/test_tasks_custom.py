@@ -245,6 +245,7 @@ def of_values() -> Arrays:
     return {**arrays, "target": np.array("values")}
 
 
+TARGETS = "class, values, class every step, values every step"
 V = of_values()
 
 
@@ -258,6 +259,40 @@ def test_own_task_of_values(tmp_path: Path) -> None:
     )  # fmt: skip
     assert data.train.target == "values"
     task.warn_of_absent_classes()  # there are none
+
+
+@pytest.mark.parametrize("kind", ["class", "values"])
+def test_own_task_of_every_step(kind: str, tmp_path: Path) -> None:
+    arrays: Arrays = V | {"target": np.array(f"{kind} every step")}
+    for part, count in (("train", 30), ("test", 6)):
+        labels = (np.arange(count)[:, np.newaxis] + np.arange(5)) % 3
+        values = np.stack([labels, labels * 0.5], axis=-1)
+        arrays[f"y_{part}"] = labels if kind == "class" else values
+        arrays[f"length_{part}"] = np.arange(count) % 5 + 1
+    # Labels of padding are not looked at.
+    if kind == "class":
+        arrays["y_test"][0, 1:] = 1000
+    data = load(tmp_path, arrays)
+    assert (len(data.train), len(data.val), len(data.test)) == (27, 3, 6)
+    np.testing.assert_array_equal(data.test.y, arrays["y_test"])
+    task = load_task(tmp_path / "own.npz")
+    what = "3 classes" if kind == "class" else "2 values"
+    assert (task.target, task.description) == (
+        f"{kind} every step", f"5 steps of 3 inputs, {what} at every step"
+    )  # fmt: skip
+    assert task.network().every_step
+    assert task.output_of(task.network()) == kind
+    assert task.at_every_step() is task
+
+
+def test_labels_of_steps_beyond_those_of_training(tmp_path: Path) -> None:
+    arrays = {**C, "target": np.array("class every step")}
+    for part, count in (("train", 30), ("test", 6)):
+        arrays[f"y_{part}"] = np.arange(count * 5).reshape(count, 5) % 3
+    arrays["y_test"][3, 4] = 3
+    with pytest.raises(InputError) as raised:
+        load(tmp_path, arrays)
+    assert str(raised.value).endswith("labels in y_test must be 0 to 2 like y_train's, not 3")
 
 
 def test_one_value_and_whole_numbers(tmp_path: Path) -> None:
@@ -277,21 +312,31 @@ def test_classes_may_be_said_to_be_ones(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"target": np.array("colours")}, "target must be class or values, not 'colours'"),
+        ({"target": np.array("colours")}, f"target must be one of {TARGETS}, not 'colours'"),
         (
             {"target": np.array(["values"])},
-            "target must be class or values, not an array [1] of <U6",
+            f"target must be one of {TARGETS}, not an array [1] of <U6",
         ),
-        ({"target": np.array(1)}, "target must be class or values, not an array [] of int64"),
-        *(
-            (
-                {"target": np.array(f"{kind} every step")},
-                (
-                    f"target must be class or values, not {kind} every step: outputs at every step "
-                    "cannot be trained yet"
-                ),
-            )
-            for kind in ("class", "values")
+        ({"target": np.array(1)}, f"target must be one of {TARGETS}, not an array [] of int64"),
+        (
+            {"target": np.array("class every step")},
+            "y_train must hold whole numbers, not float32",
+        ),
+        (
+            {"target": np.array("class every step"), "y_train": np.zeros((30, 2), int)},
+            "shape of y_train must be [30, 5], one entry for each step, not [30, 2]",
+        ),
+        (
+            {"target": np.array("class every step"), "y_train": np.zeros(30, int)},
+            "shape of y_train must be [30, 5], one entry for each step, not [30]",
+        ),
+        (
+            {"target": np.array("values every step")},
+            "shape of y_train must be [30, 5, K], 1 to 1024 values for each step, not [30, 2]",
+        ),
+        (
+            {"y_train": np.zeros((30, 5, 2))},
+            "shape of y_train must be [30, K], 1 to 1024 values for each sequence, not [30, 5, 2]",
         ),
         ({"target": None}, "y_train must hold whole numbers, not float32"),
         (

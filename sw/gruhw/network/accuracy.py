@@ -65,6 +65,11 @@ class Figure(ABC):
         """The figures for programs; the names begin with the ``part`` of the data, if given."""
 
     @property
+    def sequence_total(self) -> int:
+        """The sequences."""
+        return self.total
+
+    @property
     def sequences(self) -> str:
         """How many decide, for people: ``300 sequences in 5 variations each``."""
         count = self.total // self.times
@@ -254,6 +259,11 @@ class StepAccuracy(Accuracy):
     def independent(self) -> float:
         """How many independent decisions are worth as much."""
         return max(1.0, self.effective / self.times)
+
+    @property
+    def sequence_total(self) -> int:
+        """The sequences that the steps belong to."""
+        return self.sequence_count
 
     @property
     def sequences(self) -> str:

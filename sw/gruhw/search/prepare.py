@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from gruhw.basics.files import exists, write_atomic
+from gruhw.basics.files import exists, read_bytes, write_atomic
 from gruhw.errors import InputError
 from gruhw.learning.quant.network import compile_for
 from gruhw.learning.tasks import Task, load_task
@@ -49,7 +49,7 @@ def prepare(wanted: Preparation, tell: Callable[[str], None]) -> Prepared:
     epochs = wanted.fine_tune_epochs
     if epochs is None:
         epochs = recipe.fine_tuning_epochs
-    weights = SharedWeights(wanted.task, out)
+    weights = SharedWeights(wanted.task, out, wanted.network.every_step)
     if not exists(out / SHARED_MODEL):
         check_names(wanted.network)  # before anything is trained
         _train_float(task, wanted, recipe, _telling(tell))
@@ -90,7 +90,8 @@ def _train_float(task: Task, wanted: Preparation, recipe: Recipe, progress: Prog
         found = _float_network(task, wanted, recipe, progress)
         _, model_of = calibration_of(found, task, task.load(), recipe)
         write_atomic(path, model_of(homogeneous(wanted.network, WIDEST)).to_bytes())
-    _check_model(SharedWeights(wanted.task, wanted.out).float_model, path, task, wanted.network)
+    stored = Model.from_bytes(read_bytes(path), path)
+    _check_model(stored, path, task, wanted.network)
 
 
 def _train_shared(task: Task, weights: SharedWeights, recipe: Recipe, progress: Progress) -> None:

@@ -65,7 +65,7 @@ def describe(result: Result) -> dict[str, Any]:
             {"name": cost.name, "label": cost.label, "unit": cost.unit, "identity": cost.identity}
             for cost in result.costs
         ],
-        "validation_sequences": figure.total,
+        "validation_sequences": figure.sequence_total,
         "validation_variations": figure.times,
         VALIDATION_SEEN: result.validation_seen,
         "population": settings.population,

@@ -144,12 +144,11 @@ class Mistakes(Score):
     @property
     def columns(self) -> Mapping[str, float]:
         low, high = self.figure.interval
-        counts = {"sequences": self.figure.total}
-        if isinstance(self.figure, StepAccuracy):
-            counts = {"steps": self.figure.total, "sequences": self.figure.sequence_count}
+        steps = {"steps": self.figure.total} if isinstance(self.figure, StepAccuracy) else {}
         return {
             "correct": self.figure.correct,
-            **counts,
+            **steps,
+            "sequences": self.figure.sequence_total,
             "accuracy": self.figure.share,
             "accuracy_low": low,
             "accuracy_high": high,

@@ -55,10 +55,13 @@ class SharedWeights:
         A task's name, or the path of its file.
     folder
         The search's folder.
+    every_step
+        Whether networks give outputs at every step.
     """
 
     task: str
     folder: Path
+    every_step: bool = False
 
     @cached_property
     def model(self) -> Model:
@@ -86,8 +89,8 @@ class SharedWeights:
 
     @property
     def task_data(self) -> Task:
-        """The task, at every step if the network is."""
-        return load_task(self.task, every_step=self.float_model.network.every_step)
+        """The task, at every step if networks are."""
+        return load_task(self.task, every_step=self.every_step)
 
     @property
     def validation(self) -> Split:

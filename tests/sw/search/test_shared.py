@@ -134,7 +134,9 @@ def test_variations_make_no_figure_more_certain(
 
     plain, (candidate,) = load_task(world.task), candidates(1, world.network)
     (once,) = SharedEvaluator(SharedWeights(world.task, world.folder)).figures([candidate])
-    monkeypatch.setattr("gruhw.search.shared.load_task", lambda _: replace(plain, augment=same))
+    monkeypatch.setattr(
+        "gruhw.search.shared.load_task", lambda *_, **__: replace(plain, augment=same)
+    )
     (often,) = SharedEvaluator(SharedWeights(world.task, world.folder)).figures([candidate])
     assert (often.total, often.total // often.times) == (often.times * once.total, once.total)
     assert often.error == pytest.approx(once.error)

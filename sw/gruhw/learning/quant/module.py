@@ -58,7 +58,7 @@ class QuantNetwork(Population):
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
         """What the head gives after the last step of every sequence, shape [N, outputs].
 
-        At every step, it is of shape [N, T, outputs], and means nothing past a sequence's end.
+        At every step, it is of shape [N, T, outputs], and zero past a sequence's end.
 
         Parameters
         ----------

@@ -106,7 +106,7 @@ class Population(TrainedNetworks):
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
         """What the head gives after the last step of every sequence, shape [G, N, outputs].
 
-        At every step, it is of shape [G, N, T, outputs], and means nothing past a sequence's end.
+        At every step, it is of shape [G, N, T, outputs], and zero past a sequence's end.
 
         Parameters
         ----------

@@ -159,8 +159,7 @@ def outputs(
     lengths
         As of :func:`time_steps`.
     every_step
-        Whether every step's is asked for: [G, N, T, outputs]. What comes after a sequence's end
-        means nothing.
+        Whether every step's is asked for: [G, N, T, outputs], zero past a sequence's end.
     compiled
         Whether to use compiled C++, which computes in single precision.
     """
@@ -177,7 +176,8 @@ def outputs(
         there = torch.arange(inputs.shape[2]) < lengths[:, None]
         emitted = torch.where(there[..., None], emitted, 0.0)
     found = _through(behind, emitted.flatten(1, 2))
-    return found.reshape(*inputs.shape[:3], found.shape[-1])
+    found = found.reshape(*inputs.shape[:3], found.shape[-1])
+    return found if lengths is None else torch.where(there[..., None], found, 0.0)
 
 
 def _through(stages: Sequence[StageTensors], vectors: Tensor) -> Tensor:

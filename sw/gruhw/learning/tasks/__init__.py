@@ -9,12 +9,17 @@ from gruhw.learning.tasks.keyword_spotting import KEYWORD_SPOTTING
 from gruhw.learning.tasks.mnist import MNIST_ROWS
 from gruhw.learning.tasks.mnist1d import MNIST_1D
 from gruhw.learning.tasks.spoken_digits import SPOKEN_DIGITS
+from gruhw.learning.tasks.voice_activity import VOICE_ACTIVITY
 from gruhw.network.sequences import Split
 
 __all__ = ["TASKS", "Split", "Task", "TaskData", "load_samples", "load_task", "sample_arrays"]
 
 TASKS = {
-    task.name: task for task in (MNIST_ROWS, MNIST_1D, SPOKEN_DIGITS, KEYWORD_SPOTTING, ACTIVITY)
+    task.name: task
+    for task in (
+        *(MNIST_ROWS, MNIST_1D, SPOKEN_DIGITS, KEYWORD_SPOTTING, ACTIVITY),
+        VOICE_ACTIVITY,
+    )
 }
 """The tasks that gruhw knows by name."""
 

@@ -120,17 +120,25 @@ def load_spoken_digits(
         train, index = _from_pack(arrays, bands, "train")
         test, _ = _from_pack(arrays, bands, "test")
     else:
-
-        def check(path: Path, data: bytes) -> None:
-            read_recordings(path, data, tree)
-
-        path, data = fetch_checked(ARCHIVE, urls, check, folder_variable=FOLDER_VARIABLE)
-        everything, indices = _from_recordings(path, read_recordings(path, data, tree), bands)
+        everything, indices = _from_recordings(*fetch_recordings(urls, tree), bands)
         held_back = np.isin(indices, TEST_INDICES)
         train, index = everything.where(~held_back), indices[~held_back]
         test = everything.where(held_back)
     chosen = np.isin(index, VALIDATION_INDICES)
     return TaskData(train.where(~chosen), train.where(chosen), test)
+
+
+def fetch_recordings(urls: tuple[str, ...], tree: str) -> tuple[Path, dict[str, bytes]]:
+    """The project's archive, downloaded if necessary, and the contents of its recordings.
+
+    Errors are those of :func:`load_spoken_digits`.
+    """
+
+    def check(path: Path, data: bytes) -> None:
+        read_recordings(path, data, tree)
+
+    path, data = fetch_checked(ARCHIVE, urls, check, folder_variable=FOLDER_VARIABLE)
+    return path, read_recordings(path, data, tree)
 
 
 def _from_pack(

@@ -119,7 +119,7 @@ class FloatNetwork(TrainedNetworks):
     def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         """What the head gives after the last step of every sequence, shape [N, outputs].
 
-        At every step, it is of shape [N, T, outputs], and means nothing past a sequence's end.
+        At every step, it is of shape [N, T, outputs], and zero past a sequence's end.
 
         Parameters
         ----------
