@@ -388,7 +388,8 @@ def starts_of(schedule: Schedule, lengths: Sequence[int]) -> list[list[int]]:
     """For each core, the cycles in which its steps begin, sequence after sequence.
 
     Found step by step: a core begins when its whole input is there, and its last step is over. It
-    begins a head where the next step would begin, if one rides on it, and the next one behind that.
+    begins a head where the next step would begin, if one rides on it for the end of a sequence, and
+    the next one behind that.
     """
     size = schedule.first.typed.graph.input.size
     # The network's input never lets a core wait, but at first.
@@ -405,7 +406,8 @@ def starts_of(schedule: Schedule, lengths: Sequence[int]) -> list[list[int]]:
                 last = core.step.unit_cycle(core.step.units - 1)
                 end = start + last + core.slots[core.typed.graph.emits].ready
                 ends.append(end + STREAM_CYCLES)
-            free += core.outputs.groups * core.outputs.group_cycles if core.outputs else 0
+            if core.outputs and not core.emits_every_step:
+                free += core.outputs.groups * core.outputs.group_cycles
             leaving.append(ends if core.emits_every_step else ends[-1:])
         arrived = leaving
         found.append(starts)
