@@ -110,6 +110,9 @@ RECIPES: dict[str, Recipe] = {
         distillation=0.9,
         shared_distillation=1.0,  # what labels teach of these people does not hold for others
     ),
+    "voice-activity": Recipe(
+        float_epochs=20, quantised_epochs=40, shared_epochs=20, fine_tuning_epochs=20
+    ),
 }
 """Recipes by the name of a task; others have the default one. Epochs and rates of the float
 networks were chosen on validation data."""
