@@ -235,8 +235,7 @@ class CoreUnit(wiring.Component):
         number, known = pipeline.at(unit, ready), pipeline.token(ready)
         ends: Value | None = None
         if core.marks_last_step:
-            # While the head computes, the step that comes next is the first after a last one.
-            last_step = pipeline.of_group(sequencer.first_step, "last_step")
+            last_step = pipeline.of_group(sequencer.ended, "last_step")
             ends = pipeline.at(last_step, ready + core.classifies)
         if core.classifies:
             _classify(m, part.result, number, known, phase, output, ends)

@@ -35,8 +35,10 @@ class Sequencer(wiring.Component):
     bank : Out(1)
         The half of the state memory that holds the state to be read.
     first_step : Out(1)
-        The step, or that which follows the head, is the first of its sequence: its state is zero.
-        Until a head at the end of a sequence has computed, it is low.
+        The step is the first of its sequence, and its state is that which a sequence begins with;
+        or the first since a reset, if states go on from sequence to sequence.
+    ended : Out(1)
+        The step before the head was the last of its sequence. Only a head behind every step has it.
     step_term, head_term : Out(1)
         A term of a step, or of the head, is addressed.
     step_end, head_end : Out(1)
@@ -58,6 +60,7 @@ class Sequencer(wiring.Component):
                 "address": Out(range(max(2, *(phase.groups * phase.terms for phase in phases)))),
                 "bank": Out(1),
                 "first_step": Out(1, init=1),
+                **({"ended": Out(1)} if core.outputs and core.marks_last_step else {}),
                 "step_term": Out(1),
                 "head_term": Out(1),
                 "step_end": Out(1),
@@ -105,14 +108,17 @@ class Sequencer(wiring.Component):
             with m.If(last_of_phase):
                 m.d.sync += self.address.eq(0)
         with m.If(self.vector_release):
+            begins = 0 if at_end or self._core.carries else self.vector_last
             m.d.sync += [
                 self.bank.eq(~self.bank),
-                self.first_step.eq(0 if at_end else self.vector_last),
+                self.first_step.eq(begins),
                 in_head.eq(self.vector_last if at_end else int(head is not None)),
             ]
+            if head and not at_end:
+                m.d.sync += self.ended.eq(self.vector_last)
         with m.If(self.head_end & last_of_phase):
             m.d.sync += in_head.eq(0)
-            if head is None or at_end:
+            if (head is None or at_end) and not self._core.carries:
                 m.d.sync += self.first_step.eq(1)
 
         waited = self._wait(m, last_term, of_phase(lambda phase: phase.extra_cycles))

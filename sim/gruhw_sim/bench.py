@@ -290,16 +290,18 @@ def episodes(
     """What is sent between resets: the first sequence, the end, and how many cycles until the cut.
 
     After each one that is cut, another is sent to its end: two sequences, or the shortest one. Of
-    several cores, the last one works for a ``latency`` after the first.
+    several cores, the last one works for a ``latency`` after the first. Where states are carried
+    on, all begin with the first sequence, which finds no other's.
     """
-    count = len(starts) - 1
+    count = 1 if JOB["carries"] else len(starts) - 1
+    last = len(starts) - 1
     for _ in range(RESETS):
         for whole in (False, True):
             first = random.randrange(count)
-            end = min(first + 2, count)
+            end = min(first + 2, last)
             duration = starts[end] - starts[first] + latency
             yield first, end, None if whole else random.randrange(1, duration)
-    durations = [end - start for start, end in itertools.pairwise(starts)]
+    durations = [end - start for start, end in itertools.pairwise(starts[: count + 1])]
     shortest = durations.index(min(durations))
     # Together, no longer than the first test.
     affordable = starts[-1] // (durations[shortest] + JOB["quiet_cycles"])

@@ -123,8 +123,13 @@ class Scenario:
         return cls.of(network, *extreme_sequences(network, codes, steps, extreme, seed), extreme)
 
     def part(self, first: int, end: int) -> "Scenario":
-        """The sequences from ``first`` up to ``end``, without another run of the reference."""
+        """The sequences from ``first`` up to ``end``, as they come out after a reset.
+
+        Only where states are carried on, that needs another run of the reference.
+        """
         chosen, whole = slice(first, end), self.reference
+        if self.network.architecture.carries and first > 0:
+            return Scenario.of(self.network, self.inputs[chosen], self.lengths[chosen])
         reference = Reference(
             {name: values[chosen] for name, values in whole.operators.items()},
             whole.logits[chosen],
@@ -352,6 +357,7 @@ def job(scenario: Scenario, top: str, seed: int, brief: bool) -> dict[str, Any]:
         "input_bits": network.input_type.bits,
         "output_signed": output_type(schedule).signed,
         "vector_size": network.architecture.inputs,
+        "carries": network.architecture.carries,
         "second_groups": _second_groups(scenario),
         "latency": schedule.last.first_term - schedule.first.first_term,
         "step_interval": schedule.step_interval,

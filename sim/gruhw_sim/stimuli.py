@@ -91,6 +91,7 @@ def _reached(network: Network, inputs: IntArray, lengths: IntArray) -> NDArray[n
 
     A result beyond an end of its type, before it is saturated, is one of its own.
     """
+    network = _without_carrying(network)
     reference = run_reference(network, inputs, lengths)
     every = network.architecture.stepping(network.genome.output)
     emitted, columns = inputs, []
@@ -100,6 +101,20 @@ def _reached(network: Network, inputs: IntArray, lengths: IntArray) -> NDArray[n
     if network.genome.output == "class":
         columns += _decided_by(network, reference, lengths)
     return np.concatenate(columns, axis=1)
+
+
+def _without_carrying(network: Network) -> Network:
+    """The same network, whose sequences are independent of each other.
+
+    Where states are carried on, what a sequence reaches depends on all before it. Candidates are
+    chosen for what they reach after a reset.
+    """
+    architecture = network.architecture
+    if not architecture.carries:
+        return network
+    alone = architecture.model_copy(update={"initial": "zero"})
+    changed = network.genome.model_copy(update={"network": alone})
+    return replace(network, genome=changed)
 
 
 def _decided_by(

@@ -246,7 +246,8 @@ def _verify(
 ) -> Verification:
     """Verify sequences of at most so many ``steps``, whose input integers ``encoded`` gives."""
     network, count = settings.network, len(lengths)
-    size = batch_size(network, steps)
+    # What one sequence leaves, the next one needs.
+    size = count if network.architecture.carries else batch_size(network, steps)
     starts = range(0, count, size)
 
     def comparison(first: int) -> Comparison:

@@ -250,7 +250,7 @@ FAULTS = [
     (core, "_only_where(ends, class_known)", "known", PARALLEL, "places", "each reserved"),
     (core, "return signal if flag is None else signal & flag", "return signal", RIDING,
      "places", "each reserved"),
-    (core, 'sequencer.first_step, "last_step"', 'sequencer.bank, "last_step"',
+    (core, 'sequencer.ended, "last_step"', 'sequencer.bank, "last_step"',
      RIDING, "places", "each reserved"),
     (sequencer, "if head is None or at_end:", "if 1:", RIDING, "sequencer", "terms come"),
     (sequencer, "int(head is not None)", "self.vector_last", RIDING, "sequencer", "terms come"),

@@ -142,7 +142,7 @@ class Places:
         self.oldest = self._ages[-1] + core.classifies
         self.groups = groups = Groups(claim, model, phase, self.oldest)
         # The groups of a head behind every step come when the input vector has been released.
-        last_step = model.first_step if core.outputs and core.marks_last_step else last
+        last_step = model.ended if core.outputs else last
         self._of_last_step = groups.with_mark(last_step, "of_last_step")
         # Groups of a phase that emits nothing before its last step; or all of them do.
         self._emitting = self._of_last_step if model.emits is last else groups.ended

@@ -51,6 +51,7 @@ class Sequence:
         self.group = Signal(range(max(2, *(each.groups for each in self.phases))), name="group")
         self.term = Signal(range(max(2, *(each.terms for each in self.phases))), name="term")
         self.first_step, self.bank = Signal(init=1, name="first_step"), Signal(name="bank")
+        self.ended = Signal(name="ended")  # the step before was the last of its sequence
         # A head computes behind the last step of a sequence alone, or behind every step.
         self.head_at_end = head is not None and not core.emits_every_step
         # A group takes group_cycles; the states of a step can be read after head_start.
@@ -105,13 +106,15 @@ class Sequence:
             if phase is head:
                 with m.If(self.ends(phase) & self.last_group(phase)):
                     m.d.sync += self.in_head.eq(0)
-                    if self.head_at_end:
+                    if self.head_at_end and not self.core.carries:
                         m.d.sync += self.first_step.eq(1)
+        begins = 0 if self.head_at_end or self.core.carries else last
         with m.If(self.release):
             m.d.sync += [
                 self.idle.eq(self._after_step),
                 self.bank.eq(~self.bank),
-                self.first_step.eq(0 if self.head_at_end else last),
+                self.ended.eq(last),
+                self.first_step.eq(begins),
                 self.in_head.eq(last if self.head_at_end else int(head is not None)),
             ]
 
@@ -138,6 +141,8 @@ class Sequence:
         claim.holds(self.running | (self.term == 0))
         claim.holds(shown("bank") == self.bank)
         claim.holds(shown("first_step") == self.first_step)
+        if self.core.outputs and self.core.marks_last_step:
+            claim.holds(shown("ended") == self.ended)
         # How the model stands to the registers.
         claim.holds(shown("active") == self.running)
         claim.holds(~self.running | (self.idle == 0))

@@ -33,10 +33,11 @@ Activation: TypeAlias = Literal["relu", "tanh"]
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 """What may follow the product of a dense layer."""
 
-Initial: TypeAlias = Literal["zero", "constant"]
+Initial: TypeAlias = Literal["zero", "constant", "carry"]
 
 INITIALS: tuple[Initial, ...] = get_args(Initial)
-"""What states begin with: zero, or a trained constant for each unit."""
+"""What states begin a sequence with: zero, a trained constant for each unit, or what the sequence
+before left. The first of all begins with zero then."""
 
 Value = TypeVar("Value")
 
@@ -230,7 +231,7 @@ class Architecture(Strict):
     outputs
         Elements of what the head computes out of the last result: logits of classes, or values.
     initial
-        What states are in the first step of a sequence.
+        What states are in the first step of a sequence: see :data:`INITIALS`.
     every_step
         Whether the head computes outputs after every step of a sequence, or after the last alone.
 
@@ -282,9 +283,16 @@ class Architecture(Strict):
 
     def __str__(self) -> str:
         layers = ", ".join(map(str, self.layers))
-        initial = "" if self.initial == "zero" else f", {self.initial} initial states"
+        initial = {"zero": "", "carry": ", states carried on"}.get(
+            self.initial, f", {self.initial} initial states"
+        )
         every = " at every step" if self.every_step else ""
         return f"{self.inputs} inputs, {layers}, {self.outputs} outputs{every}{initial}"
+
+    @property
+    def carries(self) -> bool:
+        """Whether states go on from sequence to sequence, all of which are one stream."""
+        return self.initial == "carry"
 
     def same_weights(self, other: "Architecture") -> bool:
         """Whether what was trained of one suits the other: when outputs come does not matter."""
@@ -385,7 +393,7 @@ class Architecture(Strict):
     @cached_property
     def initial_shapes(self) -> Mapping[str, tuple[int]]:
         """The shape of every initial state that is a constant, [units], by its name."""
-        if self.initial == "zero":
+        if self.initial != "constant":
             return {}
         return {
             stage.spell(state.name): (state.size,)

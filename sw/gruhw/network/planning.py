@@ -108,6 +108,7 @@ def plan(genome: Genome, stages: Sequence[Typed]) -> Schedule:
                 every_step=every[index],
                 emits_every_step=at_every_step if last else following[0],
                 classifies=last and output == "class",
+                carries=network.carries,
                 outputs=(lanes[-1],) if rides else (),
             )
         )
@@ -116,7 +117,8 @@ def plan(genome: Genome, stages: Sequence[Typed]) -> Schedule:
 
 def _rides_every_step(layer: Typed, head: Typed, lanes: Sequence[int]) -> bool:
     """Whether a head that computes after every step makes these longer by little."""
-    flags = {"every_step": True, "emits_every_step": True, "classifies": False}
+    flags = dict.fromkeys(("every_step", "emits_every_step"), True)
+    flags |= dict.fromkeys(("classifies", "carries"), False)
     alone = _plan_core("", layer, None, lanes[0], outputs=(), **flags)
     return RIDING_SHARE * _head_phase(head, lanes[-1]).cycles <= alone.step_interval
 
@@ -148,7 +150,7 @@ def _plan_core(
     lanes: int,
     *,
     outputs: Sequence[int],
-    **emission: bool,
+    **flags: bool,
 ) -> Core:
     """A core as if it were alone."""
     graph = typed.graph
@@ -161,9 +163,9 @@ def _plan_core(
     if head:
         slots |= _slots(head, serial)
     kept = {state.name: _kept(graph, slots, state) for state in graph.states}
-    indexed = emission["classifies"] and phase is None
+    indexed = flags["classifies"] and phase is None
     interval = _least_interval(typed, step, slots, kept, indexed=indexed)
-    if phase and emission["emits_every_step"]:
+    if phase and flags["emits_every_step"]:
         interval += phase.cycles
     return Core(
         name,
@@ -177,7 +179,7 @@ def _plan_core(
         least_interval=interval,
         step_interval=interval,
         first_term=graph.input.size - 1 + LAUNCH_CYCLES,
-        **emission,
+        **flags,
     )
 
 

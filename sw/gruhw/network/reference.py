@@ -145,8 +145,28 @@ def initial_states(bound: BoundStage, count: int) -> Results:
     }
 
 
+def _parts(network: Network, count: int, most: int) -> Iterator[tuple[slice, dict[str, Results]]]:
+    """Sequences that are computed together, ``most`` at a time; and the states before and after.
+
+    Where states are carried on, one sequence comes after the other, and finds the states of the one
+    before.
+    """
+    states: dict[str, Results] = {}
+    size = 1 if network.architecture.carries else most
+    for start in range(0, count, size):
+        part = slice(start, min(start + size, count))
+        if not (states and network.architecture.carries):
+            states = {
+                bound.name: initial_states(bound, part.stop - start) for bound in _stepping(network)
+            }
+        yield part, states
+
+
 def _time_steps(
-    network: Network, vectors: Iterable[IntArray], lengths: IntArray
+    network: Network,
+    vectors: Iterable[IntArray],
+    lengths: IntArray,
+    states: dict[str, Results],
 ) -> Iterator[_Step]:
     """Compute one time step after the other, up to the end of the longest sequence.
 
@@ -156,9 +176,10 @@ def _time_steps(
         The input integers of each step, shape [N, inputs].
     lengths
         Steps of each sequence, shape [N].
+    states
+        Those of every stage before the first step; afterwards those after the last.
     """
     stages = _stepping(network)
-    states = {bound.name: initial_states(bound, len(lengths)) for bound in stages}
     emitted = np.zeros((len(lengths), stages[-1].graph.units), dtype=np.int64)
     for step, vector in zip(range(lengths.max(initial=0)), vectors, strict=False):
         results: dict[str, Results] = {}
@@ -208,7 +229,8 @@ def run_reference(
     Parameters
     ----------
     inputs
-        Integers of the input type, shape [N, T, inputs].
+        Integers of the input type, shape [N, T, inputs]. Where the network carries its states on,
+        they are one stream, which begins with the first sequence.
     lengths
         Steps of each sequence, 1 to T, shape [N]; all T if absent.
 
@@ -232,14 +254,17 @@ def run_reference(
     }
     logits = _no_outputs(network, count, steps)
     last = np.zeros((count, _stepping(network)[-1].graph.units), dtype=np.int64)
-    for step, (results, emitted) in enumerate(_time_steps(network, codes.swapaxes(0, 1), lengths)):
-        alive = step < lengths
-        for stage, found in results.items():
-            for name, spelled in names.get(stage, {}).items():
-                trace[spelled][alive, step] = found[name][alive]
-        if network.architecture.every_step:
-            logits[alive, step] = _of_head(network, results)[alive]
-        last = emitted
+    for part, states in _parts(network, count, max(1, count)):
+        vectors = codes[part].swapaxes(0, 1)
+        steps_of_part = _time_steps(network, vectors, lengths[part], states)
+        for step, (results, emitted) in enumerate(steps_of_part):
+            alive = step < lengths[part]
+            for stage, found in results.items():
+                for name, spelled in names.get(stage, {}).items():
+                    trace[spelled][part][alive, step] = found[name][alive]
+            if network.architecture.every_step:
+                logits[part][alive, step] = _of_head(network, results)[alive]
+            last[part] = emitted
     ends = _at_the_end(network, last)
     for stage, found in ends.items():
         for name, spelled in names.get(stage, {}).items():
@@ -296,18 +321,17 @@ def head_results(network: Network, split: Split) -> IntArray:
             saturation.note(saturated[step < lengths[part]])
             yield codes
 
-    for start in range(0, len(found), BATCH):
-        part = slice(start, start + BATCH)
-        _keep_outputs(network, encoded(part), lengths[part], found[part])
+    for part, states in _parts(network, len(found), BATCH):
+        steps = _time_steps(network, encoded(part), lengths[part], states)
+        _keep_outputs(network, steps, lengths[part], found[part])
     saturation.warn(kind)
     return found
 
 
 def _keep_outputs(
-    network: Network, vectors: Iterable[IntArray], lengths: IntArray, found: IntArray
+    network: Network, steps: Iterable[_Step], lengths: IntArray, found: IntArray
 ) -> None:
     """Write what the head gives for some sequences into ``found``; nothing else is kept."""
-    steps = _time_steps(network, vectors, lengths)
     if not network.architecture.every_step:
         [(_, emitted)] = deque(steps, maxlen=1)
         found[:] = _of_head(network, _at_the_end(network, emitted))

@@ -180,6 +180,8 @@ class Core:
         Whether it emits what every step gives, or that of a sequence's last one.
     classifies
         Whether the index of the largest element follows what it emits.
+    carries
+        Whether states go on from sequence to sequence.
     """
 
     name: str
@@ -196,6 +198,7 @@ class Core:
     every_step: bool
     emits_every_step: bool
     classifies: bool
+    carries: bool
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "slots", FrozenMapping(self.slots))
