@@ -119,8 +119,8 @@ def train(
     wanted = given_layers(layers, hidden)
     if template is not None:
         check_like(template.network, wanted, initial, genome, every_step=every_step)
-        every_step = template.network.every_step
-    found_task = load_task(task, every_step=every_step)
+        every_step, initial = template.network.every_step, template.network.initial
+    found_task = load_task(task, every_step=every_step, in_order=initial == "carry")
     epochs_given = {"float_epochs": float_epochs, "quantised_epochs": epochs}
     given: dict[str, Any] = {n: count for n, count in epochs_given.items() if count is not None}
     network, gives = network_for(found_task, wanted, output, initial, template)
@@ -157,7 +157,7 @@ def calibrate(
 ) -> None:
     """Choose fraction bits for edited widths, without training."""
     from gruhw.design.recalibrated import recalibrate
-    from gruhw.learning.tasks import load_task
+    from gruhw.learning.tasks import task_for
     from gruhw.learning.training import recipe_for
 
     template = Genome.load(genome)
@@ -168,7 +168,7 @@ def calibrate(
     with working("calibrating"):
         found = recalibrate(
             genome,
-            load_task(chosen, every_step=template.network.every_step),
+            task_for(chosen, template.network),
             out,
             sequences=samples or recipe_for(chosen).calibration,
             keep_outliers=keep_outliers,

@@ -66,8 +66,9 @@ InitialOption: TypeAlias = Annotated[
     InitialState | None,
     typer.Option(
         "--initial",
-        help="What states begin with: zero, or a trained constant for each unit. That of the "
-        "design to start from, or zero, if absent.",
+        help="What states begin a sequence with: zero, a trained constant for each unit, or what "
+        "the sequence before left (carry), so that all are one stream. That of the design to start "
+        "from, or zero, if absent.",
     ),
 ]
 

@@ -106,13 +106,13 @@ def _like_model(request: Request) -> Request:
     """The request with the network of its model, which is checked, if there is one."""
     if request.model is None:
         return request
-    from gruhw.learning.tasks import load_task
+    from gruhw.learning.tasks import task_for
     from gruhw.network.bound import read_model
 
     path = Path(request.model)
     genome = Genome.load(path)
     found = genome.network
-    task = load_task(request.task, every_step=found.every_step)
+    task = task_for(request.task, found)
     read_model(genome, path)
     task.check_network(found, path)
     check_like(found, request.layers, request.initial, path, every_step=request.every_step)
@@ -141,7 +141,9 @@ def task_of(request: Request) -> "Task":
     """The task that is asked for."""
     from gruhw.learning.tasks import load_task
 
-    return load_task(request.task, every_step=request.every_step)
+    return load_task(
+        request.task, every_step=request.every_step, in_order=request.initial == "carry"
+    )
 
 
 def stored_request(store: "Store", given: dict[str, Any]) -> Request:

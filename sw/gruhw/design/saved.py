@@ -13,7 +13,7 @@ from gruhw.basics.files import (
 )
 from gruhw.basics.values import instance, whole_number
 from gruhw.errors import InputError, naming
-from gruhw.learning.tasks import Split, Task, load_samples, load_task, sample_arrays
+from gruhw.learning.tasks import Split, Task, load_samples, sample_arrays, task_for
 from gruhw.network.bound import Network, load_model, read_reference
 from gruhw.network.genome import FileReference, Folding, Genome, Output
 from gruhw.network.model import Model
@@ -114,7 +114,7 @@ class Design:
         if chosen is None:
             raise InputError(f"{self.path}: task is required, but missing: give --task")
         try:
-            return load_task(chosen, every_step=self.network.architecture.every_step)
+            return task_for(chosen, self.network.architecture)
         except InputError as error:
             if chosen != self.genome.task:
                 raise

@@ -8,7 +8,7 @@ from pathlib import Path
 from gruhw.basics.files import exists, read_bytes, write_atomic
 from gruhw.errors import InputError
 from gruhw.learning.quant.network import compile_for
-from gruhw.learning.tasks import Task, load_task
+from gruhw.learning.tasks import Task, task_for
 from gruhw.learning.training.calibrate import calibration_of
 from gruhw.learning.training.fit import Epoch, Progress
 from gruhw.learning.training.floating import FloatNetwork, train_float
@@ -42,14 +42,14 @@ WIDEST = SEARCHED_BITS[-1]
 
 def prepare(wanted: Preparation, tell: Callable[[str], None]) -> Prepared:
     """Make a task ready for searching; see :data:`gruhw.search.evaluation.Prepare`."""
-    task, out = load_task(wanted.task, every_step=wanted.network.every_step), wanted.out
+    task, out = task_for(wanted.task, wanted.network), wanted.out
     recipe = replace(recipe_for(wanted.task), seed=wanted.seed, keep_outliers=wanted.keep_outliers)
     if wanted.quick:
         recipe = _quick(recipe)
     epochs = wanted.fine_tune_epochs
     if epochs is None:
         epochs = recipe.fine_tuning_epochs
-    weights = SharedWeights(wanted.task, out, wanted.network.every_step)
+    weights = SharedWeights(wanted.task, out, wanted.network.every_step, wanted.network.carries)
     if not exists(out / SHARED_MODEL):
         check_names(wanted.network)  # before anything is trained
         _train_float(task, wanted, recipe, _telling(tell))

@@ -55,13 +55,14 @@ class SharedWeights:
         A task's name, or the path of its file.
     folder
         The search's folder.
-    every_step
-        Whether networks give outputs at every step.
+    every_step, in_order
+        As of :func:`gruhw.learning.tasks.load_task`.
     """
 
     task: str
     folder: Path
     every_step: bool = False
+    in_order: bool = False
 
     @cached_property
     def model(self) -> Model:
@@ -89,8 +90,8 @@ class SharedWeights:
 
     @property
     def task_data(self) -> Task:
-        """The task, at every step if networks are."""
-        return load_task(self.task, every_step=self.every_step)
+        """The task, as networks take it."""
+        return load_task(self.task, every_step=self.every_step, in_order=self.in_order)
 
     @property
     def validation(self) -> Split:

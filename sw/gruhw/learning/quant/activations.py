@@ -17,6 +17,9 @@ from gruhw.network.fixed import FloatArray, IntArray
 RECORDED_STEPS = 1 << 18
 """Time steps, of all sequences together, whose results are kept at most."""
 
+STREAMS = 32
+"""Into so many a stream is cut, to be computed in less time."""
+
 RECORDED_VALUES = 1 << 28
 """Values, of all operators and steps together, that are kept at most: two gigabytes. A GRU of 85
 units needs as many for all of these steps."""
@@ -81,18 +84,22 @@ def float_activations(
         for name, spelled in names.get(stage.name, {}).items():
             found[spelled].append(results[name][0].numpy()[alive])
 
-    vectors = (torch.tensor(inputs[None, :, step], dtype=torch.float64) for step in range(steps))
-    for step, (results, last) in enumerate(
-        time_steps(stages[:every], vectors, torch.tensor(lengths))
-    ):
-        emitted = last
-        if step in chosen:
-            for part in stages[:every]:
-                record(part.stage, results[part.stage.name], lengths > step)
-    for part in stages[every:]:
-        at_end = part.once(emitted)
-        record(part.stage, at_end, lengths > 0)
-        emitted = at_end[part.graph.emits]
+    carried: dict[str, Results] = {}
+    for some in _batches(network, count):
+        given, its_lengths = inputs[some], lengths[some]
+        vectors = (torch.tensor(given[None, :, step], dtype=torch.float64) for step in range(steps))
+        known = carried if network.carries else None
+        for step, (results, last) in enumerate(
+            time_steps(stages[:every], vectors, torch.tensor(its_lengths), known)
+        ):
+            emitted = last
+            if step in chosen:
+                for part in stages[:every]:
+                    record(part.stage, results[part.stage.name], its_lengths > step)
+        for part in stages[every:]:
+            at_end = part.once(emitted)
+            record(part.stage, at_end, its_lengths > 0)
+            emitted = at_end[part.graph.emits]
     whole = {name: np.concatenate(parts) for name, parts in found.items()}
     for name, values in whole.items():
         if not np.isfinite(values).all():
@@ -101,6 +108,17 @@ def float_activations(
                 "in calibration"
             )
     return whole
+
+
+def _batches(network: Architecture, count: int) -> list[IntArray]:
+    """The sequences that are computed together: all of ``count``, if states are not carried on.
+
+    Otherwise they are one stream, which is cut into some: the next sequence of each.
+    """
+    size = min(STREAMS, count) if network.carries else count
+    run = count // size
+    found: IntArray = np.arange(size * run).reshape(size, run).T
+    return list(found)
 
 
 def _float_stages(

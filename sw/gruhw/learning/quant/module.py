@@ -11,7 +11,7 @@ from torch import Tensor
 from gruhw.basics.values import instance
 from gruhw.errors import InputError
 from gruhw.learning.quant.population import Population, Types, states_in_range
-from gruhw.learning.quant.stages import Results, StageTensors, time_steps
+from gruhw.learning.quant.stages import Results, StageTensors, Streams, time_steps
 from gruhw.network.architecture import Architecture
 from gruhw.network.encoding import codes_and_lengths, encode
 from gruhw.network.fixed import Fixed, IntArray
@@ -55,7 +55,9 @@ class QuantNetwork(Population):
         """The type of an input element."""
         return self.typed[0][INPUT]
 
-    def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def forward(
+        self, inputs: Tensor, lengths: Tensor | None = None, streams: Streams | None = None
+    ) -> Tensor:
         """What the head gives after the last step of every sequence, shape [N, outputs].
 
         At every step, it is of shape [N, T, outputs], and zero past a sequence's end.
@@ -66,6 +68,9 @@ class QuantNetwork(Population):
             Integer codes of the input type, shape [N, T, inputs], as :meth:`encode` gives.
         lengths
             Steps of each sequence, shape [N], 1 to T; all T if absent.
+        streams
+            Where states that are carried on come from; without them, all sequences are one new
+            stream.
 
         Raises
         ------
@@ -73,7 +78,7 @@ class QuantNetwork(Population):
             If inputs are no such codes (real numbers, say), lengths are out of range, or weights
             are not finite or not on the CPU.
         """
-        return super().forward(*self._on_grid(inputs, lengths))[0]
+        return super().forward(*self._on_grid(inputs, lengths), streams)[0]
 
     def _on_grid(self, inputs: ArrayLike, lengths: ArrayLike | None) -> tuple[Tensor, Tensor]:
         """Integer codes [N, T, inputs] as the values of the population's one member; lengths."""
@@ -125,12 +130,22 @@ class QuantNetwork(Population):
             for part in (parts if self.network.every_step else parts[:-1])
             for node in part.graph.operators
         }
-        emitted = values[:, :, 0]
-        for step, (results, last) in enumerate(time_steps(parts[:every], values.unbind(2), steps)):
-            alive, emitted = (steps > step).numpy(), last
-            for part in parts[:every]:
-                for name, integers in _integers(part, results[part.stage.name]).items():
-                    found[name][alive, step] = integers[alive]
+        emitted = values.new_zeros(1, count, parts[every - 1].graph.units)
+        carried: dict[str, Results] = {}
+        # Where states are carried on, a sequence after the other.
+        size = 1 if self.network.carries else max(1, count)
+        for start in range(0, count, size):
+            some = slice(start, start + size)
+            vectors = values[:, some].unbind(2)
+            known = carried if self.network.carries else None
+            for step, (results, last) in enumerate(
+                time_steps(parts[:every], vectors, steps[some], known)
+            ):
+                alive = (steps[some] > step).numpy()
+                emitted[:, some] = last
+                for part in parts[:every]:
+                    for name, integers in _integers(part, results[part.stage.name]).items():
+                        found[name][some][alive, step] = integers[alive]
         for part in parts[every:]:
             at_end = part.once(emitted)
             emitted = at_end[part.graph.emits]

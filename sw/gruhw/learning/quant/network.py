@@ -1,15 +1,17 @@
 """What quantised and float networks have in common: their parameters, and who computes them."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from gruhw.basics.values import instance
+from gruhw.errors import InputError
 from gruhw.learning.quant.named import Named
 from gruhw.learning.quant.native.build import load_library
-from gruhw.learning.quant.stages import StageTensors, outputs
+from gruhw.learning.quant.stages import StageTensors, Streams, outputs
 from gruhw.network.architecture import Architecture, Stage
 from gruhw.network.fixed import FloatArray
 from gruhw.network.normalisation import Span
@@ -112,18 +114,37 @@ class TrainedNetworks(nn.Module):
         return {name: self.initial[file] for name, file in spelled.items() if file in self.initial}
 
     def outputs(
-        self, stages: Sequence[StageTensors], inputs: Tensor, lengths: Tensor | None
+        self,
+        stages: Sequence[StageTensors],
+        inputs: Tensor,
+        lengths: Tensor | None,
+        streams: Streams | None = None,
     ) -> Tensor:
-        """What the head gives for every sequence, as :func:`.stages.outputs` says."""
-        compiled = self.compiled and inputs.dtype == torch.float32
-        return outputs(
+        """What the head gives for every sequence, as :func:`.stages.outputs` says.
+
+        Where states are carried on, ``streams`` says from where; without them all sequences are
+        one new stream.
+        """
+        compute = partial(
+            outputs,
             stages,
             len(self.network.recurrent),
-            inputs,
-            lengths,
             every_step=self.network.every_step,
-            compiled=compiled,
+            compiled=self.compiled and inputs.dtype == torch.float32,
         )
+        if not self.network.carries:
+            return compute(inputs, lengths)
+        streams = streams or Streams()
+        states, count = streams.of(self), inputs.shape[1]
+        if streams.count not in (1, count):
+            raise InputError(f"sequences of {streams.count} streams must be as many, not {count}")
+        # Of one stream, a sequence after the other.
+        size = 1 if streams.count == 1 else count
+        found = [
+            compute(inputs[:, part], None if lengths is None else lengths[part], states)
+            for part in (slice(start, start + size) for start in range(0, count, size))
+        ]
+        return torch.cat(found, dim=1) if found else compute(inputs, lengths)
 
 
 def _array(tensor: Tensor) -> FloatArray:

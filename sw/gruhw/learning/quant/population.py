@@ -17,7 +17,7 @@ from gruhw.learning.quant.functional import Grid, fake_quantise
 from gruhw.learning.quant.native.steps import table_values
 from gruhw.learning.quant.network import TrainedNetworks
 from gruhw.learning.quant.operators import Constants, Lookup, quantised
-from gruhw.learning.quant.stages import StageTensors
+from gruhw.learning.quant.stages import StageTensors, Streams
 from gruhw.network.architecture import Architecture, Stage
 from gruhw.network.fixed import Fixed, FloatArray, quantise
 from gruhw.network.genes import Genes
@@ -103,7 +103,9 @@ class Population(TrainedNetworks):
             for part in self._parts
         ]
 
-    def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def forward(
+        self, inputs: Tensor, lengths: Tensor | None = None, streams: Streams | None = None
+    ) -> Tensor:
         """What the head gives after the last step of every sequence, shape [G, N, outputs].
 
         At every step, it is of shape [G, N, T, outputs], and zero past a sequence's end.
@@ -114,8 +116,10 @@ class Population(TrainedNetworks):
             Each member's input on its grid, shape [G, N, T, inputs], as :meth:`on_grids` gives.
         lengths
             Steps of each sequence, shape [N], 1 to T; all T if absent.
+        streams
+            Where states that are carried on come from: see :meth:`outputs`.
         """
-        return self.outputs(self.tensors(), inputs.to(self.compute_type), lengths)
+        return self.outputs(self.tensors(), inputs.to(self.compute_type), lengths, streams)
 
     def member_model(self, member: int, start: Model) -> Model:
         """The weights of a member, and what does not change of the model it started from.

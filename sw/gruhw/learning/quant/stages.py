@@ -70,6 +70,28 @@ class StageTensors:
         }
 
 
+class Streams:
+    """What goes on from a batch of sequences to the next, where networks carry their states on.
+
+    Gradients do not go back beyond a batch (truncated back-propagation through time, R. J.
+    Williams and J. Peng, Neural Computation 2(4), 1990).
+
+    Parameters
+    ----------
+    count
+        How many streams there are. A batch has a sequence of each; or, if there is one stream,
+        sequences that follow each other.
+    """
+
+    def __init__(self, count: int = 1) -> None:
+        self.count = count
+        self._known: dict[int, dict[str, Results]] = {}
+
+    def of(self, network: object) -> dict[str, Results]:
+        """The states of a network's stages, [G, count, units]; nothing before the first batch."""
+        return self._known.setdefault(id(network), {})
+
+
 class Step(NamedTuple):
     """A time step of all stages that compute every one.
 
@@ -82,7 +104,10 @@ class Step(NamedTuple):
 
 
 def time_steps(
-    stages: Sequence[StageTensors], vectors: Iterable[Tensor], lengths: Tensor | None
+    stages: Sequence[StageTensors],
+    vectors: Iterable[Tensor],
+    lengths: Tensor | None,
+    carried: dict[str, Results] | None = None,
 ) -> Iterator[Step]:
     """Compute one time step after the other, by PyTorch alone.
 
@@ -92,8 +117,11 @@ def time_steps(
         The input of each step, shape [G, N, inputs].
     lengths
         Steps of each sequence, shape [N], at least 1; all of them if absent.
+    carried
+        What states are before the first step, by stage, if there is something; afterwards what they
+        are after the last, without a gradient.
     """
-    states: dict[str, Results] = {}
+    states: dict[str, Results] = dict(carried or {})
     emitted: Tensor | None = None
     for step, vector in enumerate(vectors):
         results: dict[str, Results] = {}
@@ -104,16 +132,26 @@ def time_steps(
 
         for stage in stages:
             name, graph = stage.stage.name, stage.graph
-            before = stage.first_states(vector) if step == 0 else states[name]
+            before = states[name] if name in states else stage.first_states(vector)
             found = stage.results({INPUT: vector, **before})
             states[name] = {s.name: held(found[s.source], found[s.name]) for s in graph.states}
             vector, results[name] = found[graph.emits], found
         emitted = vector if emitted is None else held(vector, emitted)
         yield Step(results, emitted)
+    if carried is not None:
+        carried |= {
+            name: {state: value.detach() for state, value in found.items()}
+            for name, found in states.items()
+        }
 
 
 def compiled_steps(
-    stages: Sequence[StageTensors], inputs: Tensor, lengths: Tensor | None, *, every_step: bool
+    stages: Sequence[StageTensors],
+    inputs: Tensor,
+    lengths: Tensor | None,
+    carried: dict[str, Results] | None = None,
+    *,
+    every_step: bool,
 ) -> Tensor:
     """What the last of some stages emits in the last step of each sequence: [G, N, units].
 
@@ -121,21 +159,32 @@ def compiled_steps(
     ----------
     inputs
         Shape [G, N, T, inputs], single precision.
-    lengths
+    lengths, carried
         As of :func:`time_steps`.
     every_step
         Whether every step's is asked for: [G, N, T, units]. What comes after a sequence's end means
         nothing.
     """
     count, steps = inputs.shape[1:3]
-    blocks = to_blocks(inputs, lanes_of(stages[0].graph, rounded=stages[0].typed is not None))
+    lanes = lanes_of(stages[0].graph, rounded=stages[0].typed is not None)
+    blocks = to_blocks(inputs, lanes)
     if lengths is None:
         lengths = torch.full((count,), steps)
     lengths = pad(lengths.int(), (0, -count % blocks.shape[-1]))
     for stage in stages:
         run = CompiledSteps(stage.graph, stage.typed)
         every = every_step or stage is not stages[-1]
-        blocks = run(stage.layers, stage.initial, blocks, lengths, every=every)
+        states: Results | None = None
+        if carried is not None:
+            known = carried.get(stage.stage.name, {})
+            # As blocks of one step.
+            states = {n: to_blocks(v[:, :, None], lanes)[:, :, 0] for n, v in known.items()}
+        blocks = run(stage.layers, stage.initial, blocks, lengths, every=every, carried=states)
+        if carried is not None and states is not None:
+            carried[stage.stage.name] = {
+                name: value.movedim(-1, 2).flatten(1, 2)[:, :count]
+                for name, value in states.items()
+            }
     return blocks.movedim(-1, 2).flatten(1, 2)[:, :count]
 
 
@@ -144,6 +193,7 @@ def outputs(
     recurrent: int,
     inputs: Tensor,
     lengths: Tensor | None,
+    carried: dict[str, Results] | None = None,
     *,
     every_step: bool,
     compiled: bool,
@@ -156,7 +206,7 @@ def outputs(
         How many stages there are up to the last one with a state.
     inputs
         Shape [G, N, T, inputs].
-    lengths
+    lengths, carried
         As of :func:`time_steps`.
     every_step
         Whether every step's is asked for: [G, N, T, outputs], zero past a sequence's end.
@@ -165,9 +215,9 @@ def outputs(
     """
     before, behind = stages[:recurrent], stages[recurrent:]
     if compiled:
-        emitted = compiled_steps(before, inputs, lengths, every_step=every_step)
+        emitted = compiled_steps(before, inputs, lengths, carried, every_step=every_step)
     else:
-        steps = [step.emitted for step in time_steps(before, inputs.unbind(2), lengths)]
+        steps = [s.emitted for s in time_steps(before, inputs.unbind(2), lengths, carried)]
         emitted = torch.stack(steps, dim=2) if every_step else steps[-1]
     if not every_step:
         return _through(behind, emitted)

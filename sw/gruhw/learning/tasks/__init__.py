@@ -10,9 +10,19 @@ from gruhw.learning.tasks.mnist import MNIST_ROWS
 from gruhw.learning.tasks.mnist1d import MNIST_1D
 from gruhw.learning.tasks.spoken_digits import SPOKEN_DIGITS
 from gruhw.learning.tasks.voice_activity import VOICE_ACTIVITY
+from gruhw.network.architecture import Architecture
 from gruhw.network.sequences import Split
 
-__all__ = ["TASKS", "Split", "Task", "TaskData", "load_samples", "load_task", "sample_arrays"]
+__all__ = [
+    "TASKS",
+    "Split",
+    "Task",
+    "TaskData",
+    "load_samples",
+    "load_task",
+    "sample_arrays",
+    "task_for",
+]
 
 TASKS = {
     task.name: task
@@ -24,7 +34,7 @@ TASKS = {
 """The tasks that gruhw knows by name."""
 
 
-def load_task(name_or_path: PathLike, *, every_step: bool = False) -> Task:
+def load_task(name_or_path: PathLike, *, every_step: bool = False, in_order: bool = False) -> Task:
     """The task of this name, or the one in the ``.npz`` file at this path.
 
     Parameters
@@ -32,17 +42,24 @@ def load_task(name_or_path: PathLike, *, every_step: bool = False) -> Task:
     every_step
         Whether what is right of a sequence is right of each of its steps: see
         :meth:`Task.at_every_step`.
+    in_order
+        Whether sequences follow each other, so that what is held out must do so, too.
 
     Raises
     ------
     InputError
         If it is neither, or the file is wrong.
     """
-    found = _load_task(name_or_path)
+    found = _load_task(name_or_path, in_order)
     return found.at_every_step() if every_step else found
 
 
-def _load_task(name_or_path: PathLike) -> Task:
+def task_for(name_or_path: PathLike, network: Architecture) -> Task:
+    """The task of :func:`load_task`, as a network takes it."""
+    return load_task(name_or_path, every_step=network.every_step, in_order=network.carries)
+
+
+def _load_task(name_or_path: PathLike, in_order: bool) -> Task:
     path = as_path(name_or_path, "task")
     if (known := TASKS.get(str(name_or_path))) is not None:
         return known
@@ -50,4 +67,4 @@ def _load_task(name_or_path: PathLike) -> Task:
         raise InputError(
             f"task must be {', '.join(TASKS)} or the path of an .npz file, not '{name_or_path}'"
         )
-    return load_npz_task(path)
+    return load_npz_task(path, in_order=in_order)

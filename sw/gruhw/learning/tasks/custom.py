@@ -19,12 +19,13 @@ HELD_OUT = 10
 """One in this many training sequences becomes validation data where a file has none."""
 
 
-def load_npz_task(path: PathLike) -> Task:
+def load_npz_task(path: PathLike, *, in_order: bool = False) -> Task:
     """The task in the ``.npz`` at ``path``, its data already read and checked.
 
     It holds ``x_train, y_train, x_test, y_test`` and may hold ``x_val, y_val`` (otherwise a
     seeded tenth of the training sequences becomes validation data, by class: see
-    :func:`~gruhw.learning.tasks.data.hold_out`) and ``length_train, length_val, length_test``
+    :func:`~gruhw.learning.tasks.data.hold_out`; or the last tenth, where they follow each other
+    ``in_order``) and ``length_train, length_val, length_test``
     (otherwise every sequence has all T steps). ``x`` is [N, T, I] and ``length`` [N]. ``target``
     says what ``y`` is: ``class``, or absent, whole numbers [N]; ``values``, real numbers [N, K];
     ``class every step``, whole numbers [N, T]; ``values every step``, real numbers [N, T, K].
@@ -43,7 +44,7 @@ def load_npz_task(path: PathLike) -> Task:
     if "x_val" in arrays or "y_val" in arrays:
         val = _read_split(path, arrays, "val", target)
     else:
-        train, val = _hold_out(path, train, outputs)
+        train, val = _hold_out(path, train, outputs, in_order=in_order)
     for name, part in (("val", val), ("test", test)):
         if part.x.shape[2] != train.x.shape[2]:
             raise InputError(
@@ -213,7 +214,7 @@ def _what(places: tuple[int, ...]) -> str:
     return "sequence" if len(places) == 1 else "step"
 
 
-def _hold_out(path: Path, train: Split, outputs: int) -> tuple[Split, Split]:
+def _hold_out(path: Path, train: Split, outputs: int, *, in_order: bool) -> tuple[Split, Split]:
     """The part to train on, in which each class stays, and that for validation."""
     by_class = train.target == "class"  # a sequence may have steps of all classes
     most = len(train) - (outputs if by_class else 1)
@@ -225,7 +226,11 @@ def _hold_out(path: Path, train: Split, outputs: int) -> tuple[Split, Split]:
                 "can be held out for validation"
             )
         raise InputError(f"{path}: array x_val is required, but missing: {reason}")
-    return hold_out(train, min(max(1, len(train) // HELD_OUT), most), by_class=by_class)
+    count = min(max(1, len(train) // HELD_OUT), most)
+    if in_order:
+        places = np.arange(len(train))
+        return train.take(places[:-count]), train.take(places[-count:])
+    return hold_out(train, count, by_class=by_class)
 
 
 def _check_classes(path: Path, train: Split) -> int:

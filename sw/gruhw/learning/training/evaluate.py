@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from gruhw.learning.quant.population import Population
+from gruhw.learning.quant.stages import Streams
 from gruhw.learning.tasks import Split
 from gruhw.learning.training.fit import one_thread
 from gruhw.network.accuracy import Accuracy, Figure, MeanSquaredError, StepAccuracy
@@ -59,13 +60,13 @@ def member_outputs(population: Population, encoded: EncodedSplit) -> FloatArray:
     split = encoded.split
     members, network = len(population.members), population.network
     found = no_outputs(network, split, members)
-    batch = evaluation_batch(network, split.x.shape[1], members)
+    batch, stream = evaluation_batch(network, split.x.shape[1], members), Streams()
     with one_thread():
         for start in range(0, len(split), batch):
             part = slice(start, start + batch)
             lengths = split.lengths[part]
             inputs = encoded.on_grids(population.input_types, part)[:, :, : lengths.max()]
-            keep_outputs(found, part, population(inputs, torch.tensor(lengths)))
+            keep_outputs(found, part, population(inputs, torch.tensor(lengths), stream))
     return found
 
 

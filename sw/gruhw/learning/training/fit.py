@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from gruhw.basics.files import check_unpacked, exists, read_bytes, reading, write_atomic
 from gruhw.errors import InputError
 from gruhw.learning.quant.network import TrainedNetworks
+from gruhw.learning.quant.stages import Streams
 from gruhw.learning.tasks import Split, Task
 from gruhw.learning.training.recipe import Recipe
 from gruhw.network.accuracy import Figure
@@ -48,17 +49,27 @@ class Epoch:
 
 
 Progress: TypeAlias = Callable[[Epoch], None]
-Loss: TypeAlias = Callable[[Split], Tensor]
-"""The loss of a batch, of which the gradient is taken."""
+Loss: TypeAlias = Callable[[Split, Streams], Tensor]
+"""The loss of a batch, of which the gradient is taken, and what goes on from batch to batch."""
 
 
 @dataclass(frozen=True)
 class Batches:
-    """The training part of a task, in batches of varied sequences in a new order every epoch."""
+    """The training part of a task, in batches of varied sequences in a new order every epoch.
+
+    With ``in_order``, the part is one stream. Each epoch it is cut into as many as a batch has
+    sequences, from another place on, and each batch has the next sequence of every one.
+    """
 
     task: Task
     data: Split
     size: int
+    in_order: bool = False
+
+    @property
+    def streams(self) -> Streams:
+        """What goes on from batch to batch of an epoch."""
+        return Streams(min(self.size, len(self.data)))
 
     def __len__(self) -> int:
         return max(1, len(self.data) // self.size)
@@ -67,7 +78,11 @@ class Batches:
         """All batches of an epoch; those of short sequences are as short as their longest."""
         size = min(self.size, len(self.data))
         chosen = generator.permutation(len(self.data))[: len(self) * size]
-        if (self.data.lengths != self.data.lengths[0]).any():
+        if self.in_order:
+            first, run = int(generator.integers(len(self.data))), len(self)
+            places = first + np.arange(size) * run + np.arange(run)[:, np.newaxis]
+            chosen = places.ravel() % len(self.data)
+        elif (self.data.lengths != self.data.lengths[0]).any():
             chosen = self._sorted(chosen, size, generator)
         for indices in chosen.reshape(len(self), size):
             batch = self.data.take(indices)
@@ -185,10 +200,10 @@ def fit(
     with one_thread():
         for epoch in range(first, epochs):
             network.train()
-            losses = 0.0
+            losses, streams = 0.0, batches.streams
             for batch in batches.epoch(generator):
                 optimiser.zero_grad()
-                loss = loss_of(batch)
+                loss = loss_of(batch, streams)
                 loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
                 clip_gradients(network, members=members)
                 optimiser.step()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from gruhw.learning.quant.network import TrainedNetworks
 from gruhw.learning.quant.operators import in_range, unrounded
-from gruhw.learning.quant.stages import StageTensors
+from gruhw.learning.quant.stages import StageTensors, Streams
 from gruhw.learning.tasks import Split, Task, TaskData
 from gruhw.learning.training.evaluate import (
     evaluation_batch,
@@ -116,7 +116,7 @@ class FloatNetwork(TrainedNetworks):
             found.append(StageTensors(stage, layers, initial, compute))
         return found
 
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, lengths: Tensor, streams: Streams | None = None) -> Tensor:
         """What the head gives after the last step of every sequence, shape [N, outputs].
 
         At every step, it is of shape [N, T, outputs], and zero past a sequence's end.
@@ -127,11 +127,13 @@ class FloatNetwork(TrainedNetworks):
             Normalised numbers, shape [N, T, inputs].
         lengths
             Steps of each sequence, shape [N], 1 to T.
+        streams
+            Where states that are carried on come from: see :meth:`outputs`.
         """
         there = torch.arange(inputs.shape[1]) < lengths[:, None]
         # What follows a sequence's end may be so large that products overflow.
         inputs = torch.where(there[:, :, None], inputs, 0.0)
-        return self.outputs(self.tensors(), inputs[None], lengths)[0]
+        return self.outputs(self.tensors(), inputs[None], lengths, streams)[0]
 
 
 def bounded(normalisation: Normalisation, raw: NDArray[np.generic]) -> FloatArray:
@@ -144,9 +146,11 @@ def float_inputs(task: Task, raw: NDArray[np.generic]) -> Tensor:
     return torch.from_numpy(bounded(task.normalisation(), raw).astype(np.float32))
 
 
-def float_outputs(network: FloatNetwork, task: Task, batch: Split) -> Tensor:
+def float_outputs(
+    network: FloatNetwork, task: Task, batch: Split, streams: Streams | None = None
+) -> Tensor:
     """What the head gives for a batch: see :meth:`FloatNetwork.forward`."""
-    found: Tensor = network(float_inputs(task, batch.x), torch.tensor(batch.lengths))
+    found: Tensor = network(float_inputs(task, batch.x), torch.tensor(batch.lengths), streams)
     return found
 
 
@@ -154,11 +158,12 @@ def float_outputs(network: FloatNetwork, task: Task, batch: Split) -> Tensor:
 def float_figure(network: FloatNetwork, task: Task, split: Split) -> Figure:
     """How well a float network does on ``split``."""
     found = no_outputs(network.network, split, 1)
-    batch = evaluation_batch(network.network, split.x.shape[1])
+    batch, stream = evaluation_batch(network.network, split.x.shape[1]), Streams()
     with one_thread():
         for start in range(0, len(split), batch):
             part = slice(start, start + batch)
-            keep_outputs(found, part, float_outputs(network, task, split.take(part))[None])
+            outputs = float_outputs(network, task, split.take(part), stream)
+            keep_outputs(found, part, outputs[None])
     return figure_of_outputs(found, learnt(split, network.span))
 
 
@@ -182,8 +187,10 @@ def train_float(
     size = min(recipe.batch, len(data.train))
     fit(
         found,
-        Batches(task, data.train, size),
-        lambda batch: objective.loss(float_outputs(found, task, batch)[None], batch),
+        Batches(task, data.train, size, in_order=network.carries),
+        lambda batch, streams: objective.loss(
+            float_outputs(found, task, batch, streams)[None], batch
+        ),
         lambda: float_figure(found, task, data.val),
         replace(recipe, batch=size),
         phase="float",

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gruhw.learning.quant.population import Population, states_in_range
+from gruhw.learning.quant.stages import Streams
 from gruhw.learning.tasks import Split, Task, TaskData
 from gruhw.learning.training.evaluate import EncodedSplit, figure_of_outputs, member_outputs
 from gruhw.learning.training.fit import Batches, Progress, fit
@@ -53,17 +54,22 @@ def train_quantised(
         teacher.compile_steps()
     val = EncodedSplit(data.val, first)
 
-    def loss_of(batch: Split) -> Tensor:
+    def loss_of(batch: Split, streams: Streams) -> Tensor:
         soft = None
         if recipe.distillation > 0:
             with torch.no_grad():
-                soft = float_outputs(teacher, task, batch)
-        found = population(population.on_grids(batch.x), torch.tensor(batch.lengths))
+                soft = float_outputs(teacher, task, batch, streams)
+        found = population(population.on_grids(batch.x), torch.tensor(batch.lengths), streams)
         return objective.loss(found, batch, soft)
 
     fit(
         population,
-        Batches(task, data.train, min(recipe.batch, len(data.train))),
+        Batches(
+            task,
+            data.train,
+            min(recipe.batch, len(data.train)),
+            in_order=population.network.carries,
+        ),
         loss_of,
         lambda: figure_of_outputs(member_outputs(population, val), val.split),
         recipe,

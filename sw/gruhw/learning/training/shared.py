@@ -16,6 +16,7 @@ from torch import Tensor
 
 from gruhw.learning.quant import Calibration
 from gruhw.learning.quant.population import Population, states_in_range
+from gruhw.learning.quant.stages import Streams
 from gruhw.learning.tasks import Split, Task, TaskData
 from gruhw.learning.training.evaluate import EncodedSplit, member_figures
 from gruhw.learning.training.fit import Batches, Progress, fit
@@ -112,12 +113,13 @@ def train_shared(
             [model.typed(g) for g, model in zip(genes, models, strict=True)], exact=exact
         )
 
-    def loss_of(batch: Split) -> Tensor:
+    def loss_of(batch: Split, streams: Streams) -> Tensor:
         with torch.no_grad():
-            soft = float_outputs(teacher, task, batch)
+            soft = float_outputs(teacher, task, batch, streams)
         # Gradients need no exact sums, and single precision is twice as fast.
         assign(sandwich(network, generator), exact=False)
-        found = population(population.on_grids(batch.x), torch.tensor(batch.lengths))
+        # States that are carried on may be those of other widths, which trains all of them.
+        found = population(population.on_grids(batch.x), torch.tensor(batch.lengths), streams)
         return objective.loss(found, batch, soft) / MEMBERS
 
     def figure() -> Figure:
@@ -127,7 +129,7 @@ def train_shared(
 
     fit(
         population,
-        Batches(task, data.train, min(recipe.batch, len(data.train))),
+        Batches(task, data.train, min(recipe.batch, len(data.train)), in_order=network.carries),
         loss_of,
         figure,
         recipe,

@@ -25,12 +25,12 @@ static Codes alive_in(const int32_t *lengths, int step) {
 }
 
 // A block of sequences. "kept" is before the first step and after each, or else only the last two
-// of these. The tape keeps the exact sums of every step for the way back; without one they are
-// forgotten.
-static void forward_block(int steps, bool every, const Vector *x, long stride,
+// of these. What is before the first step is there already where it was "carried" on. The tape keeps
+// the exact sums of every step for the way back; without one they are forgotten.
+static void forward_block(int steps, bool every, bool carried, const Vector *x, long stride,
                           const int32_t *lengths, const Network &m, Vector *tape, Vector *kept) {
   Vector forgotten[LINEARS * UNITS];
-  for (int row = 0; row < KEPT * UNITS; ++row)
+  for (int row = 0; row < KEPT * UNITS && !carried; ++row)
     kept[row] = m.initial && row < STATES * UNITS ? all(m.initial[row]) : Vector{};
   for (int step = 0; step < steps; ++step) {
     const Codes alive = alive_in(lengths, step);
@@ -92,15 +92,15 @@ extern "C" int lanes() { return LANES; }
 // first three dimensions have these strides; tape [..][..][steps][LINEARS][UNITS] or none; kept
 // [..][..][steps + 1][KEPT][UNITS] if there is one for "every" step, and otherwise
 // [..][..][2][KEPT][UNITS].
-extern "C" void forward(int members, int blocks, int steps, int every, const Vector *x,
-                        const int64_t *strides, const int32_t *lengths, const Network *networks,
+extern "C" void forward(int members, int blocks, int steps, int every, int carried,
+                        const Vector *x, const int64_t *strides, const int32_t *lengths, const Network *networks,
                         Vector *tape, Vector *kept) {
   const int places = every ? steps + 1 : 2;
 #pragma omp parallel for collapse(2)
   for (int member = 0; member < members; ++member)
     for (int block = 0; block < blocks; ++block) {
       const long place = static_cast<long>(member) * blocks + block;
-      forward_block(steps, every, x + member * strides[0] + block * strides[1], strides[2],
+      forward_block(steps, every, carried, x + member * strides[0] + block * strides[1], strides[2],
                     lengths + block * LANES, networks[member],
                     tape ? tape + place * steps * LINEARS * UNITS : nullptr,
                     kept + place * places * KEPT * UNITS);

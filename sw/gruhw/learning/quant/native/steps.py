@@ -61,6 +61,10 @@ def _table_contents(function: Function, operand: Fixed, result: Fixed) -> tuple[
     return torch.from_numpy(table_values(function, operand, result)).float(), slopes.float()
 
 
+Results = dict[str, Tensor]
+"""What states are, by their names in the graph."""
+
+
 def lanes_of(graph: Graph, *, rounded: bool) -> int:
     """How many sequences are computed side by side, on this processor."""
     return int(load_library(graph, rounded=rounded).lanes())
@@ -128,6 +132,7 @@ class CompiledSteps:
         lengths: Tensor,
         *,
         every: bool,
+        carried: Results | None = None,
     ) -> Tensor:
         """What is emitted: [G, blocks, T, units, lanes], or without T that of the last steps.
 
@@ -143,6 +148,10 @@ class CompiledSteps:
             Steps of each sequence, shape [blocks * lanes]; 0 where there is none.
         every
             Whether every step is asked for. What comes after a sequence's end means nothing.
+        carried
+            What states begin with in each sequence, [G, blocks, units, lanes], by their names;
+            afterwards what they are in its end, without a gradient. None if they begin as
+            ``initial`` says.
         """
         linears = self.graph.linears
         weights = torch.cat([layers[op.name][0].flatten(1) for op in linears], dim=1)
@@ -150,7 +159,17 @@ class CompiledSteps:
         start = None
         if initial:
             start = torch.cat([initial[state.name][:, 0] for state in self.graph.states], dim=1)
-        found: Tensor = _Steps.apply(weights, biases, start, blocks, self, lengths, every)  # type: ignore[no-untyped-call]  # torch leaves apply untyped
+        kept = None
+        if carried:
+            # What is emitted, if it is no state, is kept from the first step on only.
+            known = [carried[state.name] for state in self.graph.states]
+            more = len(kept_sources(self.graph)) - len(known)
+            kept = torch.stack([*known, *([torch.zeros_like(known[0])] * more)], dim=2)
+        found: Tensor
+        ends: Tensor
+        found, ends = _Steps.apply(weights, biases, start, blocks, self, lengths, every, kept)  # type: ignore[no-untyped-call]  # torch leaves apply untyped
+        if carried is not None:
+            carried |= {s.name: ends[:, :, n] for n, s in enumerate(self.graph.states)}
         return found
 
 
@@ -165,7 +184,8 @@ class _Steps(torch.autograd.Function):
         compiled: CompiledSteps,
         lengths: Tensor,
         every: bool,
-    ) -> Tensor:
+        carried: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
         graph = compiled.graph
         members, count, steps, _, lanes = blocks.shape
         units, sources = graph.units, kept_sources(graph)
@@ -176,6 +196,8 @@ class _Steps(torch.autograd.Function):
         whole = training or every
         places = steps + 1 if whole else 2
         kept = torch.empty(members, count, places, len(sources), units, lanes)
+        if carried is not None:
+            kept[:, :, 0] = carried
         weights, biases = weights.contiguous(), biases.contiguous()
         initial = None if initial is None else initial.contiguous()
         ends = np.cumsum([op.outputs * op.inputs for op in graph.linears]).tolist()
@@ -200,6 +222,7 @@ class _Steps(torch.autograd.Function):
             count,
             steps,
             int(whole),
+            int(carried is not None),
             _pointer(blocks),
             strides,
             _pointer(lengths),
@@ -210,8 +233,10 @@ class _Steps(torch.autograd.Function):
         if tape is not None:
             ctx.compiled, ctx.every, ctx.done = compiled, every, False
             ctx.save_for_backward(blocks, lengths, tape, kept, *arrays.values())
-        emitted = kept[:, :, :, sources.index(graph.emits)]
-        return emitted[:, :, 1:] if every else emitted[:, :, steps if whole else steps % 2].clone()
+        ends = kept[:, :, steps if whole else steps % 2].clone()
+        ctx.mark_non_differentiable(ends)
+        place = sources.index(graph.emits)
+        return kept[:, :, 1:, place] if every else ends[:, :, place].clone(), ends
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -242,7 +267,8 @@ class _Steps(torch.autograd.Function):
             _pointer(initial_gradient),
             _pointer(input_gradient),
         )
-        return weight_gradient, bias_gradient, initial_gradient, input_gradient, None, None, None
+        found = weight_gradient, bias_gradient, initial_gradient, input_gradient
+        return *found, None, None, None, None
 
 
 def _strided(blocks: Tensor) -> tuple[Tensor, Any]:
