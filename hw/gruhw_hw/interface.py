@@ -65,6 +65,7 @@ def describe_interface(accelerator: Accelerator) -> dict[str, Any]:
             "order": _order(schedule),
             **_unit(network),
         },
+        **_carried(network),
         "lanes": _lanes(schedule),
         "memories": memories,
         "cycles": {
@@ -74,6 +75,13 @@ def describe_interface(accelerator: Accelerator) -> dict[str, Any]:
             "outputs_of_one_step": schedule.output_cycles(1),
         },
     }
+
+
+def _carried(network: Network) -> dict[str, str]:
+    """What becomes of states at the end of a sequence, where they do not begin anew."""
+    if not network.architecture.carries:
+        return {}
+    return {"states": "go on from sequence to sequence; reset makes them zero"}
 
 
 def _unit(network: Network) -> dict[str, Any]:

@@ -154,11 +154,16 @@ def random_network(
     output: Output = "class",
     low: int = 2,
     high: int = 8,
+    initial: Initial = "zero",
     every_step: bool = False,
 ) -> Network:
     """A network of one GRU: see :func:`random_network_of`."""
     architecture = Architecture(
-        inputs=inputs, layers=(Layer("gru", hidden),), outputs=classes, every_step=every_step
+        inputs=inputs,
+        layers=(Layer("gru", hidden),),
+        outputs=classes,
+        initial=initial,
+        every_step=every_step,
     )
     return random_network_of(rng, architecture, pe=pe, output=output, low=low, high=high)
 
