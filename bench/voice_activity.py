@@ -17,7 +17,7 @@ from rich.table import Table
 
 from gruhw.learning.tasks import Split, load_task
 from gruhw.learning.tasks.log_mel import HIGHEST_DECIBEL, LOWEST_DECIBEL
-from gruhw.network.accuracy import StepAccuracy
+from gruhw.network.figures import StepAccuracy
 from gruhw.network.fixed import FloatArray
 
 AVERAGED = (1, 3, 5, 9, 15, 21)

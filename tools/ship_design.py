@@ -33,9 +33,9 @@ from gruhw.learning.training.calibrate import calibration_of
 from gruhw.learning.training.floating import float_figure, train_float
 from gruhw.learning.training.quantised import train_quantised
 from gruhw.learning.training.recipe import Recipe, recipe_for
-from gruhw.network.accuracy import Accuracy, Figure
 from gruhw.network.architecture import Architecture
 from gruhw.network.bound import Network
+from gruhw.network.figures import Accuracy, Figure
 from gruhw.network.genes import Genes, homogeneous
 from gruhw.network.genome import Folding, Genome
 from gruhw.network.model import Model

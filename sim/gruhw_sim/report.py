@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
-from gruhw.network.accuracy import Figure
+from gruhw.network.figures import Figure
 from gruhw.network.fixed import IntArray
 from gruhw_sim.simulators import SimulatorName
 

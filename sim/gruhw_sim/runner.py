@@ -25,8 +25,8 @@ from gruhw.basics.files import PathLike, as_path, npz_bytes, scratch_folder, sha
 from gruhw.basics.programs import run_program
 from gruhw.basics.values import LARGEST_SEED, instance, truth, whole_number
 from gruhw.errors import ToolError
-from gruhw.network.accuracy import Accuracy, Figure, MeanSquaredError, StepAccuracy
 from gruhw.network.bound import Network
+from gruhw.network.figures import Accuracy, Figure, MeanSquaredError, StepAccuracy
 from gruhw.network.fixed import IntArray
 from gruhw.network.reference import classes_of
 from gruhw_hw.identifiers import check_top, verilog_file

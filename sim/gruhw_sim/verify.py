@@ -20,9 +20,9 @@ from gruhw.basics.arrays import IntArray, shaped
 from gruhw.basics.files import PathLike, as_path, write_atomic
 from gruhw.basics.programs import in_parallel
 from gruhw.basics.values import at_least_one, instance, whole_number
-from gruhw.network.accuracy import Figure
 from gruhw.network.bound import Network
 from gruhw.network.encoding import Saturation, rounded
+from gruhw.network.figures import Figure
 from gruhw.network.sequences import Split
 from gruhw_hw.identifiers import check_top
 from gruhw_hw.top import TOP, generate_verilog

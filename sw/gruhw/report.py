@@ -12,9 +12,9 @@ from gruhw.basics.cache import check_yosys_cache
 from gruhw.design import Design
 from gruhw.errors import GruhwError, ToolError
 from gruhw.learning.tasks import Split
-from gruhw.network.accuracy import Figure
 from gruhw.network.architecture import Architecture, Stage
 from gruhw.network.bound import weight_bits_by_stage
+from gruhw.network.figures import Figure
 from gruhw.network.genome import Genome
 from gruhw.network.planning import schedule_of
 from gruhw.network.reference import measure

@@ -18,8 +18,8 @@ from tiny_task import CLASSES, STEPS, write_tiny_task
 from gruhw import __version__
 from gruhw.design import save_design
 from gruhw.learning.tasks import load_task
-from gruhw.network.accuracy import Accuracy
 from gruhw.network.bound import Network
+from gruhw.network.figures import Accuracy
 from gruhw.network.genome import Genome
 from gruhw.network.model import Model
 from gruhw_hw.top import Hardware, generate_verilog

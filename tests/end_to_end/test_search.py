@@ -13,8 +13,8 @@ from toy_search import ARCHITECTURE, STEPS, toy_model
 from gruhw.cli.request import QUICK
 from gruhw.design import save_design
 from gruhw.errors import ToolError
-from gruhw.network.accuracy import Accuracy
 from gruhw.network.architecture import Architecture
+from gruhw.network.figures import Accuracy
 from gruhw.network.genes import homogeneous
 from gruhw.network.genome import Genome
 from gruhw.search.store import FILE

@@ -19,8 +19,8 @@ from engines import EITHER
 from random_networks import random_network, random_network_of, random_sequences
 
 from gruhw.errors import InputError, ToolError
-from gruhw.network.accuracy import Accuracy, MeanSquaredError
 from gruhw.network.architecture import Architecture, Initial
+from gruhw.network.figures import Accuracy, MeanSquaredError
 from gruhw.network.genome import Output
 from gruhw.network.reference import run_reference
 from gruhw_hw.top import generate_verilog

@@ -10,9 +10,9 @@ from random_networks import random_network, random_network_of, random_sequences
 
 from gruhw.errors import InputError, ToolError
 from gruhw.learning.tasks import Split
-from gruhw.network.accuracy import Accuracy
 from gruhw.network.architecture import Architecture
 from gruhw.network.bound import Network
+from gruhw.network.figures import Accuracy
 from gruhw.network.genome import OUTPUTS, Output
 from gruhw.network.reference import measure
 from gruhw_hw.top import TOP, generate_verilog

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gruhw.network.accuracy import Accuracy, Figure, MeanSquaredError
 from gruhw.network.architecture import Architecture
 from gruhw.network.bound import Network
+from gruhw.network.figures import Accuracy, Figure, MeanSquaredError
 from gruhw.network.genes import Genes, Preset, preset_of
 from gruhw.network.genome import Genome
 from gruhw.network.model import Model, Normalisation

@@ -12,7 +12,7 @@ from scipy.stats import binomtest, norm, sem
 
 from gruhw.errors import InputError
 from gruhw.learning.tasks import Split
-from gruhw.network.accuracy import Accuracy, MeanSquaredError, figure_of
+from gruhw.network.figures import Accuracy, MeanSquaredError, figure_of
 
 
 @st.composite

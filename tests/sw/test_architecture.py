@@ -126,7 +126,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "initial state": (
         lambda: Architecture(inputs=3, layers=["gru:4"], outputs=2, initial="one"),
-        "initial: input should be 'zero' or 'constant', not 'one'",
+        "initial: input should be 'zero', 'constant' or 'carry', not 'one'",
     ),
     "another field": (
         lambda: Architecture(inputs=3, layers=["gru:4"], outputs=2, depth=1),
@@ -168,7 +168,7 @@ def test_a_network_is_a_value() -> None:
         Layer("gru", 5),
     )
     assert GRU.initial == "zero"
-    assert INITIALS == ("zero", "constant")
+    assert INITIALS == ("zero", "constant", "carry")
 
 
 def test_a_network_for_people() -> None:

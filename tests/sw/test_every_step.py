@@ -16,9 +16,9 @@ from gruhw.basics.files import npz_bytes
 from gruhw.errors import InputError
 from gruhw.learning.tasks import Split, load_samples, load_task, sample_arrays
 from gruhw.learning.training.losses import Objective
-from gruhw.network.accuracy import MeanSquaredError, StepAccuracy, figure_of
 from gruhw.network.architecture import Architecture
 from gruhw.network.bound import Network
+from gruhw.network.figures import MeanSquaredError, StepAccuracy, figure_of
 from gruhw.network.genes import homogeneous
 from gruhw.network.genome import Genome
 from gruhw.network.planning import RIDING_SHARE, schedule_of

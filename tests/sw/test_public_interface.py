@@ -26,9 +26,9 @@ from small_network import (
 )
 
 from gruhw.learning.quant import QuantNetwork
-from gruhw.network.accuracy import Accuracy
 from gruhw.network.architecture import Architecture, Layer
 from gruhw.network.bound import Network, load_model, weight_bits
+from gruhw.network.figures import Accuracy
 from gruhw.network.fixed import Fixed, quantise, requantise
 from gruhw.network.fractions import Fractions
 from gruhw.network.genes import Genes, check_width, homogeneous, preset_of

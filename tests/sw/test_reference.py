@@ -21,9 +21,9 @@ from random_networks import (
 from gruhw.errors import InputError
 from gruhw.learning.tasks import Split
 from gruhw.network import reference
-from gruhw.network.accuracy import Accuracy, MeanSquaredError
 from gruhw.network.architecture import Architecture
 from gruhw.network.bound import BoundStage, Network
+from gruhw.network.figures import Accuracy, MeanSquaredError
 from gruhw.network.fixed import Fixed
 from gruhw.network.graph import INPUT, Add, Complement, Linear, Multiply, Table
 from gruhw.network.planning import schedule_of

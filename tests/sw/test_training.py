@@ -34,9 +34,9 @@ from gruhw.learning.training.floating import (
 from gruhw.learning.training.losses import Objective, distilled_loss
 from gruhw.learning.training.quantised import train_quantised
 from gruhw.learning.training.shared import draw_genes, sandwich, train_shared
-from gruhw.network.accuracy import Accuracy, MeanSquaredError
 from gruhw.network.architecture import Architecture
 from gruhw.network.bound import Network
+from gruhw.network.figures import Accuracy, MeanSquaredError
 from gruhw.network.genes import SEARCHED_BITS, Genes, homogeneous
 from gruhw.network.genome import Genome
 from gruhw.network.model import Model, Normalisation

@@ -206,7 +206,7 @@ def evaluate(
 ) -> None:
     """Measure accuracy or error in the integers of the hardware."""
     from gruhw.design import Design
-    from gruhw.network.accuracy import Accuracy, StepAccuracy
+    from gruhw.network.figures import Accuracy, StepAccuracy
     from gruhw.network.reference import measure
 
     design = Design.load(genome)

@@ -16,8 +16,8 @@ from gruhw.learning.quant import Calibration, TensorReport
 from gruhw.learning.quant.population import states_in_range
 from gruhw.learning.tasks import Task
 from gruhw.learning.training.floating import bounded
-from gruhw.network.accuracy import Figure
 from gruhw.network.bound import Network, read_model
+from gruhw.network.figures import Figure
 from gruhw.network.genome import Genome
 from gruhw.network.model import Model
 from gruhw.network.parts import VALIDATION_SEEN

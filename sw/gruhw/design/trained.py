@@ -21,9 +21,9 @@ from gruhw.learning.training.fit import Progress
 from gruhw.learning.training.floating import train_float
 from gruhw.learning.training.quantised import train_quantised
 from gruhw.learning.training.recipe import Recipe
-from gruhw.network.accuracy import Figure
 from gruhw.network.architecture import Architecture
 from gruhw.network.bound import Network
+from gruhw.network.figures import Figure
 from gruhw.network.genes import Genes
 from gruhw.network.genome import Folding, Genome, Output
 from gruhw.network.reference import measure

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from gruhw.basics.arrays import shaped
 from gruhw.basics.values import instance
 from gruhw.errors import InputError
-from gruhw.network.accuracy import Figure, figure_of
 from gruhw.network.bound import BoundStage, Network
 from gruhw.network.encoding import Saturation, codes_and_lengths, rounded
+from gruhw.network.figures import Figure, figure_of
 from gruhw.network.fixed import IntArray, requantise
 from gruhw.network.graph import INPUT, Add, Complement, Linear, Multiply, Node, Table
 from gruhw.network.normalisation import learnt
@@ -355,7 +355,7 @@ def measure(network: Network, split: Split) -> Figure:
     """How well the hardware's integers do on sequences of raw numbers.
 
     Memory and errors are those of :func:`head_results`, and errors of
-    :func:`gruhw.network.accuracy.figure_of`.
+    :func:`gruhw.network.figures.figure_of`.
     """
     network, split = instance("network", network, Network), instance("split", split, Split)
     if split.of_every_step != network.architecture.every_step:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-from gruhw.network.accuracy import Figure
 from gruhw.network.architecture import Architecture
+from gruhw.network.figures import Figure
 from gruhw.network.genes import Genes
 from gruhw.network.genome import Genome
 from gruhw.network.model import Model

@@ -12,7 +12,7 @@ import moocore
 import numpy as np
 
 from gruhw.errors import InputError
-from gruhw.network.accuracy import Figure
+from gruhw.network.figures import Figure
 from gruhw.network.genome import Genome
 from gruhw.search.evaluation import genome_text
 from gruhw.search.scores import Score, score_of

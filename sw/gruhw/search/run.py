@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from gruhw.errors import InputError, naming
-from gruhw.network.accuracy import Figure
+from gruhw.network.figures import Figure
 from gruhw.network.genome import Genome
 from gruhw.search.descent import descend
 from gruhw.search.evaluation import (

@@ -11,7 +11,7 @@ from functools import singledispatch
 from typing import Any, TypeAlias
 
 from gruhw.errors import InputError
-from gruhw.network.accuracy import Accuracy, Figure, MeanSquaredError, StepAccuracy
+from gruhw.network.figures import Accuracy, Figure, MeanSquaredError, StepAccuracy
 from gruhw.network.parts import Target
 
 Stored: TypeAlias = int | Sequence[float]
@@ -287,7 +287,7 @@ def read_figure(stored: Any, target: Target, total: int, times: int) -> Figure:
     target
         What the task's data say of a sequence.
     total, times
-        As of :class:`gruhw.network.accuracy.Figure`.
+        As of :class:`gruhw.network.figures.Figure`.
 
     Raises
     ------

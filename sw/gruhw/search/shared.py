@@ -13,7 +13,7 @@ from gruhw.learning.quant.population import Population, states_in_range
 from gruhw.learning.tasks import Split, Task, TaskData, load_task
 from gruhw.learning.tasks.data import joined
 from gruhw.learning.training.evaluate import EncodedSplit, member_figures
-from gruhw.network.accuracy import Figure
+from gruhw.network.figures import Figure
 from gruhw.network.fractions import Fractions, check_fraction
 from gruhw.network.genes import Genes
 from gruhw.network.genome import Genome

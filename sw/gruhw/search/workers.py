@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from gruhw.network.accuracy import Figure
 from gruhw.network.bound import Network
+from gruhw.network.figures import Figure
 from gruhw.network.genome import Genome
 from gruhw.search.accelerators import Accelerators
 from gruhw.search.evaluation import Evaluator, EvaluatorFactory

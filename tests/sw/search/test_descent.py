@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from toy_search import ARCHITECTURE, TinySpace
 
-from gruhw.network.accuracy import Accuracy
+from gruhw.network.figures import Accuracy
 from gruhw.network.genes import preset_of
 from gruhw.search.descent import descend
 from gruhw.search.front import Candidate

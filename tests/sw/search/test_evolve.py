@@ -9,7 +9,7 @@ import pytest
 from toy_search import ARCHITECTURE, TOTAL, TinySpace, toy_correct
 
 from gruhw.errors import InputError
-from gruhw.network.accuracy import Accuracy
+from gruhw.network.figures import Accuracy
 from gruhw.network.genes import preset_of
 from gruhw.network.genome import Genome
 from gruhw.search.evolve import Generation, evolve

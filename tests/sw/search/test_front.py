@@ -10,7 +10,7 @@ from deap import base, tools
 from toy_search import ARCHITECTURE, TinySpace
 
 from gruhw.errors import InputError
-from gruhw.network.accuracy import Accuracy
+from gruhw.network.figures import Accuracy
 from gruhw.network.genome import Genome
 from gruhw.search.front import (
     Candidate,

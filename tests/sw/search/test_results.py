@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from toy_search import ARCHITECTURE, DEEP, PAPER_SPACE, STEPS, TOTAL, Estimate, lines, toy_prepared
 
 from gruhw.errors import InputError
-from gruhw.network.accuracy import Accuracy
 from gruhw.network.bound import Network
+from gruhw.network.figures import Accuracy
 from gruhw.network.genes import preset_of
 from gruhw.network.genome import Genome
 from gruhw.network.model import Model

@@ -11,7 +11,7 @@ import pytest
 from toy_search import TinySpace
 
 from gruhw.errors import InputError
-from gruhw.network.accuracy import Accuracy, Figure, MeanSquaredError
+from gruhw.network.figures import Accuracy, Figure, MeanSquaredError
 from gruhw.network.parts import Target
 from gruhw.search.front import Candidate, NothingFitsError, Reference, Selection, non_dominated
 from gruhw.search.scores import Score, read_figure, score_of

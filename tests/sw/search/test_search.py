@@ -20,8 +20,8 @@ from toy_search import (
 )
 
 from gruhw.errors import InputError, ToolError
-from gruhw.network.accuracy import Accuracy
 from gruhw.network.bound import Network
+from gruhw.network.figures import Accuracy
 from gruhw.network.genome import Genome
 from gruhw.search.accelerators import Accelerators
 from gruhw.search.evaluation import Evaluator, Prepared, genome_text, widths_text

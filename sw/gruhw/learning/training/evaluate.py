@@ -10,8 +10,8 @@ from gruhw.learning.quant.population import Population
 from gruhw.learning.quant.stages import Streams
 from gruhw.learning.tasks import Split
 from gruhw.learning.training.fit import one_thread
-from gruhw.network.accuracy import Accuracy, Figure, MeanSquaredError, StepAccuracy
 from gruhw.network.architecture import Architecture
+from gruhw.network.figures import Accuracy, Figure, MeanSquaredError, StepAccuracy
 from gruhw.network.fixed import Fixed, FloatArray, quantise
 from gruhw.network.model import Model
 from gruhw.network.normalisation import learnt

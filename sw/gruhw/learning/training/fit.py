@@ -21,7 +21,7 @@ from gruhw.learning.quant.network import TrainedNetworks
 from gruhw.learning.quant.stages import Streams
 from gruhw.learning.tasks import Split, Task
 from gruhw.learning.training.recipe import Recipe
-from gruhw.network.accuracy import Figure
+from gruhw.network.figures import Figure
 
 SORTED_BATCHES = 8
 """Batches of sequences that are sorted by length together, so that each needs little padding."""

@@ -24,9 +24,9 @@ from gruhw.learning.training.evaluate import (
 from gruhw.learning.training.fit import Batches, Progress, fit, one_thread
 from gruhw.learning.training.losses import Objective
 from gruhw.learning.training.recipe import Recipe
-from gruhw.network.accuracy import Figure
 from gruhw.network.architecture import DENSE, HEAD, Architecture
 from gruhw.network.cells import cell_of
+from gruhw.network.figures import Figure
 from gruhw.network.fixed import FloatArray
 from gruhw.network.graph import State
 from gruhw.network.model import Model, Normalisation

@@ -24,8 +24,8 @@ from gruhw.learning.training.floating import FloatNetwork, float_outputs
 from gruhw.learning.training.losses import Objective
 from gruhw.learning.training.quantised import trained_on
 from gruhw.learning.training.recipe import Recipe
-from gruhw.network.accuracy import Figure
 from gruhw.network.architecture import Architecture
+from gruhw.network.figures import Figure
 from gruhw.network.genes import SEARCHED_BITS, Genes, homogeneous
 from gruhw.network.model import Model
 
