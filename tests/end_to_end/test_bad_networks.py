@@ -168,7 +168,7 @@ def without(*path: str) -> Callable[[Fields], None]:
         ),
         (
             replaced("network", "initial", by="one"),
-            "network.initial: input should be 'zero' or 'constant', not 'one'",
+            "network.initial: input should be 'zero', 'constant' or 'carry', not 'one'",
         ),
         (
             replaced("network", "outputs", by=1),

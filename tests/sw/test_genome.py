@@ -358,7 +358,7 @@ DENSE = "layers must contain one that is recurrent, as gru:32, not dense:5"
         ),
         (
             {"network__initial": "one"},
-            "network.initial: input should be 'zero' or 'constant', not 'one'",
+            "network.initial: input should be 'zero', 'constant' or 'carry', not 'one'",
         ),
         (
             {"network__outputs": 1},

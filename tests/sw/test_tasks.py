@@ -396,6 +396,7 @@ COUNTS = {
     "spoken-digits": (2_400, 300, 300),
     "keyword-spotting": (3_306, 670, 914),
     "activity": (6_022, 1_393, 2_996),
+    "voice-activity": (3_200, 300, 600),
 }
 
 
@@ -407,7 +408,7 @@ def test_real_data(name: str) -> None:
     assert (len(data.train), len(data.val), len(data.test)) == COUNTS[name]
     for part in (data.train, data.val, data.test):
         assert part.x.shape == (len(part), known.steps, known.inputs)
-        assert set(part.y) == set(range(known.outputs))
+        assert set(part.y.ravel()) == set(range(known.outputs))
         assert 1 <= part.lengths.min() <= part.lengths.max() <= known.steps
         padding = np.arange(known.steps) >= part.lengths[:, np.newaxis]
         assert not part.x[padding].any()
