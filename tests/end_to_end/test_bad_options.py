@@ -129,7 +129,7 @@ def test_folding_out_of_range(pe: int, command: str, refused: Refused) -> None:
 @pytest.mark.parametrize("command", [("train",), ("evaluate", "--genome", GENOME)])
 def test_unknown_task(command: tuple[str | Path, ...], refused: Refused) -> None:
     refused(
-        "task must be mnist-rows, mnist-1d, spoken-digits, keyword-spotting, activity or the path "
+        "task must be mnist-rows, mnist-1d, spoken-digits, keyword-spotting, activity, voice-activity "
         "of an .npz file, not 'mnist'",
         *(*command, "--task", "mnist"),
     )
