@@ -9,6 +9,8 @@ from bad_input import GENOME, HIDDEN, INPUTS, Refused, save
 from command_line import contents, run_process
 from tiny_task import write_tiny_task
 
+from gruhw.learning.tasks import TASKS
+
 TARGETS = "'ice40', 'ecp5', 'xc7', 'gowin', 'asic'"
 
 
@@ -129,8 +131,7 @@ def test_folding_out_of_range(pe: int, command: str, refused: Refused) -> None:
 @pytest.mark.parametrize("command", [("train",), ("evaluate", "--genome", GENOME)])
 def test_unknown_task(command: tuple[str | Path, ...], refused: Refused) -> None:
     refused(
-        "task must be mnist-rows, mnist-1d, spoken-digits, keyword-spotting, activity, voice-activity "
-        "of an .npz file, not 'mnist'",
+        f"task must be {', '.join(TASKS)} or the path of an .npz file, not 'mnist'",
         *(*command, "--task", "mnist"),
     )
 
@@ -156,8 +157,7 @@ def test_genome_with_an_unknown_task(command: str, refused: Refused) -> None:
     genome = json.loads(GENOME.read_text()) | {"task": "mnist", "samples": None}
     GENOME.write_text(json.dumps(genome))
     refused(
-        f"{GENOME}: task must be mnist-rows, mnist-1d, spoken-digits, keyword-spotting, activity "
-        "or the path of an .npz file, not 'mnist'",
+        f"{GENOME}: task must be {', '.join(TASKS)} or the path of an .npz file, not 'mnist'",
         *(command, "--genome", GENOME),
     )
 

@@ -173,8 +173,7 @@ def test_unknown_task() -> None:
     with pytest.raises(InputError) as raised:
         load_task("mnist-columns")
     assert str(raised.value) == (
-        "task must be mnist-rows, mnist-1d, spoken-digits, keyword-spotting, activity or the "
-        "path of an .npz file, not 'mnist-columns'"
+        f"task must be {', '.join(TASKS)} or the path of an .npz file, not 'mnist-columns'"
     )
 
 
