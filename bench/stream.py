@@ -11,6 +11,7 @@ value, which PyTorch computes, in the cycle that the schedule predicts.
 import argparse
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -103,10 +104,13 @@ def expected_values(module: QuantNetwork, codes: IntArray) -> IntArray:
     return found
 
 
-def listen(units: int, steps: int, period: int | None = None) -> tuple[int, Heard]:
+def listen(
+    units: int, steps: int, period: int | None = None, cache: Path | None = None
+) -> tuple[int, Heard]:
     """Send a stream, a step every ``period`` cycles; as the schedule says, if absent.
 
-    Returns the period, and what came of it.
+    The compiled simulation is kept in ``cache``, if there is one. Returns the period, and what came
+    of the stream.
     """
     module, network = streaming_network(units)
     schedule = schedule_of(network)
@@ -120,7 +124,7 @@ def listen(units: int, steps: int, period: int | None = None) -> tuple[int, Hear
     elements = (codes.ravel() & ((1 << network.input_type.bits) - 1)).astype(np.uint64)
     with work_folder() as folder:
         verilog = generate_verilog(network).verilog
-        harness = Harness.build(verilog, TOP, folder / "build-stream", None)
+        harness = Harness.build(verilog, TOP, folder / "build-stream", cache)
         began = time.perf_counter()
         watched = Watched([operators_of(network, schedule)[0].path], [])
         trace = harness.run(folder, elements, len(plan), watched, plan=plan.tobytes())

@@ -28,7 +28,7 @@ TARGETS = "'ice40', 'ecp5', 'xc7', 'gowin', 'asic'"
             "train --task mnist-rows --output x",
         ),
         (
-            "--initial: 'x' is not one of 'zero', 'constant'",
+            "--initial: 'x' is not one of 'zero', 'constant', 'carry'",
             "search --task mnist-rows --out out --initial x",
         ),
         ("--split: 'all' is not one of 'train', 'val', 'test'", "evaluate --genome G --split all"),

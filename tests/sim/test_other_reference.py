@@ -23,7 +23,13 @@ from gruhw.network.reference import run_reference
 def check(network: Network, inputs: np.ndarray, lengths: np.ndarray) -> None:
     genome, reference = network.genome, run_reference(network, inputs, lengths)
     layers = [str(layer) for layer in genome.network.layers]
-    other = OtherReference(parameter_arrays(network), layers, genome.output)
+    other = OtherReference(
+        parameter_arrays(network),
+        layers,
+        genome.output,
+        every_step=genome.network.every_step,
+        carries=genome.network.carries,
+    )
     found = other.run(inputs, lengths)
     expected = {**reference.operators, "logits": reference.logits}
     if genome.output != "values":

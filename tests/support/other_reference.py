@@ -182,41 +182,56 @@ class OtherReference:
         The layers as ``genome.json`` has them: ``gru:32``, ``dense:8:relu``.
     output
         The genome's.
+    every_step
+        Whether the head computes after every step.
+    carries
+        Whether states go on from sequence to sequence.
     """
 
     def __init__(
-        self, parameters: Arrays, layers: Sequence[str] = ("gru:",), output: str = "class"
+        self,
+        parameters: Arrays,
+        layers: Sequence[str] = ("gru:",),
+        output: str = "class",
+        *,
+        every_step: bool = False,
+        carries: bool = False,
     ) -> None:
         self.parameters = parameters
         self.layers = layers
         self.output = output
+        self.every_step = every_step
+        self.carries = carries
 
     def run(self, x: NDArray[Any], length: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Every operator [N, T, H]; ``logits`` and, where that is the output, ``class``.
 
         Where a layer computes nothing, its operators are zero: past a sequence's end; and before
-        its last step, if no state is behind and no state is asked for.
+        its last step, if no state is behind and no state is asked for, nor an output.
         """
-        inside = np.arange(x.shape[1]) < length[:, np.newaxis]
+        whole = inside = np.arange(x.shape[1]) < length[:, np.newaxis]
         recurrent = [not layer.startswith("dense") for layer in self.layers]
         found: dict[str, NDArray[Any]] = {}
         source = "input"
         for number, layer in enumerate(self.layers):
             prefix = f"l{number}." if len(self.layers) > 1 else ""
-            if not (self.output == "states" or any(recurrent[number:])):
+            if not (self.every_step or self.output == "states" or any(recurrent[number:])):
                 inside = np.arange(x.shape[1]) == length[:, np.newaxis] - 1
             values, emits = self._layer(layer, Layer(self.parameters, prefix, source), x, inside)
             found |= {prefix + name: result for name, result in values.items()}
             source, x = prefix + emits, values[emits]
         last = Layer(self.parameters, "", source)
-        last.values["x"] = x[np.arange(len(x)), length - 1]
-        found["logits"] = last.values[head(last)]
+        places = x.reshape(-1, x.shape[2]) if self.every_step else x[np.arange(len(x)), length - 1]
+        last.values["x"] = places
+        logits = last.values[head(last)]
+        if self.every_step:
+            logits = np.where(whole[..., np.newaxis], logits.reshape(*x.shape[:2], -1), 0)
+        found["logits"] = logits
         if self.output != "values":
             # The lowest index wins ties; a logit alone stands for class 1 where it is positive.
-            logits = found["logits"]
-            best = logits.max(axis=1, keepdims=True)
-            alone = logits.shape[1] == 1
-            found["class"] = (logits[:, 0] > 0) * 1 if alone else (logits == best).argmax(axis=1)
+            best = logits.max(axis=-1, keepdims=True)
+            alone = logits.shape[-1] == 1
+            found["class"] = (logits[..., 0] > 0) * 1 if alone else (logits == best).argmax(axis=-1)
         return found
 
     def _layer(
@@ -226,17 +241,19 @@ class OtherReference:
         cell, _, rest = text.partition(":")
         step, states = CELLS.get(cell, (dense_tanh if rest.endswith("tanh") else dense, {}))
         (count, steps, _), found = x.shape, dict[str, NDArray[Any]]()
+        # Side by side; or one after the other, each with what the one before has left.
+        together = [slice(n, n + 1) for n in range(count)] if self.carries else [slice(count)]
         for name, source in states.items():
-            layer.state(name, source, count)
-        for t in range(steps):
-            layer.values = {"x": x[:, t], **layer.kept}
+            layer.state(name, source, 1 if self.carries else count)
+        for some, t in ((some, t) for some in together for t in range(steps)):
+            layer.values = {"x": x[some, t], **layer.kept}
             emits = step(layer)
-            now = inside[:, t, np.newaxis]
+            now = inside[some, t, np.newaxis]
             for name, result in layer.values.items():
                 if name not in ("x", *states):
                     shape = (count, steps, result.shape[1])
                     kept = found.setdefault(name, np.zeros(shape, dtype=np.int64))
-                    kept[:, t] = np.where(now, result, 0)
+                    kept[some, t] = np.where(now, result, 0)
             for name, source in states.items():
                 layer.kept[name] = np.where(now, layer.values[source], layer.kept[name])
         return found, emits
