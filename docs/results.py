@@ -34,6 +34,7 @@ NAMES = {
     "mnist-1d": "digits drawn as curves",
     "mnist-rows": "handwritten digits, row by row",
     "spoken-digits": "spoken digits",
+    "voice-activity": "speech in noise, at every step",
 }
 """What is recognised, by the name of the task."""
 
@@ -154,7 +155,8 @@ def front(folder: Path) -> list[str]:
     luts, size = eight["costs"]["luts"], eight["costs"]["size"]
 
     def cell(loss: float) -> str:
-        least = round(eight["correct"] - loss / 100 * found["validation_sequences"])
+        counted = eight.get("steps", found["validation_sequences"])
+        least = round(eight["correct"] - loss / 100 * counted)
         member = min(
             (member for member in found["front"] if member["correct"] >= least),
             key=lambda member: member["costs"]["luts"],

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from itertools import pairwise
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -31,6 +32,10 @@ OVERLAP = 0.03
 CLUSTER_COLOURS = ("#4477aa", "#997700", "#994477")
 
 
+LABEL = 45
+"""Characters of a line beside an axis."""
+
+
 def draw_front(result: Result) -> bytes:
     """``pareto.png``: accuracy over every cost; the same result gives the same bytes.
 
@@ -41,7 +46,8 @@ def draw_front(result: Result) -> bytes:
     axes = figure.subplots(1, count, sharey=True, squeeze=False)[0]
     for place, (axis, cost) in enumerate(zip(axes, result.costs, strict=True)):
         _draw_cost(axis, result, cost, place, steps=count == 1)
-    axes[0].set_ylabel(_validation(result))
+    # It may be longer than the axis.
+    axes[0].set_ylabel(fill(_validation(result), LABEL))
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="outside upper left", ncols=2 if count == 1 else 3, frameon=False
