@@ -206,13 +206,12 @@ CARRIED = re.compile(
 """A register that carries the number of a unit on, or a flag: its last bit."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("draw", "index"),
     [
-        *((random_network, n) for n in (0, 7)),
-        (random_stack, 0),
-        *(pytest.param(random_stack, n, marks=pytest.mark.slow) for n in (3, 5, 10, 11)),
-        pytest.param(random_network, 8, marks=pytest.mark.slow),
+        *((random_network, n) for n in (0, 7, 8)),
+        *((random_stack, n) for n in (0, 3, 5, 10, 11)),
     ],
 )
 def test_memories_and_control_are_those_of_the_verilog(

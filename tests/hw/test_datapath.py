@@ -346,6 +346,7 @@ def test_corners(corner: str, output: Output) -> None:
     check(network, 2, count=3, steps=2, stalls=Stalls(4, gaps=0.5, back_pressure=0.5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("low", "high", "blocks"),
     # Out of gates, a multiplier of 12 bits is among the corners; it takes long to compile.

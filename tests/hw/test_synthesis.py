@@ -113,6 +113,7 @@ def test_areas_are_those_that_yosys_counts(library: Path) -> None:
     assert report.tools["library_sha256"] == hashlib.sha256(LIBERTY.encode()).hexdigest()
 
 
+@pytest.mark.slow
 def test_multiplier_blocks_only_when_allowed() -> None:
     verilog = "module top(input [7:0] a, b, output [15:0] q); assign q = a * b; endmodule"
     assert synthesise(verilog, "top", "ecp5", by_operator=False).total.dsps == 0

@@ -86,6 +86,7 @@ def small(initial: Any = "carry", **fields: Any) -> tuple[QuantNetwork, Network]
     return module, Network.build(module.genome(), module.model())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("layers", ["gru:4", "lstm:3,dense:2:relu,mgu:3"])
 def test_streams_side_by_side(layers: str, compiled: bool) -> None:

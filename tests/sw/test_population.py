@@ -228,6 +228,7 @@ def test_members_that_share_weights_are_the_references(
         assert (found[member] == expected * one.head.typed.emitted.scale).all()
 
 
+@pytest.mark.slow
 def test_what_single_precision_cannot_hold_is_computed_in_double() -> None:
     network = WIDE_GRU
     genes, models = random_members(1, network, 1, low=12, high=12)

@@ -27,6 +27,7 @@ def run(folder: Path, log: Path) -> Result:
         return search(toy_prepared(log=str(log)), PAPER_SPACE, costs, SETTINGS, store)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resumed", [True, False])
 def test_files_are_those_of_the_old_search(resumed: bool, tmp_path: Path) -> None:
     folder, log = tmp_path / "search", tmp_path / "log"

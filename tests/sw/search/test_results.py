@@ -175,6 +175,7 @@ def test_layers_and_squared_errors(
     assert Network.build(best, model).architecture == DEEP
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["result", pytest.param("values_result", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("draw", [draw_front, draw_genomes])
 def test_pictures(draw: object, name: str, request: pytest.FixtureRequest) -> None:

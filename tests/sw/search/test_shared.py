@@ -126,6 +126,7 @@ def test_figures_are_those_of_the_reference(world: World) -> None:
     assert evaluator.figures([wide, *chosen[:0:-1]]) == [found[0], *found[:0:-1]]
 
 
+@pytest.mark.slow
 def test_variations_make_no_figure_more_certain(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
