@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
@@ -17,8 +17,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import cocotb_tools.config
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from gruhw.basics.compiled import is_whole, keep
 from gruhw.basics.files import PathLike, as_path, npz_bytes, scratch_folder, sha256, write_atomic
@@ -26,13 +25,11 @@ from gruhw.basics.programs import run_program
 from gruhw.basics.values import LARGEST_SEED, instance, truth, whole_number
 from gruhw.errors import ToolError
 from gruhw.network.bound import Network
-from gruhw.network.figures import Accuracy, Figure, MeanSquaredError, StepAccuracy
-from gruhw.network.fixed import IntArray
-from gruhw.network.reference import classes_of
 from gruhw_hw.identifiers import check_top, verilog_file
 from gruhw_hw.top import TOP, generate_verilog
 from gruhw_sim import EXTREME_SEQUENCES, cocotb_job
 from gruhw_sim.expectations import Scenario, job, sequences_of, stalled
+from gruhw_sim.given import given_classes, given_values, worth
 from gruhw_sim.report import Mismatch, SimulationReport, TestOutcome
 from gruhw_sim.runtime import Runtime
 from gruhw_sim.simulators import Simulator, SimulatorName, find_simulator
@@ -136,8 +133,8 @@ def simulate(
         tests, mismatches, given = read_results(folder, len(scenario.lengths))
     real = slice(len(inputs))
     output, steps = network.genome.output, scenario.inputs.shape[1]
-    classes = _classes(network, given[real], steps) if output == "class" else None
-    values = _values(network, given[real], lengths, steps) if output == "values" else None
+    classes = given_classes(network, given[real], steps) if output == "class" else None
+    values = given_values(network, given[real], lengths, steps) if output == "values" else None
     found = values if classes is None else classes
     return SimulationReport(
         simulator=simulator,
@@ -154,66 +151,6 @@ def simulate(
         build_seconds=built - started,
         run_seconds=run_seconds,
     )
-
-
-def _classes(network: Network, given: Sequence[Sequence[str]], steps: int) -> IntArray:
-    """The class that the hardware gave each sequence, -1 if it gave none; shape [N] or [N, T]."""
-    places = steps if network.architecture.every_step else 1
-    found = np.full((len(given), places), -1, dtype=np.int64)
-    for row, texts in zip(found, given, strict=True):
-        classes = [int(text) if text.isdigit() else -1 for text in texts[:places]]
-        row[: len(classes)] = classes
-    return found if network.architecture.every_step else found[:, 0]
-
-
-def _values(
-    network: Network, given: Sequence[Sequence[str]], lengths: IntArray, steps: int
-) -> IntArray | None:
-    """The integers that it gave each sequence, shape [N, outputs] or [N, T, outputs].
-
-    None if any is missing.
-    """
-    every_step, outputs = network.architecture.every_step, network.architecture.outputs
-    found = np.zeros((len(given), steps if every_step else 1, outputs), dtype=np.int64)
-    for row, texts, length in zip(found, given, lengths.tolist(), strict=True):
-        try:
-            values = np.array(list(map(int, texts)), dtype=np.int64)
-        except ValueError:  # unknown bits
-            return None
-        places = length if every_step else 1
-        if values.size != places * outputs:
-            return None
-        row[:places] = values.reshape(places, outputs)
-    return found if every_step else found[:, 0]
-
-
-def worth(
-    network: Network, found: IntArray, labels: NDArray[Any] | None, lengths: IntArray
-) -> Figure | None:
-    """How well a network does that gave ``found`` where ``labels`` are right; None without them.
-
-    Parameters
-    ----------
-    found
-        Classes, shape [N]; or the head's integers, shape [N, outputs]. At every step, of shapes
-        [N, T] and [N, T, outputs].
-    labels
-        Classes, or values in the unit of the data; of the same shapes.
-    lengths
-        Steps of each sequence, shape [N].
-    """
-    if labels is None:
-        return None
-    every_step = network.architecture.every_step
-    counted = np.arange(found.shape[1]) < lengths[:, None] if every_step else None
-    if labels.ndim > 1 + every_step:
-        right = labels if network.span is None else network.span.relative(labels)
-        scale = network.head.typed.emitted.scale
-        return MeanSquaredError.of(found * scale, right, counted=counted)
-    classes = classes_of(found) if found.ndim > 1 + every_step else found
-    if counted is None:
-        return Accuracy.of(classes, labels)
-    return StepAccuracy.of_steps(classes == labels, counted)
 
 
 @contextmanager

@@ -28,9 +28,10 @@ from gruhw_hw.identifiers import check_top
 from gruhw_hw.top import TOP, generate_verilog
 from gruhw_sim.comparison import Comparison
 from gruhw_sim.expectations import Scenario, labels_of, sequences_of
+from gruhw_sim.given import worth
 from gruhw_sim.harness import WAVEFORM, Harness, Trace, Waveform, best_waveform
 from gruhw_sim.report import Mismatch, figure_json
-from gruhw_sim.runner import work_folder, worth
+from gruhw_sim.runner import work_folder
 
 BATCH = 200
 """The most sequences that are simulated in one run."""
@@ -169,7 +170,8 @@ def verify_samples(
 ) -> Verification:
     """The same of raw samples, which become integers when it is their turn.
 
-    Memory does not grow with their number, then.
+    Memory does not grow with their number then, unless states are carried on: all sequences are one
+    run.
 
     Parameters
     ----------

@@ -344,18 +344,7 @@ def compare(
     """
     tell = progress or (lambda text: None)
     tell("checking what to measure")
-    folded = [
-        [
-            Design.load(
-                design.path,
-                pe=pe,
-                output=design.genome.output,
-                every_step=design.genome.network.every_step,
-            )
-            for pe in pes
-        ]
-        for design in designs
-    ]
+    folded = [[design.folded(pe) for pe in pes] for design in designs]
     chosen = tuple(targets if folded_targets is None else folded_targets)
     known_targets = [check_target(target) for target in dict.fromkeys((*targets, *chosen))]
     check_yosys_cache()

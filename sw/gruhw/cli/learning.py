@@ -120,7 +120,7 @@ def train(
     if template is not None:
         check_like(template.network, wanted, initial, genome, every_step=every_step)
         every_step, initial = template.network.every_step, template.network.initial
-    found_task = load_task(task, every_step=every_step, in_order=initial == "carry")
+    found_task = load_task(task, every_step=every_step, initial=initial)
     epochs_given = {"float_epochs": float_epochs, "quantised_epochs": epochs}
     given: dict[str, Any] = {n: count for n, count in epochs_given.items() if count is not None}
     network, gives = network_for(found_task, wanted, output, initial, template)

@@ -141,9 +141,7 @@ def task_of(request: Request) -> "Task":
     """The task that is asked for."""
     from gruhw.learning.tasks import load_task
 
-    return load_task(
-        request.task, every_step=request.every_step, in_order=request.initial == "carry"
-    )
+    return load_task(request.task, every_step=request.every_step, initial=request.initial)
 
 
 def stored_request(store: "Store", given: dict[str, Any]) -> Request:

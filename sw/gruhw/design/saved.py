@@ -1,6 +1,6 @@
 """A saved design: a genome, bound to a trained model, and sample sequences, in a folder."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,12 @@ class Design:
         with naming(path):
             network = Network.build(genome, model)
         return cls(path, genome, network, model.trained_on)
+
+    def folded(self, pe: int | tuple[int, ...]) -> "Design":
+        """The same design with another folding; :class:`InputError` if it does not suit."""
+        folding = Folding.checked(pe, self.genome.network)
+        genome = self.genome.model_copy(update={"folding": folding})
+        return replace(self, genome=genome, network=replace(self.network, genome=genome))
 
     @property
     def name(self) -> str:

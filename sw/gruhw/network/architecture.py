@@ -33,6 +33,9 @@ INITIALS: tuple[Initial, ...] = get_args(Initial)
 """What states begin a sequence with: zero, a trained constant for each unit, or what the sequence
 before left. The first of all begins with zero then."""
 
+CARRY: Initial = "carry"
+"""The last of these."""
+
 Value = TypeVar("Value")
 
 Kind: TypeAlias = Literal["result", "weight"]
@@ -176,7 +179,7 @@ class Architecture(Strict):
     @property
     def carries(self) -> bool:
         """Whether states go on from sequence to sequence, all of which are one stream."""
-        return self.initial == "carry"
+        return self.initial == CARRY
 
     def same_weights(self, other: "Architecture") -> bool:
         """Whether what was trained of one suits the other: when outputs come does not matter."""

@@ -138,7 +138,9 @@ def _target_of(y: ArrayLike) -> Target:
         dimensions = np.asarray(y).ndim
     except (RuntimeError, TypeError, ValueError):
         dimensions = 1  # it is no array at all, which the check of labels says
-    return {2: "values", 3: "values every step"}.get(dimensions, "class")  # type: ignore[return-value]
+    if dimensions == 2:
+        return "values"
+    return "values every step" if dimensions == 3 else "class"
 
 
 def _right(y: ArrayLike, target: Target, count: int, steps: int) -> NDArray[Any]:

@@ -49,7 +49,7 @@ def prepare(wanted: Preparation, tell: Callable[[str], None]) -> Prepared:
     epochs = wanted.fine_tune_epochs
     if epochs is None:
         epochs = recipe.fine_tuning_epochs
-    weights = SharedWeights(wanted.task, out, wanted.network.every_step, wanted.network.carries)
+    weights = SharedWeights(wanted.task, out, wanted.network.every_step, wanted.network.initial)
     if not exists(out / SHARED_MODEL):
         check_names(wanted.network)  # before anything is trained
         _train_float(task, wanted, recipe, _telling(tell))

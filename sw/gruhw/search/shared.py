@@ -13,6 +13,7 @@ from gruhw.learning.quant.population import Population, states_in_range
 from gruhw.learning.tasks import Split, Task, TaskData, load_task
 from gruhw.learning.tasks.data import joined
 from gruhw.learning.training.evaluate import EncodedSplit, member_figures
+from gruhw.network.architecture import Initial
 from gruhw.network.figures import Figure
 from gruhw.network.fractions import Fractions, check_fraction
 from gruhw.network.genes import Genes
@@ -55,14 +56,14 @@ class SharedWeights:
         A task's name, or the path of its file.
     folder
         The search's folder.
-    every_step, in_order
+    every_step, initial
         As of :func:`gruhw.learning.tasks.load_task`.
     """
 
     task: str
     folder: Path
     every_step: bool = False
-    in_order: bool = False
+    initial: Initial = "zero"
 
     @cached_property
     def model(self) -> Model:
@@ -91,7 +92,7 @@ class SharedWeights:
     @property
     def task_data(self) -> Task:
         """The task, as networks take it."""
-        return load_task(self.task, every_step=self.every_step, in_order=self.in_order)
+        return load_task(self.task, every_step=self.every_step, initial=self.initial)
 
     @property
     def validation(self) -> Split:

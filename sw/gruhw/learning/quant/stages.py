@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from gruhw.learning.quant.native import CompiledSteps
@@ -85,11 +86,11 @@ class Streams:
 
     def __init__(self, count: int = 1) -> None:
         self.count = count
-        self._known: dict[int, dict[str, Results]] = {}
+        self._known: WeakKeyDictionary[nn.Module, dict[str, Results]] = WeakKeyDictionary()
 
-    def of(self, network: object) -> dict[str, Results]:
+    def of(self, network: nn.Module) -> dict[str, Results]:
         """The states of a network's stages, [G, count, units]; nothing before the first batch."""
-        return self._known.setdefault(id(network), {})
+        return self._known.setdefault(network, {})
 
 
 class Step(NamedTuple):

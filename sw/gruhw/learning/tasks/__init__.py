@@ -10,7 +10,7 @@ from gruhw.learning.tasks.mnist import MNIST_ROWS
 from gruhw.learning.tasks.mnist1d import MNIST_1D
 from gruhw.learning.tasks.spoken_digits import SPOKEN_DIGITS
 from gruhw.learning.tasks.voice_activity import VOICE_ACTIVITY
-from gruhw.network.architecture import Architecture
+from gruhw.network.architecture import CARRY, Architecture, Initial
 from gruhw.network.sequences import Split
 
 __all__ = [
@@ -34,7 +34,9 @@ TASKS = {
 """The tasks that gruhw knows by name."""
 
 
-def load_task(name_or_path: PathLike, *, every_step: bool = False, in_order: bool = False) -> Task:
+def load_task(
+    name_or_path: PathLike, *, every_step: bool = False, initial: Initial | None = None
+) -> Task:
     """The task of this name, or the one in the ``.npz`` file at this path.
 
     Parameters
@@ -42,24 +44,25 @@ def load_task(name_or_path: PathLike, *, every_step: bool = False, in_order: boo
     every_step
         Whether what is right of a sequence is right of each of its steps: see
         :meth:`Task.at_every_step`.
-    in_order
-        Whether sequences follow each other, so that what is held out must do so, too.
+    initial
+        What states of networks begin with. If they are carried on, sequences follow each other, and
+        what is held out must do so, too.
 
     Raises
     ------
     InputError
         If it is neither, or the file is wrong.
     """
-    found = _load_task(name_or_path, in_order)
+    found = _load_task(name_or_path, in_order=initial == CARRY)
     return found.at_every_step() if every_step else found
 
 
 def task_for(name_or_path: PathLike, network: Architecture) -> Task:
     """The task of :func:`load_task`, as a network takes it."""
-    return load_task(name_or_path, every_step=network.every_step, in_order=network.carries)
+    return load_task(name_or_path, every_step=network.every_step, initial=network.initial)
 
 
-def _load_task(name_or_path: PathLike, in_order: bool) -> Task:
+def _load_task(name_or_path: PathLike, *, in_order: bool) -> Task:
     path = as_path(name_or_path, "task")
     if (known := TASKS.get(str(name_or_path))) is not None:
         return known

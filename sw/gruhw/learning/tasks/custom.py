@@ -125,10 +125,10 @@ def _read_split(path: Path, arrays: Mapping[str, NDArray[Any]], part: str, targe
         y = _check_integers(path, f"y_{part}", y, places, 0, MAXIMUM_SIZE - 1, "labels")
     else:
         _check_values(path, f"y_{part}", y, places)
-    lengths, name = None, f"length_{part}"
+    lengths, name = np.full(len(x), steps, dtype=np.int64), f"length_{part}"
     if name in arrays:
         lengths = _check_integers(path, name, arrays[name], x.shape[:1], 1, steps, "lengths")
-    return Split(x, y, lengths, target)  # type: ignore[arg-type]  # lengths are all steps if None
+    return Split(x, y, lengths, target)
 
 
 def _check_x(path: Path, name: str, x: NDArray[Any]) -> NDArray[Any]:

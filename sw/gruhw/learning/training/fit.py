@@ -58,7 +58,8 @@ class Batches:
     """The training part of a task, in batches of varied sequences in a new order every epoch.
 
     With ``in_order``, the part is one stream. Each epoch it is cut into as many as a batch has
-    sequences, from another place on, and each batch has the next sequence of every one.
+    sequences, from another place on, and each batch has the next sequence of every one. The end is
+    followed by the beginning: once an epoch, a state comes from elsewhere.
     """
 
     task: Task

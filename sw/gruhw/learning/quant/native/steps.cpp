@@ -93,15 +93,16 @@ extern "C" int lanes() { return LANES; }
 // [..][..][steps + 1][KEPT][UNITS] if there is one for "every" step, and otherwise
 // [..][..][2][KEPT][UNITS].
 extern "C" void forward(int members, int blocks, int steps, int every, int carried,
-                        const Vector *x, const int64_t *strides, const int32_t *lengths, const Network *networks,
+                        const Vector *x, const int64_t *strides, const int32_t *lengths,
+                        const Network *networks,
                         Vector *tape, Vector *kept) {
   const int places = every ? steps + 1 : 2;
 #pragma omp parallel for collapse(2)
   for (int member = 0; member < members; ++member)
     for (int block = 0; block < blocks; ++block) {
       const long place = static_cast<long>(member) * blocks + block;
-      forward_block(steps, every, carried, x + member * strides[0] + block * strides[1], strides[2],
-                    lengths + block * LANES, networks[member],
+      forward_block(steps, every, carried, x + member * strides[0] + block * strides[1],
+                    strides[2], lengths + block * LANES, networks[member],
                     tape ? tape + place * steps * LINEARS * UNITS : nullptr,
                     kept + place * places * KEPT * UNITS);
     }
