@@ -132,7 +132,11 @@ def simulate(
                 write_atomic(cache / name, (folder / name).read_bytes())
         tests, mismatches, given = read_results(folder, len(scenario.lengths))
     real = slice(len(inputs))
-    output, steps = network.genome.output, scenario.inputs.shape[1]
+    # Extreme sequences may be longer than all real ones.
+    output, steps = network.genome.output, inputs.shape[1]
+    logits = scenario.reference.logits[real]
+    if network.architecture.every_step:
+        logits = logits[:, :steps]
     classes = given_classes(network, given[real], steps) if output == "class" else None
     values = given_values(network, given[real], lengths, steps) if output == "values" else None
     found = values if classes is None else classes
@@ -147,7 +151,7 @@ def simulate(
         classes=classes,
         values=values,
         accuracy=None if found is None else worth(network, found, labels, lengths),
-        reference_accuracy=worth(network, scenario.reference.logits[real], labels, lengths),
+        reference_accuracy=worth(network, logits, labels, lengths),
         build_seconds=built - started,
         run_seconds=run_seconds,
     )

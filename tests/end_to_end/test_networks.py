@@ -1,4 +1,4 @@
-"""Every command takes any network: several layers of all cells, other outputs, initial states."""
+"""Every command takes any network: layers of all cells, other outputs, at every step, states."""
 
 import json
 import subprocess
@@ -33,6 +33,7 @@ class Case:
     classes: int = 0
     values: int = 0
     figure: str = "accuracy"
+    every_step: bool = False
 
     @property
     def network(self) -> Architecture:
@@ -41,6 +42,7 @@ class Case:
             layers=self.layers,
             outputs=self.outputs,
             initial=self.initial,
+            every_step=self.every_step,
         )
 
 
@@ -52,6 +54,11 @@ CASES: Mapping[str, Case] = {
     "logit": Case("ugrnn:4", 1, "values", classes=2),
     "regression": Case("mgu:3,dense:2:tanh", 2, "values", pe=2, values=2, figure=ERROR),
     "states": Case("gru:3,mgu:2", 3, "states", "constant", classes=3),
+    "every step": Case("gru:8", 2, classes=2, every_step=True),
+    "stream": Case("lstm:3", 2, initial="carry", classes=2),
+    "streamed values": Case(
+        "gru:2,mgu:3", 2, "values", "carry", (2, 1), values=2, figure=ERROR, every_step=True
+    ),
 }
 
 
@@ -128,11 +135,18 @@ TYPE = ("bits", "frac", "signed")
 @every_case
 def test_another_reference_gets_the_same_integers(made: Made) -> None:
     case, vectors = made.case, made.load("vectors")
-    reference = OtherReference(made.load("parameters"), case.layers.split(","), case.output)
+    reference = OtherReference(
+        made.load("parameters"),
+        case.layers.split(","),
+        case.output,
+        every_step=case.every_step,
+        carries=case.initial == "carry",
+    )
     expected = reference.run(vectors["x"], vectors["length"])
     assert vectors.keys() == expected.keys() | {"x", "length", "cycle"}
     assert [name for name in expected if not np.array_equal(expected[name], vectors[name])] == []
-    assert vectors["logits"].shape == (TEST, case.outputs)
+    places = (TEST, STEPS) if case.every_step else (TEST,)
+    assert vectors["logits"].shape == (*places, case.outputs)
     assert ("class" in vectors) == (case.output != "values")
     # Nothing is equal for being empty.
     assert np.unique(vectors["logits"]).size > 2
@@ -147,6 +161,7 @@ def test_the_folder_is_a_design_that_says_what_it_is(made: Made, gruhw: CommandL
         "layers": case.layers.split(","),
         "outputs": case.outputs,
         "initial": case.initial,
+        **({"every_step": True} if case.every_step else {}),
     }
     pe = case.pe if isinstance(case.pe, int) else list(case.pe)
     assert (genome["folding"], genome["output"]) == ({"pe": pe}, case.output)
@@ -163,13 +178,20 @@ def test_evaluate(made: Made, gruhw: CommandLine) -> None:
     vectors = made.load("vectors")
     with np.load(made.task) as task:
         right = task["y_test"]
+    logits = vectors["logits"]
+    if made.case.every_step:
+        # What is right of a sequence is right of its steps, however many it has.
+        logits = np.concatenate(
+            [steps[:n] for steps, n in zip(logits, vectors["length"], strict=True)]
+        )
+        right = np.repeat(right, vectors["length"], axis=0)
     if made.case.values:
         scale = 2.0 ** -int(made.load("parameters")["head.frac"])
-        expected = np.mean((vectors["logits"] * scale - right) ** 2)
+        expected = np.mean((logits * scale - right) ** 2)
     elif made.case.outputs == 1:
-        expected = np.mean((vectors["logits"][:, 0] > 0) == right)
+        expected = np.mean((logits[:, 0] > 0) == right)
     else:
-        expected = np.mean(vectors["logits"].argmax(axis=1) == right)
+        expected = np.mean(logits.argmax(axis=1) == right)
     name = made.case.figure
     assert found[name] == pytest.approx(expected)
     assert found["sequences"] == TEST
@@ -177,7 +199,8 @@ def test_evaluate(made: Made, gruhw: CommandLine) -> None:
     assert low <= found[name] <= high
     assert ("correct" in found) == (name == "accuracy")
     (shown,) = (row[1] for row in result.rows() if row[0] == name.replace("_", " "))
-    assert shown.endswith(f", {TEST} sequences)")
+    assert shown.endswith(f" {TEST} sequences)")
+    assert ("steps" in found) == (made.case.every_step and name == "accuracy")
 
 
 @pytest.mark.icarus
@@ -194,7 +217,7 @@ def test_its_plain_testbench_passes(made: Made) -> None:
 
 
 @pytest.mark.slow
-@others_nightly("deep", "regression")
+@others_nightly("deep", "regression", "every step", "streamed values")
 def test_simulate_and_verify(made: Made, gruhw: CommandLine) -> None:
     gruhw.succeeds("simulate", "--genome", made.genome, "--samples", "3", "--json", "s.json")
     found = json.loads(Path("s.json").read_text())
@@ -213,7 +236,7 @@ def test_simulate_and_verify(made: Made, gruhw: CommandLine) -> None:
 
 
 @pytest.mark.slow
-@others_nightly("logit")
+@others_nightly("logit", "every step")
 def test_prove(made: Made, gruhw: CommandLine) -> None:
     gruhw.succeeds("prove", "--genome", made.genome, "--json", "p.json")
     assert json.loads(Path("p.json").read_text())["proved"]

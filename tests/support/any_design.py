@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from gruhw.design import save_design
-from gruhw.learning.tasks import load_task
+from gruhw.learning.tasks import task_for
 from gruhw.network.architecture import Architecture
 from gruhw.network.fractions import Fractions
 from gruhw.network.genes import Genes, homogeneous
@@ -57,6 +57,6 @@ def write_design(folder: Path, network: Architecture, task: str, **fields: Any) 
     if "pe" in fields:
         fields["folding"] = Folding.checked(fields.pop("pe"), network)
     genome = Genome(network=network, genes=genes, task=task, **fields)
-    data = load_task(task).load()
+    data = task_for(task, network).load()
     save_design(folder, genome, random_model(genes, data.train.fingerprint), data.test)
     return folder / "genome.json"
