@@ -206,12 +206,23 @@ CARRIED = re.compile(
 """A register that carries the number of a unit on, or a flag: its last bit."""
 
 
+def at_every_step(seed: int, index: int) -> Network:
+    """A random network of either kind, with outputs at every step and states that go on."""
+    network = (random_network if index % 2 else random_stack)(seed, index)
+    changes = {"every_step": True}
+    if network.architecture.initial == "zero":
+        changes |= {"initial": "carry"}
+    changed = network.architecture.model_copy(update=changes)
+    return replace(network, genome=network.genome.model_copy(update={"network": changed}))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("draw", "index"),
     [
         *((random_network, n) for n in (0, 7, 8)),
         *((random_stack, n) for n in (0, 3, 5, 10, 11)),
+        *((at_every_step, n) for n in (0, 1, 7, 8)),
     ],
 )
 def test_memories_and_control_are_those_of_the_verilog(
